@@ -1,0 +1,89 @@
+"""Where things are and what the installation has chosen, all from the environment.
+
+| variable | default | meaning |
+|---|---|---|
+| `PARLEY_HOME` | `.parley` in the project | embedded Postgres, the secret, exports |
+| `PARLEY_PROJECT` | found from the working directory, else from this file | the folder of `dbt_project.yml` |
+| `PARLEY_SECRET` | made once, in `PARLEY_HOME/secret` | key of the HMAC that hashes personal data |
+| `PARLEY_STRICT_TENANTS` | false | refuse events of tenants that the seed does not name |
+| `PARLEY_MAX_FUTURE_HOURS` | 24 | how far ahead of its arrival an event may claim to be |
+| `PARLEY_POSTGRES_VERSION` | 18 | major version of the embedded Postgres: 16 or 18 |
+
+The database is named by `DATABASE_URL` or libpq's `PG*`; see `parley.database`.
+"""
+
+import os
+import secrets
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from parley.errors import ParleyError
+
+
+def _find_project() -> Path:
+    if named := os.environ.get("PARLEY_PROJECT"):
+        return Path(named).expanduser().resolve()
+    here = Path.cwd().resolve()
+    for folder in (here, *here.parents):
+        if (folder / "dbt_project.yml").is_file() and (folder / "tracking_plan").is_dir():
+            return folder
+    return Path(__file__).resolve().parent.parent
+
+
+def _flag(name: str) -> bool:
+    value = os.environ.get(name, "").strip().lower()
+    if value in ("", "0", "false", "no", "off"):
+        return False
+    if value in ("1", "true", "yes", "on"):
+        return True
+    raise ParleyError(f"{name}={value!r} is neither true nor false: set it to true or false.")
+
+
+def _number(name: str, default: int) -> int:
+    value = os.environ.get(name, "").strip()
+    if not value:
+        return default
+    try:
+        return int(value)
+    except ValueError:
+        raise ParleyError(f"{name}={value!r} is not a whole number: set it to one.") from None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The installation's choices. Build one with `Settings.load()`."""
+
+    project: Path
+    home: Path
+    strict_tenants: bool
+    max_future_hours: int
+    postgres_version: int
+
+    @classmethod
+    def load(cls) -> "Settings":
+        """Read the environment. Raises ParleyError where a value makes no sense."""
+        project = _find_project()
+        home = os.environ.get("PARLEY_HOME")
+        return cls(
+            project=project,
+            home=Path(home).expanduser().resolve() if home else project / ".parley",
+            strict_tenants=_flag("PARLEY_STRICT_TENANTS"),
+            max_future_hours=_number("PARLEY_MAX_FUTURE_HOURS", 24),
+            postgres_version=_number("PARLEY_POSTGRES_VERSION", 18),
+        )
+
+    @cached_property
+    def secret(self) -> bytes:
+        """The key that personal data is hashed with: whoever loses it can no longer match subjects."""
+        if given := os.environ.get("PARLEY_SECRET"):
+            return given.encode()
+        path = self.home / "secret"
+        self.home.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            return path.read_bytes()
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_hex(32).encode())
+        return path.read_bytes()
