@@ -1,0 +1,215 @@
+"""The tables of `raw` (what landed) and `ops` (state of the incremental build), as docs/design.md describes them.
+
+`parley.migrate` makes them in a database; a migration is written whenever this file changes, and a test compares the two.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    Sequence,
+    Table,
+    Text,
+    Uuid,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+RAW = "raw"
+OPS = "ops"
+EVERY_TENANT = "*"  # the tenant of event types that hold for all
+UNKNOWN_TENANT = "(unknown)"  # under which a line is counted whose tenant cannot be read
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+    }
+)
+batch_id = Sequence("batch_id", schema=RAW, metadata=metadata, data_type=BigInteger)
+
+_instant = DateTime(timezone=True)
+COUNTS = ("accepted", "duplicate", "rejected", "no_consent", "erased_subject")
+
+
+def _count(name: str) -> Column[int]:
+    return Column(name, BigInteger, nullable=False, server_default=text("0"))
+
+
+def _counts_add_up() -> CheckConstraint:
+    return CheckConstraint(f"received = {' + '.join(COUNTS)}", name="counts_add_up")
+
+
+events = Table(
+    "events",
+    metadata,
+    Column("tenant_id", Text, nullable=False),
+    Column("event_id", Uuid, nullable=False),
+    Column("event_name", Text, nullable=False),
+    Column("occurred_at", _instant, nullable=False),
+    Column("received_at", _instant, nullable=False),
+    Column("conversation_id", Text),
+    Column("session_id", Text),
+    Column("user_id", Text, comment="pseudonymous, or hashed where the tenant's setting says so"),
+    Column("source", Text),
+    Column("attributes", JSONB, nullable=False),
+    Column("context", JSONB),
+    Column("schema_version", Integer, nullable=False, comment="version of the event type it was judged by"),
+    Column("load_id", BigInteger, nullable=False),
+    Column("batch_id", BigInteger, nullable=False),
+    Index(None, "batch_id"),
+    schema=RAW,
+    comment="One row per accepted event. Identity is raw.event_keys; partitioned by month of occurred_at.",
+    postgresql_partition_by="RANGE (occurred_at)",
+)
+
+event_keys = Table(
+    "event_keys",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("event_id", Uuid, primary_key=True),
+    schema=RAW,
+    comment="One row per event ever accepted: its identity, across partitions and past retention.",
+)
+
+rejected_events = Table(
+    "rejected_events",
+    metadata,
+    Column("rejected_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("load_id", BigInteger, nullable=False),
+    Column("batch_id", BigInteger, nullable=False),
+    Column("line_number", BigInteger),
+    Column("tenant_id", Text),
+    Column("event_name", Text),
+    Column("received_at", _instant, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("path", Text, comment="JSON path of what is wrong"),
+    Column("message", Text, nullable=False, comment="a sentence to act on"),
+    Column("payload", JSONB, comment="the event as received, made private; null where it is no JSON"),
+    Column("replayed_by", BigInteger, comment="load_id of the replay that landed it"),
+    Index(None, "load_id"),
+    schema=RAW,
+    comment="One row per refused line.",
+)
+
+loads = Table(
+    "loads",
+    metadata,
+    Column("load_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("source", Text, nullable=False, comment="file name, or - for a stream"),
+    Column("fingerprint", Text, comment="of the source's content, by which an unfinished load is resumed"),
+    Column("dialect", Text, nullable=False),
+    Column("tenant_id", Text, comment="the default tenant given"),
+    Column("loaded_by", Text),
+    Column("started_at", _instant, nullable=False, server_default=func.now()),
+    Column("finished_at", _instant),
+    Column("status", Text, nullable=False, server_default="running"),
+    _count("lines_done"),
+    _count("received"),
+    *map(_count, COUNTS),
+    Column("last_batch_id", BigInteger),
+    _counts_add_up(),
+    CheckConstraint("status in ('running', 'complete', 'failed')", name="status"),
+    Index(None, "fingerprint"),
+    schema=RAW,
+    comment="One row per load: a file or a stream.",
+)
+
+load_batches = Table(
+    "load_batches",
+    metadata,
+    Column("batch_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("tenant_id", Text, primary_key=True),
+    Column("load_id", BigInteger, nullable=False),
+    Column("received_at", _instant, nullable=False),
+    _count("received"),
+    *map(_count, COUNTS),
+    _counts_add_up(),
+    Index(None, "load_id"),
+    schema=RAW,
+    comment=f"One row per batch (the unit of commit) and tenant; lines of no readable tenant are {UNKNOWN_TENANT}.",
+)
+
+event_types = Table(
+    "event_types",
+    metadata,
+    Column("tenant_id", Text, primary_key=True, comment=f"{EVERY_TENANT} for all tenants"),
+    Column("event_name", Text, primary_key=True),
+    Column("aliases", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("category", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("is_active", Boolean, nullable=False),
+    Column("is_conversational", Boolean, nullable=False, comment="whether its presence makes a session a conversation"),
+    Column("attributes_schema", JSONB, nullable=False, comment="JSON Schema of the attributes, by canonical names"),
+    Column("renames", JSONB, nullable=False, server_default="{}", comment="attribute alias to canonical name"),
+    Column("privacy", JSONB, nullable=False, server_default="{}", comment="attribute to its privacy rule"),
+    Column("origin", Text, nullable=False),
+    Column("updated_at", _instant, nullable=False, server_default=func.now()),
+    CheckConstraint("origin in ('plan', 'custom')", name="origin"),
+    schema=RAW,
+    comment="The tracking plan: one row per tenant and event type, shipped (plan) or registered at run time (custom).",
+)
+
+erased_subjects = Table(
+    "erased_subjects",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("subject_hmac", Text, primary_key=True, comment="HMAC of tenant and user: the name itself is gone"),
+    Column("erased_at", _instant, nullable=False, server_default=func.now()),
+    schema=RAW,
+    comment="One row per subject erased under privacy law, whose events are no longer kept.",
+)
+
+changes = Table(
+    "changes",
+    metadata,
+    Column("change_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("model", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("tenant_id", Text),
+    Column("id", Text),
+    Column("date", Date),
+    Index(None, "model", "change_id"),
+    schema=OPS,
+    comment="One row per thing that changed in a model; kind all: the whole model, or all of a tenant.",
+)
+
+watermarks = Table(
+    "watermarks",
+    metadata,
+    Column("model", Text, primary_key=True),
+    Column("upstream", Text, primary_key=True),
+    Column("position", BigInteger, nullable=False, server_default=text("0")),
+    Column("built_at", _instant),
+    schema=OPS,
+    comment="One row per model and upstream: the last change (of raw: batch) that the model has taken in.",
+)
+
+definitions = Table(
+    "definitions",
+    metadata,
+    Column("model", Text, primary_key=True),
+    Column("tenant_id", Text, primary_key=True),
+    Column("fingerprint", Text, nullable=False),
+    schema=OPS,
+    comment="One row per model and tenant: the settings its rows were built under.",
+)
+
+raw_horizon = Table(
+    "raw_horizon",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("frozen_before", Date, nullable=False),
+    schema=OPS,
+    comment="One row per tenant whose raw events retention has dropped; days before it are kept as they are.",
+)
