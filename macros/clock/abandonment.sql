@@ -1,0 +1,19 @@
+{#- When a conversation without an outcome counts as abandoned: after the tenant's hours of silence. -#}
+{% macro abandoned_at(conversation, tenant) -%}
+    {{ conversation }}.last_event_at + {{ tenant }}.abandon_after_hours * interval '1 hour'
+{%- endmacro %}
+
+{#- `crosses` of facts.conversations: those that have fallen silent by now, and, for an earlier as_of, those that had not. -#}
+{% macro crosses_abandonment(spec) %}
+    select conversations.tenant_id, conversations.conversation_id
+    from {{ this }} as conversations
+    inner join {{ ref('stg_tenants') }} as tenants using (tenant_id)
+    where
+        (conversations.outcome = 'open' and {{ abandoned_at('conversations', 'tenants') }} <= {{ as_of() }})
+        or (
+            conversations.outcome = 'abandoned'
+            and conversations.outcome_inferred
+            and conversations.last_event_at > {{ as_of() }} - (select max(abandon_after_hours) from {{ ref('stg_tenants') }}) * interval '1 hour'
+            and {{ abandoned_at('conversations', 'tenants') }} > {{ as_of() }}
+        )
+{% endmacro %}

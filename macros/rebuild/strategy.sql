@@ -1,0 +1,50 @@
+{#-
+    Step 3 of README.md. `temp_relation` holds the touched keys' recomputed rows; the difference to the standing rows is
+    written and published, and nothing else: a row that came out the same costs no write here and no work downstream.
+-#}
+{% macro get_incremental_rebuild_sql(arg_dict) %}
+    {% set target = arg_dict['target_relation'] %}
+    {% set columns = arg_dict['dest_columns'] | map(attribute='quoted') | join(', ') %}
+    {% set standing %}
+        select {% for column in arg_dict['dest_columns'] %}standing.{{ column.quoted }}{% if not loop.last %}, {% endif %}{% endfor %}
+        from {{ target }} as standing {{ where_touched('standing') }}
+    {% endset %}
+    {% set recomputed = 'select ' ~ columns ~ ' from ' ~ arg_dict['temp_relation'] %}
+
+    create temporary table gone on commit drop as {{ standing }} except {{ recomputed }};
+    create temporary table fresh on commit drop as {{ recomputed }} except {{ standing }};
+    delete from {{ target }} as target using pg_temp.gone
+    where {% for column in arg_dict['unique_key'] -%}
+        target.{{ column }} = gone.{{ column }}{% if not loop.last %} and {% endif %}
+    {%- endfor %};
+    insert into {{ target }} ({{ columns }}) select {{ columns }} from pg_temp.fresh;
+    {{ publish_changes(rebuild_spec()) }}
+{% endmacro %}
+
+{#- The rows of touched keys. A key of a stretch of time (`range`) takes the rows that begin in it. -#}
+{% macro where_touched(alias) -%}
+    {%- set spec = rebuild_spec() -%}
+    where exists (
+        select from pg_temp.touched
+        where {{ alias }}.tenant_id = touched.tenant_id
+        {%- for column in spec.key %} and {{ alias }}.{{ column }} = touched.{{ column }}{% endfor %}
+        {%- if spec.get('range') %} and {{ alias }}.{{ spec.range }} between touched.from_at and touched.to_at{% endif %}
+    )
+{%- endmacro %}
+
+{#- One row per thing that the written difference changed, of each kind that the model publishes. -#}
+{% macro publish_changes(spec) %}
+    {% for kind, columns in spec.get('publishes', {}).items() %}
+    insert into ops.changes (model, kind, tenant_id, id, date)
+    select '{{ model.name }}', '{{ kind }}', tenant_id, id, date
+    from (
+        {% for difference in ['gone', 'fresh'] %}
+        select tenant_id, {{ columns.get('id') or 'null' }}::text as id, {{ columns.get('date') or 'null' }}::date as date
+        from pg_temp.{{ difference }}
+        {% if not loop.last %}union{% endif %}
+        {% endfor %}
+    ) as changed
+    where coalesce({% if columns.get('id') %}id{% else %}null{% endif %}, {% if columns.get('date') %}date::text{% else %}null{% endif %}) is not null
+    order by tenant_id, id, date;
+    {% endfor %}
+{% endmacro %}

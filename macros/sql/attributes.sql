@@ -1,0 +1,24 @@
+{#-
+    JSON is read here and nowhere else. A value of another JSON type than the one asked for is null: an event type
+    that a tenant registered, or one admitted unregistered, may use our attribute's name for something else, and must
+    not break the build.
+-#}
+
+{% macro text_attribute(name, column='attributes') -%}
+    {{ column }} ->> '{{ name }}'
+{%- endmacro %}
+
+{#- Beyond ±1e15 a number says nothing about milliseconds, money or counts, and may not fit its column. -#}
+{% macro number_attribute(name, type='double precision', column='attributes') -%}
+    case
+        when jsonb_typeof({{ column }} -> '{{ name }}') = 'number'
+            then case
+                when abs(({{ column }} -> '{{ name }}')::numeric) < 1e15
+                    then ({{ column }} -> '{{ name }}')::{{ type }}
+            end
+    end
+{%- endmacro %}
+
+{% macro boolean_attribute(name, column='attributes') -%}
+    case when jsonb_typeof({{ column }} -> '{{ name }}') = 'boolean' then ({{ column }} -> '{{ name }}')::boolean end
+{%- endmacro %}

@@ -1,0 +1,29 @@
+{#- Null, not an error and not 0, where there is nothing to divide by. -#}
+{% macro ratio(numerator, denominator) -%}
+    ({{ numerator }})::double precision / nullif({{ denominator }}, 0)
+{%- endmacro %}
+
+{#-
+    A mean that does not depend on the order in which rows are read: doubles are added up as exact decimals, so that an
+    incremental build and a full refresh agree to the last bit.
+-#}
+{% macro mean(value, where=none) -%}
+    (avg(({{ value }})::numeric){% if where %} filter (where {{ where }}){% endif %})::double precision
+{%- endmacro %}
+
+{% macro percentile(share, value) -%}
+    percentile_cont({{ share }}) within group (order by {{ value }})
+{%- endmacro %}
+
+{#-
+    The logarithmic bucket of a latency: bucket i holds (g^(i-1), g^i] with g = (1 + a) / (1 - a) and a = 1 %, so that its
+    middle is within 1 % of every value in it (DDSketch: Masson, Rim, Lee, VLDB 2019). Counts of a bucket may be added
+    over days, channels and models. Values of a millisecond and less share bucket 0.
+-#}
+{% macro latency_bucket(milliseconds) -%}
+    ceil(ln(greatest({{ milliseconds }}, 1.0)) / ln(1.01 / 0.99))::integer
+{%- endmacro %}
+
+{% macro latency_of_bucket(bucket) -%}
+    (2 * power(1.01 / 0.99, {{ bucket }}) / (1.01 / 0.99 + 1))
+{%- endmacro %}

@@ -1,0 +1,41 @@
+{#- The `touch` macros of marts whose keys are not just the days or users that changed. -#}
+
+{#- A change of one day touches the thirty days whose monthly active users count it; the clock adds the days since. -#}
+{% macro touch_trailing_month(spec) %}
+    select distinct
+        changed.tenant_id,
+        changed.date + ahead.days as date
+    from ({{ changed(spec) }}) as changed
+    cross join generate_series(0, 29) as ahead (days)
+    where changed.date is not null
+    {{ touched_beside_changes(spec) }}
+{% endmacro %}
+
+{#- A change of one day touches the day, week, month, quarter and year it is in. -#}
+{% macro touch_periods(spec) %}
+    select distinct
+        changed.tenant_id,
+        periods.period,
+        {{ period_start('periods.period', 'changed.date', 'tenants.week_start') }} as period_start
+    from ({{ changed(spec) }}) as changed
+    inner join {{ ref('stg_tenants') }} as tenants using (tenant_id)
+    cross join {{ periods() }}
+    where changed.date is not null
+    {{ touched_beside_changes(spec) }}
+{% endmacro %}
+
+{#- A change of a period touches it and the one after it, which is compared with it. -#}
+{% macro touch_period_and_next(spec) %}
+    select distinct
+        changed.tenant_id,
+        changed.id as period,
+        {{ period_shift('changed.id', 'changed.date', 'shift.periods') }} as period_start
+    from ({{ changed(spec) }}) as changed
+    cross join (values (0), (1)) as shift (periods)
+    where changed.date is not null
+    {{ touched_beside_changes(spec) }}
+{% endmacro %}
+
+{% macro periods() -%}
+    (values ('day'), ('week'), ('month'), ('quarter'), ('year')) as periods (period)
+{%- endmacro %}

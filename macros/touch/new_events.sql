@@ -1,0 +1,30 @@
+{#-
+    `touch` of staging.stg_events, where events enter the build: the new events themselves, so that the landing tables are
+    read once and by index. New are the batches after the watermark; beside them the days of --from/--to and all events of
+    tenants whose settings changed.
+-#}
+{% macro touch_new_events(spec) %}
+    select events.*
+    from {{ source('raw', 'events') }} as events
+    inner join ops.watermarks on watermarks.model = '{{ model.name }}' and watermarks.upstream = 'raw'
+    inner join pg_temp.taken on taken.upstream = watermarks.upstream
+    where events.batch_id > watermarks.position and events.batch_id <= taken.position
+    {% for condition in reread_conditions(spec, local_date('occurred_at', 'tenants.time_zone')) %}
+    union
+    select events.*
+    from {{ source('raw', 'events') }} as events
+    inner join {{ ref('stg_tenants') }} as tenants using (tenant_id)
+    where {{ condition }} {{ within_days_of_range() }}
+    {% endfor %}
+{% endmacro %}
+
+{#- The range of local dates as bounds on `occurred_at` that every time zone fits in, so that partitions are pruned. -#}
+{% macro within_days_of_range() -%}
+    {%- if var('from_date') %} and occurred_at >= '{{ var("from_date") }}'::date - interval '1 day'{% endif -%}
+    {%- if var('to_date') %} and occurred_at < '{{ var("to_date") }}'::date + interval '2 days'{% endif -%}
+{%- endmacro %}
+
+{#- What staging.stg_events reads: the new events that `touch_new_events` collected, or all that ever landed. -#}
+{% macro new_or_all_events() -%}
+    {% if rebuilding() %}pg_temp.touched{% else %}{{ source('raw', 'events') }}{% endif %}
+{%- endmacro %}

@@ -1,0 +1,46 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='rebuild',
+    unique_key=['tenant_id', 'booking_id'],
+    indexes=[
+        {'columns': ['tenant_id', 'booking_id'], 'unique': true},
+        {'columns': ['tenant_id', 'booked_on']},
+    ],
+    meta={'rebuild': {
+        'key': {'booking_id': 'id'},
+        'reads': {'stg_events': 'booking'},
+        'publishes': {'booking': {'id': 'booking_id'}, 'day': {'date': 'booked_on'}},
+        'date': 'booked_on',
+    }}
+) }}
+
+with events as (
+
+    select events.*
+    from {{ ref('stg_events') }} as events
+    {{ only_touched('events') }}
+    where
+        events.booking_id is not null
+        and events.event_name in ('booking.slot_hold', 'booking.requested', 'booking.confirmed')
+
+),
+
+final as (
+
+    select
+        tenant_id,
+        booking_id,
+        {{ first_known('user_id') }} as user_id,
+        {{ first_known('conversation_id') }} as conversation_id,
+        min(occurred_on) as booked_on,
+        min(occurred_at) filter (where event_name = 'booking.slot_hold') as held_at,
+        min(occurred_at) filter (where event_name = 'booking.requested') as requested_at,
+        min(occurred_at) filter (where event_name = 'booking.confirmed') as confirmed_at,
+        {{ first_known('services_count', "event_name = 'booking.requested'") }} as services_count,
+        {{ first_known('estimated_total', "event_name = 'booking.requested'") }} as estimated_total
+    from events
+    group by tenant_id, booking_id
+
+)
+
+select * from final

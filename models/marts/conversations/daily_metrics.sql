@@ -1,0 +1,49 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='rebuild',
+    unique_key=['tenant_id', 'date'],
+    indexes=[{'columns': ['tenant_id', 'date'], 'unique': true}],
+    meta={'rebuild': {
+        'key': {'date': 'date'},
+        'reads': {'period_totals': 'period'},
+        'publishes': {'day': {'date': 'date'}},
+        'date': 'date',
+    }}
+) }}
+
+with days as (
+
+    select totals.*
+    from {{ ref('period_totals') }} as totals
+    {{ only_touched('totals', date='period_start') }}
+    where totals.period = 'day'
+
+),
+
+final as (
+
+    select
+        tenant_id,
+        period_start as date,
+        is_complete,
+        total_conversations,
+        resolved_conversations,
+        escalated_conversations,
+        abandoned_conversations,
+        open_conversations,
+        {{ ratio('resolved_conversations', 'total_conversations') }} as resolution_rate,
+        {{ ratio('escalated_conversations', 'total_conversations') }} as escalation_rate,
+        {{ ratio('abandoned_conversations', 'total_conversations') }} as abandonment_rate,
+        avg_response_time_ms,
+        p50_response_time_ms,
+        p95_response_time_ms,
+        p99_response_time_ms,
+        total_messages,
+        {{ ratio('total_messages', 'total_conversations') }} as avg_conversation_length,
+        unique_customers,
+        avg_rating
+    from days
+
+)
+
+select * from final

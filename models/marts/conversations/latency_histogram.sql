@@ -1,0 +1,39 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='rebuild',
+    unique_key=['tenant_id', 'date', 'model', 'channel', 'bucket'],
+    indexes=[{'columns': ['tenant_id', 'date', 'model', 'channel', 'bucket'], 'unique': true}],
+    meta={'rebuild': {
+        'key': {'date': 'date'},
+        'reads': {'responses': 'day'},
+        'publishes': {'day': {'date': 'date'}},
+        'date': 'date',
+    }}
+) }}
+
+with responses as (
+
+    select
+        responses.*,
+        {{ latency_bucket('responses.duration_ms') }} as bucket
+    from {{ ref('responses') }} as responses
+    {{ only_touched('responses', date='responded_on') }}
+
+),
+
+final as (
+
+    select
+        tenant_id,
+        responded_on as date,
+        model,
+        channel,
+        bucket,
+        {{ latency_of_bucket('bucket') }} as bucket_ms,
+        count(*) as responses
+    from responses
+    group by tenant_id, responded_on, model, channel, bucket
+
+)
+
+select * from final

@@ -1,0 +1,71 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='rebuild',
+    unique_key=['tenant_id', 'date'],
+    indexes=[{'columns': ['tenant_id', 'date'], 'unique': true}],
+    meta={'rebuild': {
+        'key': {'date': 'date'},
+        'reads': {'raw': 'batch', 'stg_events': 'arrival', 'event_days': 'arrival'},
+        'touch': 'touch_arrivals',
+        'publishes': {'day': {'date': 'date'}},
+        'date': 'date',
+    }}
+) }}
+
+with landed as (
+
+    select
+        batches.tenant_id,
+        batches.received_on as date,
+        {% for count in ['received', 'accepted', 'duplicate', 'rejected', 'no_consent', 'erased_subject'] -%}
+        sum(batches.{{ count }})::bigint as {{ count }}{{ ',' if not loop.last }}
+        {% endfor %}
+    from {{ ref('stg_load_batches') }} as batches
+    {{ only_touched('batches', date='received_on') }}
+    -- batches that arrived since staging was built are the next build's
+    where batches.batch_id <= (
+        select position from ops.watermarks where model = 'stg_events' and upstream = 'raw'
+    )
+    group by batches.tenant_id, batches.received_on
+
+),
+
+staged as (
+
+    select
+        events.tenant_id,
+        events.received_on as date,
+        count(*) as staged_events
+    from {{ ref('stg_events') }} as events
+    {{ only_touched('events', date='received_on') }}
+    group by events.tenant_id, events.received_on
+
+),
+
+in_facts as (
+
+    select
+        event_days.tenant_id,
+        event_days.received_on as date,
+        sum(event_days.events)::bigint as fact_events
+    from {{ ref('event_days') }} as event_days
+    {{ only_touched('event_days', date='received_on') }}
+    group by event_days.tenant_id, event_days.received_on
+
+),
+
+final as (
+
+    select
+        landed.*,
+        coalesce(staged.staged_events, 0) as staged_events,
+        coalesce(in_facts.fact_events, 0) as fact_events,
+        landed.accepted = coalesce(staged.staged_events, 0)
+        and landed.accepted = coalesce(in_facts.fact_events, 0) as is_accounted_for
+    from landed
+    left join staged on landed.tenant_id = staged.tenant_id and landed.date = staged.date
+    left join in_facts on landed.tenant_id = in_facts.tenant_id and landed.date = in_facts.date
+
+)
+
+select * from final

@@ -1,0 +1,39 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='rebuild',
+    unique_key=['tenant_id', 'date'],
+    indexes=[{'columns': ['tenant_id', 'date'], 'unique': true}],
+    meta={'rebuild': {
+        'key': {'date': 'date'},
+        'reads': {'sessions': 'day'},
+        'publishes': {'day': {'date': 'date'}},
+        'date': 'date',
+    }}
+) }}
+
+with sessions as (
+
+    select sessions.*
+    from {{ ref('sessions') }} as sessions
+    {{ only_touched('sessions', date='started_on') }}
+
+),
+
+final as (
+
+    select
+        tenant_id,
+        started_on as date,
+        count(*) as sessions,
+        count(distinct user_id) as users,
+        {{ mean('duration_seconds') }} as avg_duration_seconds,
+        {{ percentile(0.5, 'duration_seconds') }} as median_duration_seconds,
+        {{ ratio('sum(events)', 'count(*)') }} as events_per_session,
+        {{ ratio('count(*) filter (where events = 1)', 'count(*)') }} as bounce_rate,
+        {{ ratio('count(*) filter (where converted)', 'count(*)') }} as conversion_rate
+    from sessions
+    group by tenant_id, started_on
+
+)
+
+select * from final

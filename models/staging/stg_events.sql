@@ -1,0 +1,126 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='rebuild',
+    unique_key=['tenant_id', 'event_id'],
+    indexes=[
+        {'columns': ['tenant_id', 'event_id'], 'unique': true},
+        {'columns': ['tenant_id', 'thread_id']},
+        {'columns': ['tenant_id', 'user_id', 'occurred_on']},
+        {'columns': ['tenant_id', 'occurred_on']},
+        {'columns': ['received_on'], 'type': 'brin'},
+    ],
+    meta={'rebuild': {
+        'key': {'event_id': 'event_id'},
+        'reads': {'raw': 'batch'},
+        'touch': 'touch_new_events',
+        'publishes': {
+            'thread': {'id': 'thread_id'},
+            'user': {'id': 'user_id', 'date': 'occurred_on'},
+            'order': {'id': 'order_id'},
+            'booking': {'id': 'booking_id'},
+            'day': {'date': 'occurred_on'},
+            'arrival': {'date': 'received_on'},
+        },
+        'date': 'occurred_on',
+    }}
+) }}
+
+with source as (
+
+    select * from {{ new_or_all_events() }}
+
+),
+
+tenants as (
+
+    select * from {{ ref('stg_tenants') }}
+
+),
+
+event_types as (
+
+    select * from {{ source('raw', 'event_types') }}
+
+),
+
+typed as (
+
+    select
+        -- ids
+        source.tenant_id,
+        source.event_id,
+        source.event_name,
+        coalesce(source.conversation_id, source.session_id, source.event_id::text) as thread_id,
+        coalesce(source.conversation_id, source.session_id) as conversation_id,
+        source.conversation_id is not null
+        or (
+            source.session_id is not null
+            and coalesce(own_type.is_conversational, shared_type.is_conversational, false)
+        ) as marks_conversation,
+        source.user_id,
+        coalesce(source.source, 'unknown') as channel,
+        source.batch_id,
+
+        -- times
+        source.occurred_at,
+        {{ local_date('source.occurred_at', 'tenants.time_zone') }} as occurred_on,
+        source.received_at,
+        {{ local_date('source.received_at', 'tenants.time_zone') }} as received_on,
+
+        -- messages and outcomes
+        coalesce({{ text_attribute('text') }}, {{ text_attribute('query') }}) as text,
+        {{ text_attribute('actor') }} as actor,
+        {{ text_attribute('intent') }} as intent,
+        {{ boolean_attribute('is_fallback') }} as is_fallback,
+        {{ text_attribute('resolved_by') }} as resolved_by,
+        {{ text_attribute('reason') }} as reason,
+        {{ number_attribute('rating') }} as rating,
+        {{ text_attribute('judge') }} as judge,
+        {{ text_attribute('rubric') }} as rubric,
+        {{ number_attribute('helpfulness') }} as helpfulness,
+        {{ number_attribute('accuracy') }} as accuracy,
+        {{ number_attribute('politeness') }} as politeness,
+        {{ number_attribute('overall') }} as overall,
+
+        -- answers, tools, knowledge base, voice
+        {{ number_attribute('duration_ms') }} as duration_ms,
+        {{ number_attribute('latency_ms') }} as latency_ms,
+        coalesce({{ text_attribute('model') }}, 'unknown') as model,
+        {{ text_attribute('tool_name') }} as tool_name,
+        {{ text_attribute('tool_kind') }} as tool_kind,
+        {{ number_attribute('tool_count', 'bigint') }} as tool_count,
+        {{ boolean_attribute('success') }} as success,
+        {{ boolean_attribute('optimistic') }} as optimistic,
+        {{ number_attribute('results_count', 'bigint') }} as results_count,
+        {{ number_attribute('top_score') }} as top_score,
+        {{ text_attribute('error_class') }} as error_class,
+
+        -- shop, bookings, experiments
+        {{ text_attribute('product_id') }} as product_id,
+        {{ text_attribute('order_id') }} as order_id,
+        {{ number_attribute('revenue', 'numeric(20, 4)') }} as revenue,
+        {{ text_attribute('currency') }} as currency,
+        {{ text_attribute('booking_id') }} as booking_id,
+        {{ number_attribute('services_count', 'bigint') }} as services_count,
+        {{ number_attribute('estimated_total', 'numeric(20, 4)') }} as estimated_total,
+        {{ text_attribute('service_name') }} as service_name,
+        {{ text_attribute('experiment') }} as experiment,
+        {{ text_attribute('variant') }} as variant
+    from source
+    inner join tenants on source.tenant_id = tenants.tenant_id
+    left join event_types as own_type
+        on source.tenant_id = own_type.tenant_id and source.event_name = own_type.event_name
+    left join event_types as shared_type
+        on shared_type.tenant_id = '*' and source.event_name = shared_type.event_name
+
+),
+
+final as (
+
+    select * from typed
+    -- a late event of frozen history cannot change it any more
+    where not {{ is_frozen('typed', 'occurred_on') }}
+
+)
+
+select * from final
