@@ -44,9 +44,12 @@ periods as (
 bounded as (
 
     select
-        *,
-        {{ period_shift('period', 'period_start', 1) }} as next_period_start
+        periods.*,
+        {{ period_shift('periods.period', 'periods.period_start', 1) }} as next_period_start
     from periods
+    inner join tenants on periods.tenant_id = tenants.tenant_id
+    -- after a change of the tenant's first day of the week, its old weeks are touched and none any more
+    where periods.period_start = {{ period_start('periods.period', 'periods.period_start', 'tenants.week_start') }}
 
 ),
 
