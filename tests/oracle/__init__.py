@@ -1,0 +1,44 @@
+"""An independent opinion on every table: the contract in plain, slow Python that is meant to be obviously right.
+
+world = World.of(events, as_of=…, tenants=[Tenant("shop", time_zone="Asia/Kolkata")])
+assert not differences(TABLES["facts.sessions"].rows(world), rows_of_the_model, TABLES["facts.sessions"].key)
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from tests.oracle.commerce import bookings, orders
+from tests.oracle.compare import differences
+from tests.oracle.conversations import conversations
+from tests.oracle.metrics import daily_metrics, period_metrics
+from tests.oracle.responses import response_times, responses
+from tests.oracle.sessions import session_metrics, sessions
+from tests.oracle.tools import kb_searches, tool_calls
+from tests.oracle.users import active_users, user_days
+from tests.oracle.world import Event, Row, Tenant, World
+
+
+class Table(NamedTuple):
+    """A table that the oracle can work out, and the columns of its key."""
+
+    rows: Callable[[World], list[Row]]
+    key: tuple[str, ...]
+
+
+TABLES = {
+    "facts.conversations": Table(conversations, ("tenant_id", "conversation_id")),
+    "facts.responses": Table(responses, ("tenant_id", "response_id")),
+    "facts.sessions": Table(sessions, ("tenant_id", "session_id")),
+    "facts.tool_calls": Table(tool_calls, ("tenant_id", "call_id")),
+    "facts.kb_searches": Table(kb_searches, ("tenant_id", "search_id")),
+    "facts.bookings": Table(bookings, ("tenant_id", "booking_id")),
+    "facts.orders": Table(orders, ("tenant_id", "order_id")),
+    "facts.user_days": Table(user_days, ("tenant_id", "user_id", "date")),
+    "marts.daily_metrics": Table(daily_metrics, ("tenant_id", "date")),
+    "marts.period_metrics": Table(period_metrics, ("tenant_id", "period", "period_start")),
+    "marts.active_users": Table(active_users, ("tenant_id", "date")),
+    "marts.response_times": Table(response_times, ("tenant_id", "hour", "model", "channel")),
+    "marts.session_metrics": Table(session_metrics, ("tenant_id", "date")),
+}
+
+__all__ = ["TABLES", "Event", "Row", "Table", "Tenant", "World", "differences"]

@@ -1,0 +1,112 @@
+"""`marts.daily_metrics` and `marts.period_metrics`: how the conversations went that started in a period."""
+
+from collections.abc import Callable
+from datetime import date, timedelta
+from typing import Any
+
+from tests.oracle.conversations import conversations
+from tests.oracle.figures import distinct, mean, percentile, ratio
+from tests.oracle.responses import responses
+from tests.oracle.world import Row, Tenant, World, grouped
+
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+PERIODS = ("day", "week", "month", "quarter", "year")
+
+
+def daily_metrics(world: World) -> list[Row]:
+    """One row per tenant and local date on which a conversation started."""
+    return [
+        {"tenant_id": tenant_id, "date": day, **figures} for (tenant_id, day), figures in _figures(world, "day").items()
+    ]
+
+
+def period_metrics(world: World) -> list[Row]:
+    """One row per tenant, period and local start of one in which a conversation started."""
+    rows = []
+    for period in PERIODS:
+        found = _figures(world, period)
+        for (tenant_id, start), now in found.items():
+            tenant = world.tenant(tenant_id)
+            before = found.get((tenant_id, period_start(tenant, period, start - timedelta(1))), summary([], []))
+            rows.append(
+                {
+                    "tenant_id": tenant_id,
+                    "period": period,
+                    "period_start": start,
+                    **now,
+                    **{f"previous_{name}": value for name, value in before.items()},
+                    "growth_rate": growth_rate(now["total_conversations"], before["total_conversations"]),
+                    "is_complete": tenant.midnight(next_start(period, start)) <= world.as_of,
+                }
+            )
+    return rows
+
+
+def _figures(world: World, period: str) -> dict[tuple[str, date], Row]:
+    """The figures of every tenant and period of that kind, by the period's first day."""
+
+    def by(date_column: str) -> Callable[[Row], tuple[str, date]]:
+        return lambda row: (
+            row["tenant_id"],
+            period_start(world.tenant(row["tenant_id"]), period, row[date_column]),
+        )
+
+    answers = [row for row in responses(world) if row["conversation_started_on"] is not None]
+    answers_by_period = grouped(answers, by("conversation_started_on"))
+    return {
+        key: summary(group, [row["duration_ms"] for row in answers_by_period.get(key, [])])
+        for key, group in grouped(conversations(world), by("started_on")).items()
+    }
+
+
+def summary(group: list[Row], durations: list[float]) -> dict[str, Any]:
+    """The figures of some conversations and of the durations in milliseconds of their answers."""
+    outcomes = [row["outcome"] for row in group]
+    return {
+        "total_conversations": len(group),
+        "resolved_conversations": outcomes.count("resolved"),
+        "escalated_conversations": outcomes.count("escalated"),
+        "abandoned_conversations": outcomes.count("abandoned"),
+        "open_conversations": outcomes.count("open"),
+        "resolution_rate": ratio(outcomes.count("resolved"), len(group)),
+        "escalation_rate": ratio(outcomes.count("escalated"), len(group)),
+        "abandonment_rate": ratio(outcomes.count("abandoned"), len(group)),
+        "avg_response_time_ms": mean(durations),
+        "p50_response_time_ms": percentile(durations, 0.50),
+        "p95_response_time_ms": percentile(durations, 0.95),
+        "p99_response_time_ms": percentile(durations, 0.99),
+        "total_messages": sum(row["messages"] for row in group),
+        "avg_conversation_length": mean(row["messages"] for row in group),
+        "unique_customers": distinct(row["user_id"] for row in group),
+        "avg_rating": mean(row["rating"] for row in group if row["rating"] is not None),
+    }
+
+
+def growth_rate(now: int, before: int) -> float:
+    """The growth since the period before, 1 from nothing to something and 0 from nothing to nothing."""
+    if before == 0:
+        return 1.0 if now > 0 else 0.0
+    return (now - before) / before
+
+
+def period_start(tenant: Tenant, period: str, day: date) -> date:
+    """The first day of the period in which the day lies."""
+    match period:
+        case "week":
+            return day - timedelta((day.weekday() - WEEKDAYS.index(tenant.week_start)) % 7)
+        case "month":
+            return day.replace(day=1)
+        case "quarter":
+            return day.replace(month=(day.month - 1) // 3 * 3 + 1, day=1)
+        case "year":
+            return day.replace(month=1, day=1)
+    return day
+
+
+def next_start(period: str, start: date) -> date:
+    """The first day after the period that starts on that day."""
+    if period in ("day", "week"):
+        return start + timedelta(1 if period == "day" else 7)
+    months = {"month": 1, "quarter": 3, "year": 12}[period]
+    years, month = divmod(start.month - 1 + months, 12)
+    return date(start.year + years, month + 1, 1)

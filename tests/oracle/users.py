@@ -1,0 +1,70 @@
+"""`facts.user_days` and `marts.active_users`: who was there on which day."""
+
+from collections import Counter
+from datetime import timedelta
+
+from tests.oracle.commerce import REFUNDED, first_completions, total
+from tests.oracle.conversations import conversations, count
+from tests.oracle.figures import distinct, ratio
+from tests.oracle.sessions import sessions
+from tests.oracle.world import Row, World, events_by_conversation, grouped, identity, thread
+
+
+def user_days(world: World) -> list[Row]:
+    """One row per tenant, user and local date with an event of theirs."""
+    existing = events_by_conversation(world)
+    counted_orders = first_completions(world)
+    known = [event for event in world.events if event["user_id"] is not None]
+    rows = []
+    for (tenant_id, user_id, day), events in grouped(
+        known, lambda event: (event["tenant_id"], event["user_id"], world.local_date(event))
+    ).items():
+        received, sent = count(events, "message.received"), count(events, "message.sent")
+        orders = [event for event in events if identity(event) in counted_orders]
+        threads = [thread(event) for event in events]
+        rows.append(
+            {
+                "tenant_id": tenant_id,
+                "user_id": user_id,
+                "date": day,
+                "events": len(events),
+                "conversations": distinct(name for name in threads if (tenant_id, name) in existing),
+                "messages_received": received,
+                "messages": received + sent,
+                "orders": len(orders),
+                "revenue": total(orders),
+                "refunds": total([event for event in events if event["event_name"] == REFUNDED]),
+            }
+        )
+    return rows
+
+
+def active_users(world: World) -> list[Row]:
+    """One row per tenant and local date, today's at most, with an active user in the 30 days ending on it."""
+    days_by_user = grouped(user_days(world), lambda row: row["tenant_id"])
+    events = Counter((event["tenant_id"], world.local_date(event)) for event in world.events)
+    started = Counter((row["tenant_id"], row["started_on"]) for row in sessions(world))
+    begun = Counter((row["tenant_id"], row["started_on"]) for row in conversations(world))
+    rows = []
+    for tenant_id, user_dates in days_by_user.items():
+        today = world.tenant(tenant_id).local_date(world.as_of)
+        dates = {row["date"] + timedelta(days=later) for row in user_dates for later in range(30)}
+        for day in sorted(date for date in dates if date <= today):
+            dau, wau, mau = (
+                distinct(row["user_id"] for row in user_dates if timedelta(0) <= day - row["date"] < timedelta(days))
+                for days in (1, 7, 30)
+            )
+            rows.append(
+                {
+                    "tenant_id": tenant_id,
+                    "date": day,
+                    "dau": dau,
+                    "wau": wau,
+                    "mau": mau,
+                    "stickiness": ratio(dau, mau),
+                    "sessions": started[tenant_id, day],
+                    "events": events[tenant_id, day],
+                    "conversations": begun[tenant_id, day],
+                }
+            )
+    return rows

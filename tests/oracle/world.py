@@ -1,0 +1,115 @@
+"""What the oracle starts from: landed events, the tenants' settings and the build's clock."""
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any, NotRequired, TypedDict, TypeVar
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+K = TypeVar("K", bound=Hashable)
+T = TypeVar("T")
+Row = dict[str, Any]
+"""A row of a fact or a mart, by column name."""
+
+
+class Event(TypedDict):
+    """An accepted event, with the columns of `raw.events` that facts are made of."""
+
+    tenant_id: str
+    event_id: UUID
+    event_name: str  # canonical
+    occurred_at: datetime  # aware
+    received_at: NotRequired[datetime]
+    conversation_id: str | None
+    session_id: str | None
+    user_id: str | None
+    source: str | None
+    attributes: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """A tenant's settings, with the defaults of a tenant that the seed does not name."""
+
+    tenant_id: str
+    time_zone: str = "UTC"
+    week_start: str = "monday"
+    session_gap_minutes: int = 30
+    abandon_after_hours: int = 24
+    sla_ms: int = 3000
+
+    def local_date(self, moment: datetime) -> date:
+        """The calendar date at the tenant's at that moment."""
+        return moment.astimezone(ZoneInfo(self.time_zone)).date()
+
+    def midnight(self, day: date) -> datetime:
+        """The moment, in UTC, at which that day begins at the tenant's."""
+        return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(self.time_zone)).astimezone(UTC)
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything a table is a function of. Build one with `World.of()`."""
+
+    events: Sequence[Event]  # by occurred_at, ties by event_id
+    as_of: datetime
+    tenants: dict[str, Tenant] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, events: Iterable[Event], as_of: datetime, tenants: Iterable[Tenant] = ()) -> "World":
+        """The world of these events, given in any order and any zone."""
+        # Datetimes that share a zone compare and subtract by the clock on the wall, so all are in UTC.
+        in_utc = (Event(**{**event, "occurred_at": event["occurred_at"].astimezone(UTC)}) for event in events)
+        return cls(
+            events=sorted(in_utc, key=lambda event: (event["occurred_at"], event["event_id"])),
+            as_of=as_of.astimezone(UTC),
+            tenants={tenant.tenant_id: tenant for tenant in tenants},
+        )
+
+    def tenant(self, tenant_id: str) -> Tenant:
+        """The tenant's settings, the defaults for one without any."""
+        return self.tenants.get(tenant_id, Tenant(tenant_id))
+
+    def local_date(self, event: Event) -> date:
+        """The tenant's calendar date on which the event happened."""
+        return self.tenant(event["tenant_id"]).local_date(event["occurred_at"])
+
+
+def identity(event: Event) -> tuple[str, UUID]:
+    """What makes it the same event: two tenants may use the same event id."""
+    return event["tenant_id"], event["event_id"]
+
+
+def thread(event: Event) -> str | None:
+    """The conversation that the event belongs to: its own, else that of its session. It need not exist."""
+    return event["conversation_id"] if event["conversation_id"] is not None else event["session_id"]
+
+
+def is_conversational(event: Event) -> bool:
+    """Whether the event alone makes its thread a conversation."""
+    domain = event["event_name"].split(".")[0]
+    return (
+        event["conversation_id"] is not None
+        or domain in ("conversation", "message", "ai", "kb", "voice")
+        or event["event_name"] == "service.suggested"
+    )
+
+
+def events_by_conversation(world: World) -> dict[tuple[str, str], list[Event]]:
+    """The events of every conversation that exists, by tenant and conversation, in order."""
+    threads: dict[tuple[str, str], list[Event]] = defaultdict(list)
+    for event in world.events:
+        name = thread(event)
+        if name is not None:
+            threads[event["tenant_id"], name].append(event)
+    return {key: events for key, events in threads.items() if any(is_conversational(event) for event in events)}
+
+
+def grouped(items: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:
+    """The items of each key, in the order given."""
+    groups: dict[K, list[T]] = defaultdict(list)
+    for item in items:
+        groups[key(item)].append(item)
+    return groups
