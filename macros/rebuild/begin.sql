@@ -121,11 +121,12 @@
     from ops.changes
     inner join ops.watermarks on watermarks.model = '{{ model.name }}' and watermarks.upstream = changes.model
     where changes.kind = 'all' and changes.change_id > watermarks.position
-    {% if reads_model('stg_tenants') %}
+    {% for definition in definitions_of(spec) %}
     union
-    select tenants.tenant_id
-    from {{ ref('stg_tenants') }} as tenants
-    left join ops.definitions on definitions.model = '{{ model.name }}' and tenants.tenant_id = definitions.tenant_id
-    where definitions.fingerprint is distinct from tenants.fingerprint
-    {% endif %}
+    select {{ definition.tenant_id }}
+    from ({{ definition.fingerprints }}) as current_ones
+    left join ops.definitions
+        on definitions.model = '{{ model.name }}' and current_ones.tenant_id = definitions.tenant_id
+    where definitions.fingerprint is distinct from current_ones.fingerprint
+    {% endfor %}
 {% endmacro %}

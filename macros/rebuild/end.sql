@@ -9,12 +9,12 @@
     set position = taken.position, built_at = clock_timestamp()
     from pg_temp.taken
     where watermarks.model = '{{ model.name }}' and watermarks.upstream = taken.upstream;
-    {% if reads_model('stg_tenants') %}
+    {% for definition in definitions_of(spec) %}
     insert into ops.definitions (model, tenant_id, fingerprint)
-    select '{{ model.name }}', tenant_id, fingerprint from {{ ref('stg_tenants') }}
+    select '{{ model.name }}', tenant_id, fingerprint from ({{ definition.fingerprints }}) as current_ones
     on conflict (model, tenant_id) do update set fingerprint = excluded.fingerprint
     where definitions.fingerprint <> excluded.fingerprint;
-    {% endif %}
+    {% endfor %}
     select 1
 {% endmacro %}
 
