@@ -1,0 +1,47 @@
+"""Events as NDJSON in the `parley` envelope, both ways."""
+
+import gzip
+import json
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from tests.oracle.world import Event
+
+SHARED = Path(__file__).resolve().parents[3] / "shared"
+"""Data and reference figures that are not part of the repository and may be absent."""
+
+
+def read(path: Path) -> list[Event]:
+    """The events of a gzipped file, which must all be valid and canonical."""
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        return [_event(json.loads(line)) for line in lines]
+
+
+def _event(record: dict[str, Any]) -> Event:
+    return Event(
+        tenant_id=record["tenant_id"],
+        event_id=UUID(record["event_id"]),
+        event_name=record["event_name"],
+        occurred_at=datetime.fromisoformat(record["occurred_at"]),
+        conversation_id=record.get("conversation_id"),
+        session_id=record.get("session_id"),
+        user_id=record.get("user_id"),
+        source=record.get("source"),
+        attributes=record["attributes"],
+    )
+
+
+def write(path: Path, events: Iterable[Event]) -> Path:
+    """Write the events as a gzipped file that `parley load` takes, without the nulls."""
+    with gzip.open(path, "wt", encoding="utf-8", compresslevel=1) as file:
+        for event in events:
+            record = {name: value for name, value in event.items() if value is not None and name != "received_at"}
+            file.write(json.dumps(record, default=_text) + "\n")
+    return path
+
+
+def _text(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
