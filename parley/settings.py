@@ -8,6 +8,9 @@
 | `PARLEY_STRICT_TENANTS` | false | refuse events of tenants that the seed does not name |
 | `PARLEY_MAX_FUTURE_HOURS` | 24 | how far ahead of its arrival an event may claim to be |
 | `PARLEY_POSTGRES_VERSION` | 18 | major version of the embedded Postgres: 16 or 18 |
+| `PARLEY_INBOX` | `PARLEY_HOME/inbox` | the folder whose files Dagster lands |
+| `PARLEY_FIRST_DAY` | 2024-01-01 | the first daily partition that Dagster shows |
+| `PARLEY_ENVIRONMENT` | local | where this is: schedules run by themselves in `production` only |
 
 The database is named by `DATABASE_URL` or libpq's `PG*`; see `parley.database`.
 """
@@ -15,6 +18,7 @@ The database is named by `DATABASE_URL` or libpq's `PG*`; see `parley.database`.
 import os
 import secrets
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 
@@ -50,6 +54,16 @@ def _number(name: str, default: int) -> int:
         raise ParleyError(f"{name}={value!r} is not a whole number: set it to one.") from None
 
 
+def _date(name: str, default: date) -> date:
+    value = os.environ.get(name, "").strip()
+    if not value:
+        return default
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        raise ParleyError(f"{name}={value!r} is not a date: write it as 2026-01-31.") from None
+
+
 @dataclass(frozen=True)
 class Settings:
     """The installation's choices. Build one with `Settings.load()`."""
@@ -59,18 +73,26 @@ class Settings:
     strict_tenants: bool
     max_future_hours: int
     postgres_version: int
+    inbox: Path
+    first_day: date
+    environment: str
 
     @classmethod
     def load(cls) -> "Settings":
         """Read the environment. Raises ParleyError where a value makes no sense."""
         project = _find_project()
-        home = os.environ.get("PARLEY_HOME")
+        named = os.environ.get("PARLEY_HOME")
+        home = Path(named).expanduser().resolve() if named else project / ".parley"
+        inbox = os.environ.get("PARLEY_INBOX")
         return cls(
             project=project,
-            home=Path(home).expanduser().resolve() if home else project / ".parley",
+            home=home,
             strict_tenants=_flag("PARLEY_STRICT_TENANTS"),
             max_future_hours=_number("PARLEY_MAX_FUTURE_HOURS", 24),
             postgres_version=_number("PARLEY_POSTGRES_VERSION", 18),
+            inbox=Path(inbox).expanduser().resolve() if inbox else home / "inbox",
+            first_day=_date("PARLEY_FIRST_DAY", date(2024, 1, 1)),
+            environment=os.environ.get("PARLEY_ENVIRONMENT", "").strip().lower() or "local",
         )
 
     @cached_property
