@@ -1,0 +1,110 @@
+"""The assets: what landed in `raw`, and every dbt seed, view, fact and mart made of it."""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject, dbt_assets
+from pydantic import Field
+
+from dagster_project import failures
+from dagster_project.arguments import dbt_arguments
+from dagster_project.partitions import days
+from dagster_project.reporting import group_of, model_metadata
+from dagster_project.resources import WarehouseDbt
+from parley import database
+from parley.settings import Settings
+
+LANDING = dg.AssetKey(["raw", "landing"])
+DEFAULT_OWNERS = ["team:analytics"]
+
+
+class Translator(DagsterDbtTranslator):
+    """How dbt's resources look in Dagster: everything that landed is one asset, folders are groups."""
+
+    def __init__(self) -> None:
+        super().__init__(DagsterDbtTranslatorSettings(enable_duplicate_source_asset_keys=True))
+
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
+        if dbt_resource_props["resource_type"] == "source":
+            return LANDING
+        return super().get_asset_key(dbt_resource_props)
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        return group_of(dbt_resource_props)
+
+    def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        return str(dbt_resource_props["description"])  # without the SQL that the default adds
+
+    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:
+        return [*(super().get_owners(dbt_resource_props) or DEFAULT_OWNERS)]
+
+
+class BuildConfig(dg.Config):
+    """Run config of the dbt assets."""
+
+    tenant: str | None = Field(
+        default=None,
+        description="Build only this tenant's days of the run's partitions again; without partitions, all of its days.",
+    )
+    full_refresh: bool = Field(default=False, description="Build every table anew, whatever the partitions.")
+    as_of: str | None = Field(
+        default=None, description='The build\'s "now" (RFC 3339 with an offset); else when the run started.'
+    )
+
+
+def build_dbt_assets(settings: Settings, project: DbtProject) -> dg.AssetsDefinition:
+    """The dbt project as assets of daily partitions, with its tests as checks; a range of days is one run.
+
+    Staging views and tables of whole periods are in the same set: edges hold between assets of one run only. Every run,
+    whatever its partitions, also takes in all that changed since the last.
+    """
+
+    @dbt_assets(
+        manifest=project.manifest_path,
+        project=project,
+        dagster_dbt_translator=Translator(),
+        partitions_def=days(settings),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        name="dbt_build",
+        pool="dbt",
+    )
+    def dbt_build(context: dg.AssetExecutionContext, dbt: WarehouseDbt, config: BuildConfig) -> Iterator[object]:
+        arguments = dbt_arguments(
+            as_of=config.as_of or started_at(context).isoformat(),
+            days=asked_days(context),
+            tenant=config.tenant,
+            full_refresh=config.full_refresh,
+        )
+        with failures.retried(), database.connect(Settings.load(), autocommit=True) as connection:
+            invocation = dbt.cli(arguments, context=context)
+            for event in invocation.stream_raw_events():
+                for result in event.to_default_asset_events(
+                    manifest=invocation.manifest,
+                    dagster_dbt_translator=invocation.dagster_dbt_translator,
+                    context=invocation.context,
+                    target_path=invocation.target_path,
+                    project=invocation.project,
+                ):
+                    if isinstance(result, dg.Output):
+                        metadata = model_metadata(connection, event.raw_event["data"])
+                        context.add_output_metadata(metadata, output_name=result.output_name)
+                    yield result
+
+    return dbt_build
+
+
+def asked_days(context: dg.AssetExecutionContext) -> tuple[str, str] | None:
+    """First and last day of the run's partitions; none of a run without."""
+    if not context.has_partition_key and not context.has_partition_key_range:
+        return None
+    asked = context.partition_key_range
+    return asked.start, asked.end
+
+
+def started_at(context: dg.AssetExecutionContext) -> datetime:
+    """When the run began: the same for every attempt of it."""
+    record = context.instance.get_run_record_by_id(context.run_id)
+    assert record is not None
+    return datetime.fromtimestamp(record.start_time, UTC) if record.start_time else record.create_timestamp

@@ -1,0 +1,27 @@
+"""The code location: everything that Dagster loads."""
+
+from collections.abc import Mapping
+
+import dagster as dg
+
+from dagster_project.assets import build_dbt_assets
+from dagster_project.project import prepared_project
+from dagster_project.resources import warehouse_dbt
+from parley.settings import Settings
+
+
+def build_defs(resource_overrides: Mapping[str, object] | None = None) -> dg.Definitions:
+    """All definitions, under the environment's settings; tests may put resources of their own in place."""
+    settings = Settings.load()
+    project = prepared_project(settings)
+    return dg.Definitions(
+        assets=[build_dbt_assets(settings, project)],
+        executor=dg.in_process_executor,
+        resources={"dbt": warehouse_dbt(project), **(resource_overrides or {})},
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Loaded when asked for, not when imported: the first load of a fresh clone parses the dbt project."""
+    return build_defs()

@@ -1,0 +1,66 @@
+"""The inbox: a folder whose files are landed, then put away under `done/`. No Dagster here.
+
+    inbox/events.ndjson.gz                      the parley dialect
+    inbox/segment/events.ndjson                 another dialect
+    inbox/segment/shop-newyork/events.ndjson    … whose events name no tenant; deeper folders as you like
+
+A name that begins with a dot or ends in `.part` or `.tmp` is a file still being written: it waits until it is renamed.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain, count
+from pathlib import Path
+
+DONE = "done"
+DEFAULT_DIALECT = "parley"
+UNFINISHED = (".part", ".tmp")
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A file to land, how to read it, and what it looked like when it was found."""
+
+    path: Path
+    name: str
+    dialect: str
+    tenant: str | None
+    size: int
+    modified_ns: int
+
+    def is_unchanged(self) -> bool:
+        """Whether nobody has written to it since it was found."""
+        found = self.path.stat()
+        return (found.st_size, found.st_mtime_ns) == (self.size, self.modified_ns)
+
+
+def waiting(inbox: Path) -> list[Waiting]:
+    """The files to land, the oldest first; none where there is no inbox."""
+    return sorted(_files(inbox), key=lambda file: (file.modified_ns, file.name))
+
+
+def _files(inbox: Path) -> Iterator[Waiting]:
+    for path in inbox.rglob("*"):
+        relative = path.relative_to(inbox)
+        folders = relative.parts[:-1]
+        if folders[:1] == (DONE,) or any(part.startswith(".") for part in relative.parts):
+            continue
+        if path.is_file() and not path.name.endswith(UNFINISHED):
+            found = path.stat()
+            yield Waiting(
+                path=path,
+                name=relative.as_posix(),
+                dialect=folders[0] if folders else DEFAULT_DIALECT,
+                tenant=folders[1] if len(folders) > 1 else None,
+                size=found.st_size,
+                modified_ns=found.st_mtime_ns,
+            )
+
+
+def put_away(file: Waiting, inbox: Path) -> Path:
+    """Move a landed file to `done/` and return its new path: its own name, or where that is taken one with a number."""
+    own = inbox / DONE / file.name
+    numbered = (own.with_name(f"{own.name}.{number}") for number in count(2))
+    target = next(path for path in chain([own], numbered) if not path.exists())
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return file.path.rename(target)

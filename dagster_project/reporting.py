@@ -1,0 +1,48 @@
+"""What runs report: plain values for Dagster's metadata. No Dagster here."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from psycopg import sql
+
+from parley.database import Connection
+
+COUNTED_BELOW = 1_000_000  # rows; counting more would cost more than a small build
+
+
+def group_of(properties: Mapping[str, Any]) -> str:
+    """A dbt resource's group: its folder (`staging`, `facts`, `marts_users`), for what lies in none its kind."""
+    return "_".join(properties["fqn"][1:-1]) or f"{properties['resource_type']}s"
+
+
+def rows_written(status: str) -> int | None:
+    """How many rows a model's last statement wrote, from Postgres's answer (`SELECT 12`, `INSERT 0 12`)."""
+    answer = re.fullmatch(r"(?:SELECT|INSERT)(?: 0)? (\d+)", status.strip())
+    return int(answer[1]) if answer else None
+
+
+def row_count(connection: Connection, schema: str, table: str) -> dict[str, int]:
+    """A table's rows under the name that Dagster draws a curve of; of a big one an estimate, under another name."""
+    row = connection.execute(
+        "select reltuples::bigint from pg_class where oid = to_regclass(%s)",
+        [sql.Identifier(schema, table).as_string(connection)],
+    ).fetchone()
+    estimate = int(str(row[0])) if row else 0
+    if estimate >= COUNTED_BELOW:
+        return {"estimated_row_count": estimate}
+    counted = connection.execute(sql.SQL("select count(*) from {}").format(sql.Identifier(schema, table))).fetchone()
+    return {"dagster/row_count": int(str(counted[0])) if counted else 0}
+
+
+def model_metadata(connection: Connection, result: Mapping[str, Any]) -> dict[str, int]:
+    """Metadata of a model or seed from the `data` of dbt's result event; a view has none."""
+    node = result["node_info"]
+    if node["materialized"] == "view":
+        return {}
+    written = rows_written(result["status"])
+    relation = node["node_relation"]
+    return {
+        **row_count(connection, relation["schema"], relation["alias"]),
+        **({} if written is None else {"rows_written": written}),
+    }
