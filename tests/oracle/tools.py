@@ -37,7 +37,7 @@ def _call(event: Event, called_at: Any) -> Row:
         "conversation_id": thread(event),
         "tool_name": attributes["tool_name"],
         "called_at": called_at,
-        "status": {True: "succeeded", False: "failed", None: "unfinished"}[success],
+        "status": "unfinished" if success is None else "completed",
         "success": success,
         "duration_ms": attributes.get("duration_ms"),
         "tool_kind": attributes.get("tool_kind"),

@@ -438,10 +438,10 @@ def test_tool_calls_pair_starts_and_completions_by_rank() -> None:
     ]
     found = rows("facts.tool_calls", events)
     assert sorted(columns(found, "tool_name", "called_at", "status", "success", "duration_ms", "call_id")) == [
-        ("x", moment("12:00"), "succeeded", True, 7, events[3]["event_id"]),
+        ("x", moment("12:00"), "completed", True, 7, events[3]["event_id"]),
         ("x", moment("12:01"), "unfinished", None, None, events[1]["event_id"]),
         ("y", moment("12:02"), "unfinished", None, None, events[2]["event_id"]),
-        ("z", moment("12:04"), "failed", False, None, events[4]["event_id"]),
+        ("z", moment("12:04"), "completed", False, None, events[4]["event_id"]),
     ]
 
 
@@ -453,7 +453,7 @@ def test_a_start_later_than_its_completion_does_not_date_the_call() -> None:
             chat("12:01", "ai.tool_call_started", tool_name="x"),
         ],
     )
-    assert (found["called_at"], found["status"]) == (moment("12:00"), "succeeded")
+    assert (found["called_at"], found["status"]) == (moment("12:00"), "completed")
 
 
 def test_tool_events_of_no_conversation_are_calls_of_their_own() -> None:
@@ -466,7 +466,7 @@ def test_tool_events_of_no_conversation_are_calls_of_their_own() -> None:
     )
     assert sorted(columns(found, "called_at", "status")) == [
         (moment("12:00"), "unfinished"),
-        (moment("12:01"), "succeeded"),
+        (moment("12:01"), "completed"),
     ]
 
 

@@ -1,0 +1,184 @@
+"""Random histories: few names and many ties, around the moments at which calendars are hard.
+
+A history is what a warehouse lives through: files of events, in any order and with much sent twice, and builds
+in between. Its tenants are always the same, so that a test can set them up once.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid5
+
+from hypothesis import strategies as st
+
+from tests.oracle.world import Event, Tenant, World, identity
+
+TENANTS = (
+    Tenant("utc"),
+    Tenant("berlin", time_zone="Europe/Berlin", session_gap_minutes=20),
+    Tenant("new-york", time_zone="America/New_York", week_start="sunday", abandon_after_hours=1),
+    Tenant("kolkata", time_zone="Asia/Kolkata", sla_ms=1000),
+    Tenant("auckland", time_zone="Pacific/Auckland", week_start="saturday"),
+)
+
+HARD_MOMENTS = tuple(
+    datetime.fromisoformat(text).replace(tzinfo=UTC)
+    for text in (
+        "2024-03-31 01:00",  # Berlin goes to summer time
+        "2024-10-27 01:00",  # and back
+        "2024-03-10 07:00",  # New York
+        "2024-11-03 06:00",
+        "2024-09-28 14:00",  # Auckland
+        "2024-04-06 14:00",
+        "2023-12-31 11:00",  # New Year in Auckland
+        "2023-12-31 18:30",  # in Kolkata
+        "2024-01-01 00:00",
+        "2024-01-01 05:00",  # in New York
+        "2024-02-29 23:00",  # a leap February ends in Berlin
+        "2024-06-30 22:00",  # a quarter ends in Berlin
+    )
+)
+
+_NAMES = UUID("00000000-0000-4000-8000-000000000000")
+_INSTANT = timedelta(microseconds=1)
+
+_durations = st.sampled_from([0, 250, 999.5, 1000, 1000.5, 3000, 3001, 12345.678])
+_money = st.integers(0, 100_000).map(lambda cents: cents / 100)
+_models = st.sampled_from(["small", "large"])
+_tools = {"tool_name": st.sampled_from(["search", "book"])}
+_orders = st.sampled_from(["o1", "o2", "o3"])
+_bookings = {"booking_id": st.sampled_from(["b1", "b2"])}
+
+KINDS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
+    "message.received": st.just({}),
+    "message.sent": st.fixed_dictionaries({}, optional={"is_fallback": st.booleans()}),
+    "conversation.started": st.just({}),
+    "conversation.resolved": st.fixed_dictionaries(
+        {}, optional={"resolved_by": st.sampled_from(["assistant", "human"])}
+    ),
+    "conversation.escalated": st.just({}),
+    "conversation.abandoned": st.just({}),
+    "conversation.rated": st.fixed_dictionaries({"rating": st.sampled_from([0, 0.25, 0.5, 1])}),
+    "ai.response": st.fixed_dictionaries({"duration_ms": _durations, "model": _models}),
+    "ai.tool_call_started": st.fixed_dictionaries(_tools),
+    "ai.tool_call_completed": st.fixed_dictionaries(
+        {**_tools, "success": st.booleans()},
+        optional={"duration_ms": _durations, "tool_kind": st.just("navigation"), "optimistic": st.booleans()},
+    ),
+    "kb.search": st.fixed_dictionaries(
+        {"query": st.sampled_from(["opening hours", "refund"]), "results_count": st.integers(0, 2)},
+        optional={"duration_ms": _durations, "top_score": st.sampled_from([0.1, 0.9])},
+    ),
+    "kb.hit": st.just({}),
+    "kb.citation_clicked": st.just({}),
+    "voice.first_response": st.fixed_dictionaries({"duration_ms": _durations}),
+    "service.suggested": st.just({"service_name": "cut", "confidence_score": 0.5}),
+    "service.added": st.just({"service_name": "cut"}),
+    "cart.confirmed": st.just({}),
+    "commerce.view": st.just({}),
+    "commerce.order_completed": st.fixed_dictionaries(
+        {"order_id": _orders, "revenue": _money}, optional={"currency": st.sampled_from(["EUR", "USD"])}
+    ),
+    "commerce.order_refunded": st.fixed_dictionaries({"order_id": _orders, "revenue": _money}),
+    "booking.slot_hold": st.fixed_dictionaries(_bookings),
+    "booking.requested": st.fixed_dictionaries(
+        _bookings, optional={"services_count": st.integers(1, 3), "estimated_total": _money}
+    ),
+    "booking.confirmed": st.fixed_dictionaries(_bookings),
+    "system.error": st.just({}),
+}
+_kinds = st.sampled_from(["message.received", "message.sent"] * 4 + list(KINDS))
+
+
+@dataclass(frozen=True)
+class Step:
+    """A file that lands, and the clock of the build after it, if there is one."""
+
+    load: tuple[Event, ...]
+    as_of: datetime | None
+
+
+@dataclass(frozen=True)
+class History:
+    """What a warehouse lives through, and the clock of the build at its end."""
+
+    steps: tuple[Step, ...]
+    as_of: datetime
+
+    def world(self) -> World:
+        """What the tables are to be made of in the end."""
+        return World.of(landed(step.load for step in self.steps), self.as_of, TENANTS)
+
+
+def landed(loads: Iterable[Iterable[Event]]) -> list[Event]:
+    """The events that are accepted: of two with one identity, the one that came first."""
+    kept: dict[tuple[str, UUID], Event] = {}
+    for load in loads:
+        for event in load:
+            kept.setdefault(identity(event), event)
+    return list(kept.values())
+
+
+@st.composite
+def histories(draw: st.DrawFn, min_events: int = 1, max_events: int = 40, max_steps: int = 4) -> History:
+    """Histories of up to so many events, landing in up to so many files."""
+    events = draw(stories(min_events, max_events))
+    step = st.integers(0, draw(st.integers(0, max_steps - 1)))
+    loads: list[list[Event]] = [[] for _ in range(max_steps)]
+    for event in events:
+        loads[draw(step)].append(event)
+    for event, late in draw(st.lists(st.tuples(st.sampled_from(events), st.sampled_from([0, 0, 26])), max_size=4)):
+        again = event.copy()
+        again["occurred_at"] += timedelta(hours=late)
+        loads[draw(step)].append(again)  # it is the first where it lands in an earlier file
+    clocks = sorted(draw(st.lists(_clocks(events), min_size=len(loads) + 1, max_size=len(loads) + 1)))
+    steps = [
+        Step(tuple(load), draw(st.sampled_from([clock, None]))) for load, clock in zip(loads, clocks, strict=False)
+    ]
+    return History(tuple(step for step in steps if step.load), clocks[-1])
+
+
+@st.composite
+def stories(draw: st.DrawFn, min_events: int, max_events: int) -> list[Event]:
+    """Events, each some time after the one before it of its tenant."""
+    start = draw(st.sampled_from(HARD_MOMENTS)) - draw(st.sampled_from([0, 20, 300])) * timedelta(minutes=1)
+    clock = dict.fromkeys(TENANTS, start)
+    told = draw(st.sampled_from([1, 2, len(TENANTS)]))
+    numbers: Counter[Tenant] = Counter()
+    events = []
+    for _ in range(draw(st.integers(min_events, max_events))):
+        tenant = draw(st.sampled_from(TENANTS[-told:]))
+        clock[tenant] += draw(_pauses(tenant))
+        numbers[tenant] += 1
+        name = draw(_kinds)
+        events.append(
+            Event(
+                tenant_id=tenant.tenant_id,
+                event_id=uuid5(_NAMES, str(numbers[tenant])),  # tenants share ids, and ids know no time
+                event_name=name,
+                occurred_at=clock[tenant],
+                conversation_id=draw(st.sampled_from(["a", "b", None])),
+                session_id=draw(st.sampled_from([None, "a", "s"])),
+                user_id=draw(st.sampled_from(["ann", "bob", None])),
+                source=draw(st.sampled_from(["web", "voice_ws", None])),
+                attributes=draw(KINDS[name]),
+            )
+        )
+    return events
+
+
+def _pauses(tenant: Tenant) -> st.SearchStrategy[timedelta]:
+    gap = timedelta(minutes=tenant.session_gap_minutes)
+    silence = timedelta(hours=tenant.abandon_after_hours)
+    often = [timedelta(0), timedelta(seconds=1), timedelta(seconds=3.5), _INSTANT, timedelta(minutes=7)]
+    seldom = [gap - _INSTANT, gap, gap + _INSTANT, timedelta(hours=5), silence, timedelta(days=1)]
+    rarely = [timedelta(days=6), timedelta(days=29), timedelta(days=30)]
+    return st.sampled_from(often * 3 + seldom * 2 + rarely)
+
+
+def _clocks(events: Sequence[Event]) -> st.SearchStrategy[datetime]:
+    """Times to build at: when silence becomes abandonment, when a month is over, long after."""
+    later = [timedelta(0), timedelta(hours=1), timedelta(hours=24) - _INSTANT, timedelta(hours=24), timedelta(days=45)]
+    return st.builds(lambda event, wait: event["occurred_at"] + wait, st.sampled_from(events), st.sampled_from(later))
