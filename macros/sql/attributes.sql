@@ -22,3 +22,13 @@
 {% macro boolean_attribute(name, column='attributes') -%}
     case when jsonb_typeof({{ column }} -> '{{ name }}') = 'boolean' then ({{ column }} -> '{{ name }}')::boolean end
 {%- endmacro %}
+
+{#- Whether the attributes satisfy a SQL/JSON path predicate (`$.confidence_score > 0.8`); what they lack satisfies none. -#}
+{% macro satisfies(attributes, predicate) -%}
+    coalesce(jsonb_path_match({{ attributes }}, {{ predicate }}::jsonpath, '{}', true), false)
+{%- endmacro %}
+
+{#- The first value at a SQL/JSON path, as text; null where there is none. -#}
+{% macro first_at_path(attributes, path) -%}
+    jsonb_path_query_first({{ attributes }}, {{ path }}::jsonpath, '{}', true) #>> '{}'
+{%- endmacro %}

@@ -31,7 +31,7 @@
 
 {#-
     The first day of the day, week, month, quarter or year that a date is in. A week starts on the tenant's day: shift
-    the date back by it, take the Monday, shift forth.
+    the date back by it, take the Monday, shift forth. The period `all` begins on 1970-01-01 and never ends.
 -#}
 {% macro period_start(period, date, week_start) -%}
     case {{ period }}
@@ -39,19 +39,16 @@
         when 'week' then
             (date_trunc('week', ({{ date }} - {{ week_start_offset(week_start) }})::timestamp))::date
             + {{ week_start_offset(week_start) }}
-        when 'month' then date_trunc('month', ({{ date }})::timestamp)::date
-        when 'quarter' then date_trunc('quarter', ({{ date }})::timestamp)::date
-        when 'year' then date_trunc('year', ({{ date }})::timestamp)::date
+        when 'all' then '1970-01-01'::date
+        else date_trunc({{ period }}, ({{ date }})::timestamp)::date
     end
 {%- endmacro %}
 
 {#- A period moved by whole periods: 1 is the next one, -1 the one before. -#}
 {% macro period_shift(period, start, by) -%}
-    ({{ start }} + {{ by }} * case {{ period }}
-        when 'day' then interval '1 day'
-        when 'week' then interval '7 days'
-        when 'month' then interval '1 month'
-        when 'quarter' then interval '3 months'
-        when 'year' then interval '1 year'
-    end)::date
+    case {{ period }}
+        when 'all' then 'infinity'::date
+        when 'quarter' then ({{ start }} + {{ by }} * interval '3 months')::date
+        else ({{ start }} + {{ by }} * ('1 ' || {{ period }})::interval)::date
+    end
 {%- endmacro %}

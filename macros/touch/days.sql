@@ -11,15 +11,21 @@
     {{ touched_beside_changes(spec) }}
 {% endmacro %}
 
-{#- A change of one day touches the day, week, month, quarter and year it is in. -#}
+{#-
+    A change of one day touches the day, week, month, … that it is in: the model's `periods`. Key columns other than the
+    period are taken from the change.
+-#}
 {% macro touch_periods(spec) %}
     select distinct
         changed.tenant_id,
-        periods.period,
-        {{ period_start('periods.period', 'changed.date', 'tenants.week_start') }} as period_start
+        {%- for column, part in spec.key.items() %}
+        {% if column == 'period' %}periods.period
+        {%- elif column == 'period_start' %}{{ period_start('periods.period', 'changed.date', 'tenants.week_start') }} as period_start
+        {%- else %}changed.{{ part }} as {{ column }}{% endif %}{{ ',' if not loop.last }}
+        {%- endfor %}
     from ({{ changed(spec) }}) as changed
     inner join {{ ref('stg_tenants') }} as tenants using (tenant_id)
-    cross join {{ periods() }}
+    cross join {{ periods(spec.periods) }}
     where changed.date is not null
     {{ touched_beside_changes(spec) }}
 {% endmacro %}
@@ -36,6 +42,7 @@
     {{ touched_beside_changes(spec) }}
 {% endmacro %}
 
-{% macro periods() -%}
-    (values ('day'), ('week'), ('month'), ('quarter'), ('year')) as periods (period)
+{#- The named periods, as a table to join. -#}
+{% macro periods(names) -%}
+    unnest(array[{{ literals(names) }}]) as periods (period)
 {%- endmacro %}

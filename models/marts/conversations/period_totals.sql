@@ -7,6 +7,7 @@
         'key': {'period': 'id', 'period_start': 'date'},
         'reads': {'conversations': 'day', 'responses': 'conversation_day'},
         'touch': 'touch_periods',
+        'periods': ['day', 'week', 'month', 'quarter', 'year'],
         'crosses': 'crosses_completeness',
         'end': 'next_period_start',
         'publishes': {'period': {'id': 'period', 'date': 'period_start'}},
@@ -36,7 +37,7 @@ periods as (
     from (select distinct conversations.tenant_id, conversations.started_on from {{ ref('conversations') }} as conversations)
         as days
     inner join tenants on days.tenant_id = tenants.tenant_id
-    cross join {{ periods() }}
+    cross join {{ periods(rebuild_spec().periods) }}
     {%- endif %}
 
 ),

@@ -1,0 +1,131 @@
+-- depends_on: {{ ref('stg_events') }}
+{{ config(
+    materialized='incremental',
+    incremental_strategy='rebuild',
+    unique_key=['tenant_id', 'funnel_id', 'event_id'],
+    indexes=[
+        {'columns': ['tenant_id', 'event_id', 'funnel_id'], 'unique': true},
+        {'columns': ['tenant_id', 'owner_id', 'funnel_id']},
+    ],
+    meta={'rebuild': {
+        'key': {'event_id': 'event_id'},
+        'reads': {'raw': 'batch'},
+        'touch': 'touch_new_events',
+        'definitions': ['stg_funnels', 'stg_funnel_matchers'],
+        'publishes': {'owner': {'id': 'owner_id'}},
+        'date': 'occurred_on',
+    }}
+) }}
+
+with source as (
+
+    select * from {{ new_or_all_events() }}
+
+),
+
+tenants as (
+
+    select * from {{ ref('stg_tenants') }}
+
+),
+
+matchers as (
+
+    select * from {{ ref('stg_funnel_matchers') }}
+
+),
+
+strict_funnels as (
+
+    select * from {{ ref('stg_funnels') }}
+    where step_order = 'strict'
+
+),
+
+named as (
+
+    select
+        source.*,
+        matchers.funnel_id,
+        matchers.unit,
+        matchers.breakdown,
+        matchers.step_mask,
+        matchers.exclusion_mask
+    from source
+    inner join matchers
+        on source.event_name = matchers.event_name and matchers.for_tenant in ('*', source.tenant_id)
+    where matchers.predicate is null or {{ satisfies('source.attributes', 'matchers.predicate') }}
+
+),
+
+-- a strict funnel breaks at any other event of the unit, so it needs them all
+unnamed as (
+
+    select
+        source.*,
+        strict_funnels.funnel_id,
+        strict_funnels.unit,
+        strict_funnels.breakdown,
+        0 as step_mask,
+        0 as exclusion_mask
+    from source
+    inner join strict_funnels on strict_funnels.for_tenant in ('*', source.tenant_id)
+
+),
+
+candidates as (
+
+    select * from named
+    union all
+    select * from unnamed
+
+),
+
+final as (
+
+    select
+        candidates.tenant_id,
+        candidates.funnel_id,
+        candidates.event_id,
+        candidates.event_name,
+        case
+            when candidates.unit = 'conversation'
+                then coalesce(candidates.conversation_id, candidates.session_id)
+            else candidates.user_id
+        end as owner_id,
+        candidates.unit,
+        candidates.occurred_at,
+        {{ local_date('candidates.occurred_at', 'tenants.time_zone') }} as occurred_on,
+        bit_or(candidates.step_mask) as step_mask,
+        bit_or(candidates.exclusion_mask) as exclusion_mask,
+        case
+            when candidates.breakdown = 'channel' then coalesce(candidates.source, 'unknown')
+            when candidates.breakdown is not null
+                then {{ first_at_path('candidates.attributes', 'candidates.breakdown') }}
+        end as breakdown_value
+    from candidates
+    inner join tenants on candidates.tenant_id = tenants.tenant_id
+    where case
+        when candidates.unit = 'conversation'
+            then coalesce(candidates.conversation_id, candidates.session_id)
+        else candidates.user_id
+    end is not null
+    group by
+        candidates.tenant_id,
+        candidates.funnel_id,
+        candidates.event_id,
+        candidates.event_name,
+        candidates.unit,
+        candidates.conversation_id,
+        candidates.session_id,
+        candidates.user_id,
+        candidates.source,
+        candidates.attributes,
+        candidates.occurred_at,
+        tenants.time_zone,
+        candidates.breakdown
+
+)
+
+select * from final
+where not {{ is_frozen('final', 'occurred_on') }}
