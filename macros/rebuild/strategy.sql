@@ -17,8 +17,9 @@
     where {% for column in arg_dict['unique_key'] -%}
         target.{{ column }} = gone.{{ column }}{% if not loop.last %} and {% endif %}
     {%- endfor %};
-    insert into {{ target }} ({{ columns }}) select {{ columns }} from pg_temp.fresh;
     {{ publish_changes(rebuild_spec()) }}
+    {#- last, so that what dbt reports of the model is the number of rows it wrote -#}
+    insert into {{ target }} ({{ columns }}) select {{ columns }} from pg_temp.fresh;
 {% endmacro %}
 
 {#- The rows of touched keys. A key of a stretch of time (`range`) takes the rows that begin in it. -#}
