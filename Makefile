@@ -1,0 +1,60 @@
+# Everything runs in .venv, which this file makes from requirements.lock with nothing but a Python 3.11, 3.12 or 3.13.
+
+UV_VERSION := 0.13.8
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PARLEY := $(BIN)/parley
+
+SIZE ?= 20000
+DEMO := $(or $(PARLEY_HOME),.parley)/demo-$(SIZE).ndjson.gz
+PORT ?= 8080
+
+.DEFAULT_GOAL := help
+.PHONY: help run test ui docs lint clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo '  make run EVENTS="a.ndjson.gz b.parquet" DIALECT=bot TENANT=my-shop   your own files'
+	@echo '  make run SIZE=1000000                                               a bigger demo'
+	@echo '  DATABASE_URL=postgresql://user@host/database make run               your own Postgres, 16 to 18'
+
+run: $(READY) $(if $(EVENTS),,$(DEMO)) ## land events (EVENTS=…, else a demo), build and check every table, show what came of it
+	$(PARLEY) load $(or $(EVENTS),$(DEMO)) $(if $(DIALECT),--dialect $(DIALECT)) $(if $(TENANT),--tenant $(TENANT))
+	$(PARLEY) build
+	@$(PARLEY) summary
+
+test: $(READY) ## every test, on a Postgres of its own (ARGS="-k landing" for some of them)
+	$(BIN)/pytest $(ARGS)
+
+docs: $(READY) ## the tables and their lineage on localhost:8080 (PORT=…), and as one file: target/static_index.html
+	eval "$$($(PARLEY) env)" && $(BIN)/dbt docs generate --static && $(BIN)/dbt docs serve --no-browser --port $(PORT)
+
+lint: $(READY) ## style and types, of Python and of SQL
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/sqlfluff lint models
+
+clean: ## stop the embedded Postgres; delete the environment and everything built, but no data (.parley)
+	if [ -x $(PARLEY) ]; then $(PARLEY) stop; fi
+	rm -rf $(VENV) target logs dist .dagster .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+
+$(DEMO): | $(READY)
+	$(PARLEY) demo $@ --size $(SIZE)
+
+$(READY): requirements.lock pyproject.toml
+	@[ -x $(BIN)/python ] || { \
+	    for python in $(PYTHON) python3 python3.13 python3.12 python3.11; do \
+	        if "$$python" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; \
+	        then echo "Making $(VENV) with $$($$python --version)"; exec "$$python" -m venv $(VENV); fi; \
+	    done; \
+	    echo 'Parley needs Python 3.11, 3.12 or 3.13 with its venv module (Debian: python3-venv), and finds none here:' >&2; \
+	    echo 'install one, or say where it is: make PYTHON=/path/to/python3 …' >&2; \
+	    exit 1; \
+	}
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation --no-deps --editable .
+	@touch $@
