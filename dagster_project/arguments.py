@@ -6,20 +6,19 @@ import json
 def dbt_arguments(
     *,
     as_of: str,
-    days: tuple[str, str] | None = None,
+    days: tuple[str, str],
+    only_changes: bool = False,
     tenant: str | None = None,
     full_refresh: bool = False,
 ) -> list[str]:
-    """The arguments of `dbt build`.
+    """The arguments of `dbt build` as of a time (RFC 3339).
 
-    `days` is the first and last day to build again (both included), besides whatever changed; `tenant` limits that to
-    one tenant, or without days means all of its days. A full refresh builds everything anew, so that neither limits it.
+    `days` is the first and last day to build again (both included), of all tenants or of one, besides whatever changed.
+    Neither matters where only changes are to be taken in, nor to a full refresh, which builds everything anew.
     """
     variables = {"as_of": as_of}
-    if full_refresh:
-        return ["build", "--full-refresh", "--vars", json.dumps(variables)]
-    if days:
+    if not (only_changes or full_refresh):
         variables |= {"from_date": days[0], "to_date": days[1]}
-    if tenant:
-        variables["tenant"] = tenant
-    return ["build", "--vars", json.dumps(variables)]
+        if tenant:
+            variables["tenant"] = tenant
+    return ["build", *(["--full-refresh"] if full_refresh else []), "--vars", json.dumps(variables)]

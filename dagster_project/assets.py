@@ -44,10 +44,10 @@ class Translator(DagsterDbtTranslator):
 class BuildConfig(dg.Config):
     """Run config of the dbt assets."""
 
-    tenant: str | None = Field(
-        default=None,
-        description="Build only this tenant's days of the run's partitions again; without partitions, all of its days.",
+    only_changes: bool = Field(
+        default=False, description="Take in what changed since the last build; do not build the partitions' days again."
     )
+    tenant: str | None = Field(default=None, description="Of the partitions' days, build only this tenant's again.")
     full_refresh: bool = Field(default=False, description="Build every table anew, whatever the partitions.")
     as_of: str | None = Field(
         default=None, description='The build\'s "now" (RFC 3339 with an offset); else when the run started.'
@@ -71,9 +71,11 @@ def build_dbt_assets(settings: Settings, project: DbtProject) -> dg.AssetsDefini
         pool="dbt",
     )
     def dbt_build(context: dg.AssetExecutionContext, dbt: WarehouseDbt, config: BuildConfig) -> Iterator[object]:
+        asked = context.partition_key_range
         arguments = dbt_arguments(
             as_of=config.as_of or started_at(context).isoformat(),
-            days=asked_days(context),
+            only_changes=config.only_changes,
+            days=(asked.start, asked.end),
             tenant=config.tenant,
             full_refresh=config.full_refresh,
         )
@@ -93,14 +95,6 @@ def build_dbt_assets(settings: Settings, project: DbtProject) -> dg.AssetsDefini
                     yield result
 
     return dbt_build
-
-
-def asked_days(context: dg.AssetExecutionContext) -> tuple[str, str] | None:
-    """First and last day of the run's partitions; none of a run without."""
-    if not context.has_partition_key and not context.has_partition_key_range:
-        return None
-    asked = context.partition_key_range
-    return asked.start, asked.end
 
 
 def started_at(context: dg.AssetExecutionContext) -> datetime:

@@ -1,0 +1,31 @@
+"""Dagster's own state: runs, events and schedules in schema `dagster` of the warehouse, logs under PARLEY_HOME/dagster.
+
+Imports no Dagster, so that whoever only wants the variables (`parley env`) is quick.
+"""
+
+import shutil
+from pathlib import Path
+from urllib.parse import quote
+
+from parley import database
+from parley.settings import Settings
+
+SCHEMA = "dagster"
+TEMPLATE = Path(__file__).with_name("dagster.yaml")
+
+
+def prepare(settings: Settings) -> dict[str, str]:
+    """Make the schema and DAGSTER_HOME where they are missing; returns the variables that point Dagster at them.
+
+    Raises ParleyError where the database cannot be reached.
+    """
+    with database.connect(settings) as connection:
+        connection.execute(f"create schema if not exists {SCHEMA}")
+    home = settings.home / "dagster"
+    home.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(TEMPLATE, home / TEMPLATE.name)
+    return {
+        "DAGSTER_HOME": str(home),
+        "PARLEY_DAGSTER_URL": database.sqlalchemy_url(settings, "psycopg2")
+        + f"&options={quote('-csearch_path=' + SCHEMA)}",
+    }
