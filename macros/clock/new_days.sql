@@ -14,3 +14,21 @@
     inner join {{ ref('stg_tenants') }} as tenants using (tenant_id)
     where rows.date > {{ local_date(as_of(), 'tenants.time_zone') }}
 {% endmacro %}
+
+{#-
+    `crosses` of marts.user_lifecycle, which has rows up to the period that as_of is in: those whose end the clock has
+    passed, the one after the last (in which its users may have gone dormant), and, for an earlier as_of, those to come.
+-#}
+{% macro crosses_begun_periods(spec) %}
+    {{ crosses_completeness(spec) }}
+    union
+    select last_ones.tenant_id, last_ones.period, {{ period_shift('last_ones.period', 'last_ones.period_start', 1) }}
+    from (
+        select tenant_id, period, max(period_start) as period_start from {{ this }} group by tenant_id, period
+    ) as last_ones
+    union
+    select rows.tenant_id, rows.period, rows.period_start
+    from {{ this }} as rows
+    inner join {{ ref('stg_tenants') }} as tenants using (tenant_id)
+    where rows.period_start > {{ local_date(as_of(), 'tenants.time_zone') }}
+{% endmacro %}

@@ -52,3 +52,15 @@
         else ({{ start }} + {{ by }} * ('1 ' || {{ period }})::interval)::date
     end
 {%- endmacro %}
+
+{#- How many whole periods a period's start is after another's. -#}
+{% macro periods_between(period, earlier, later) -%}
+    case {{ period }}
+        when 'day' then {{ later }} - {{ earlier }}
+        when 'week' then ({{ later }} - {{ earlier }}) / 7
+        else
+            (extract(year from {{ later }}) * 12 + extract(month from {{ later }})
+            - extract(year from {{ earlier }}) * 12 - extract(month from {{ earlier }}))::integer
+            / case {{ period }} when 'quarter' then 3 when 'year' then 12 else 1 end
+    end
+{%- endmacro %}
