@@ -1,0 +1,469 @@
+"""Reads files in constant memory, whatever their size: NDJSON, CSV and Parquet, also gzipped, and standard input.
+
+Every format comes out as the same thing, chunks of NDJSON lines (`Chunk`), so that what follows knows only one. A line
+is a line of NDJSON, a record of CSV (the header is line 1) or a row of Parquet. The format is known by the content:
+Parquet by its magic number, CSV by the name `.csv` or by a first line that names the columns.
+"""
+
+import csv
+import sys
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from decimal import Decimal
+from hashlib import blake2b
+from itertools import chain, count
+from pathlib import Path
+from typing import IO, Any
+
+import orjson
+
+from parley.errors import ParleyError
+from parley.landing.dialects import FIELDS, Dialect
+from parley.tracking_plan import EventType
+
+STDIN = "-"
+MAX_EVENT = 64 * 1024  # bytes of one line
+CHUNK = 2 * 1024 * 1024  # bytes, about: what is judged and stored at once
+RECORDS = 5_000  # at most in a chunk of CSV or Parquet
+BLOCK = 256 * 1024  # bytes read at once
+
+_BOM = b"\xef\xbb\xbf"
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+_GZIP = b"\x1f\x8b"
+_PARQUET = b"PAR1"
+_DELIMITERS = ",;\t|"
+
+
+class SourceError(ParleyError):
+    """The source cannot be read, or not on from here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A line that could not even be made a JSON value."""
+
+    line: int
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Lines `first_line` (from 1) to `first_line + lines - 1`: one JSON value each, or nothing. A line longer than
+    MAX_EVENT may be cut, but not to less than MAX_EVENT + 1 bytes."""
+
+    first_line: int
+    lines: int
+    body: bytes
+    refused: tuple[Refusal, ...] = ()
+
+
+Record = tuple[int, bytes | Refusal]
+"""A line's number and its JSON, or why it has none."""
+Reader = tuple[Iterator[Chunk], Callable[[], float] | None]
+"""The chunks, and the share (0 to 1) of the source that has been read, None where that cannot be known."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What a table's columns mean in a dialect: those `wanted` are read; cells of `attributes` are read as the `types`
+    that the tracking plan gives them, by event name and attribute (aliases too)."""
+
+    wanted: frozenset[str]
+    event_name: str
+    attributes: str
+    types: Mapping[str, Mapping[str, frozenset[str]]]
+
+    @classmethod
+    def of(cls, dialect: Dialect, kinds: Iterable[EventType]) -> "Columns":
+        """The columns of a dialect under the event types of a plan."""
+        types: dict[str, Mapping[str, frozenset[str]]] = {}
+        for kind in kinds:
+            properties = {
+                name: frozenset([described["type"]] if isinstance(described["type"], str) else described["type"])
+                for name, described in kind.attributes_schema.get("properties", {}).items()
+                if isinstance(described, dict) and "type" in described
+            }
+            aliases = {alias: properties[name] for alias, name in kind.renames.items() if name in properties}
+            types |= dict.fromkeys((kind.event_name, *kind.aliases), properties | aliases)
+        places = {field: dialect.place(field, {})[0] for field in FIELDS}
+        wanted = frozenset(place[0] for field in dialect.fields.values() for place in field.places)
+        return cls(wanted, places["event_name"], places["attributes"], types)
+
+    def check(self, name: str, found: Sequence[str]) -> None:
+        """Raises SourceError where the columns found are not those of events."""
+        if self.event_name not in found:
+            raise SourceError(
+                f"{name} has no column {self.event_name!r}: let its first line name the columns, such as "
+                f"{self.event_name},occurred_at,tenant_id,{self.attributes}.text, or say another --dialect."
+            )
+        for column in filter(None, found):
+            levels = column.split(".")
+            outer = [".".join(levels[:depth]) for depth in range(1, len(levels))]
+            if found.count(column) > 1 or not set(outer).isdisjoint(found):
+                raise SourceError(f"{name} has {column!r} in more than one column: keep one of them.")
+
+    def event(self, cells: Mapping[str, Any]) -> dict[str, Any]:
+        """The event in a record: dotted columns make objects, text that is an object is one, blank cells are absent."""
+        event: dict[str, Any] = {}
+        for column, cell in cells.items():
+            place, _, inner = column.partition(".")
+            if cell is None or cell == "" or place not in self.wanted:
+                continue
+            if not inner:
+                event[column] = _object(cell) if isinstance(cell, str) else _without_nulls(cell)
+            else:  # names of attributes hold dots themselves; in the context a dot is one level more
+                *outer, last = [inner] if place == self.attributes else inner.split(".")
+                level = event.setdefault(place, {})
+                for key in outer:
+                    level = level.setdefault(key, {})
+                level[last] = cell
+        attributes = event.get(self.attributes)
+        if isinstance(attributes, dict):
+            types = self.types.get(str(event.get(self.event_name)), {})
+            event[self.attributes] = {key: _typed(value, types.get(key)) for key, value in attributes.items()}
+        return event
+
+
+class Source(AbstractContextManager["Source"]):
+    """An open source, read chunk by chunk."""
+
+    def __init__(self, name: str, file: IO[bytes], head: bytes, reader: Reader) -> None:
+        self.name = name
+        self.head = _hash(head).hexdigest()
+        """What the fingerprints of all that begins with this first line begin with."""
+        self._file = file
+        self._chunks, self._share = reader
+        self._rest: Chunk | None = None
+        self._read = _hash(b"")
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not sys.stdin.buffer:
+            self._file.close()
+
+    @property
+    def fingerprint(self) -> str:
+        """That of the lines read so far."""
+        return f"{self.head}.{self._read.hexdigest()}"
+
+    @property
+    def share(self) -> float | None:
+        """How much has been read, 0 to 1; None of a stream."""
+        return self._share() if self._share else None
+
+    def read(self, lines: int | None = None) -> Chunk | None:
+        """The next chunk, of so many lines at most; None at the end. Raises SourceError where it cannot be read on."""
+        chunk, self._rest = self._rest or next(self._chunks, None), None
+        if chunk and lines is not None and chunk.lines > lines:
+            chunk, self._rest = _split(chunk, lines)
+        if chunk:
+            self._read.update(chunk.body)
+        return chunk
+
+    def skip(self, lines: int) -> bool:
+        """Read so many lines for nothing but the fingerprint; false where there are fewer."""
+        while lines and (chunk := self.read(lines)):
+            lines -= chunk.lines
+        return not lines
+
+
+def check(path: str) -> None:
+    """Raises SourceError where there is no such file."""
+    if path == STDIN:
+        return
+    if not Path(path).exists():
+        raise SourceError(f"There is no file {path}: check its name and folder.")
+    if Path(path).is_dir():
+        raise SourceError(f"{path} is a folder: name the files in it, such as {Path(path) / '*.ndjson.gz'}.")
+
+
+def can_be_reread(path: str) -> bool:
+    """Whether it is a file and no stream."""
+    return path != STDIN and Path(path).is_file()
+
+
+def open_source(path: str, columns: Columns) -> Source:
+    """Open a file, or standard input for `-`. Raises SourceError with what is wrong with it."""
+    check(path)
+    if path == STDIN:
+        return _open(STDIN, sys.stdin.buffer, None, columns)
+    try:
+        file = Path(path).open("rb")  # noqa: SIM115 - the source closes it
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read: {error.strerror}.") from error
+    try:
+        return _open(Path(path).name, file, Path(path).stat().st_size if can_be_reread(path) else None, columns)
+    except BaseException:
+        file.close()
+        raise
+
+
+def _open(name: str, file: IO[bytes], size: int | None, columns: Columns) -> Source:
+    blocks = _blocks(name, file)
+    start = next(blocks, b"")
+    if start.startswith(_PARQUET):
+        if size is None:
+            raise SourceError("A stream cannot be read as Parquet: give the file by its name.")
+        return Source(name, file, _PARQUET, _parquet(name, file, columns))
+    blocks = chain([start], blocks)
+    blocks = _enlarged(_gunzip(name, blocks) if start.startswith(_GZIP) else blocks)
+    first = next(blocks, b"").removeprefix(_BOM)
+    if first.startswith(_UTF_16):
+        raise SourceError(f"{name} is UTF-16: save it as UTF-8.")
+    if first[:100].translate(None, b" \t\r\n").startswith(b"[{"):
+        raise SourceError(f"{name} is one JSON array: write one event per line, for example with `jq -c '.[]'`.")
+    head = first.partition(b"\n")[0]
+    pieces = _whole_lines(chain([first], blocks))
+    if first and (name.lower().endswith((".csv", ".csv.gz")) or columns.event_name in _header(head)):
+        chunks = _gathered(_csv(name, pieces, columns))
+    else:
+        chunks = _ndjson(pieces)
+    return Source(name, file, head, (chunks, (lambda: file.tell() / size) if size else None))
+
+
+def _hash(content: bytes) -> Any:
+    return blake2b(content, digest_size=16, usedforsecurity=False)
+
+
+def _split(chunk: Chunk, lines: int) -> tuple[Chunk, Chunk]:
+    """A chunk's first so many lines, and the others."""
+    *first, others = chunk.body.split(b"\n", lines)
+    end = chunk.first_line + lines
+    return (
+        Chunk(chunk.first_line, lines, b"\n".join([*first, b""]), tuple(r for r in chunk.refused if r.line < end)),
+        Chunk(end, chunk.lines - lines, others, tuple(r for r in chunk.refused if r.line >= end)),
+    )
+
+
+# bytes
+
+
+def _blocks(name: str, file: IO[bytes]) -> Iterator[bytes]:
+    try:
+        while block := file.read(BLOCK):
+            yield block
+    except OSError as error:
+        raise SourceError(f"{name} cannot be read on: {error.strerror}.") from error
+
+
+def _gunzip(name: str, blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """The content of a gzip file of one or more members. What can be read of a broken one comes before the error."""
+    decoder = zlib.decompressobj(wbits=31)
+    for block in blocks:
+        data = block
+        while data:
+            if decoder.eof:
+                data = data.lstrip(b"\0")  # padding between members
+                decoder = zlib.decompressobj(wbits=31) if data else decoder
+                continue
+            try:
+                yield decoder.decompress(data, BLOCK)
+            except zlib.error:
+                raise SourceError(f"{name} is damaged as a gzip file: make or fetch it again.") from None
+            data = decoder.unused_data if decoder.eof else decoder.unconsumed_tail
+    if not decoder.eof:
+        raise SourceError(f"{name} breaks off in the middle of its gzip data: fetch it again in full.")
+
+
+def _enlarged(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Blocks gathered to about CHUNK bytes. What came before an error comes out before it."""
+    held: list[bytes] = []
+    try:
+        for block in blocks:
+            held.append(block)
+            if sum(map(len, held)) >= CHUNK:
+                yield b"".join(held)
+                held = []
+    except SourceError as error:
+        yield b"".join(held)
+        raise error
+    if held:
+        yield b"".join(held)
+
+
+def _whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Blocks cut at the ends of lines. Of a line not ended in its block, no more than MAX_EVENT + 1 bytes are kept."""
+    tail = b""
+    for block in blocks:
+        if end := block.rfind(b"\n") + 1:
+            yield tail + block[:end]
+            tail = b""
+        tail = (tail + block[end:])[: MAX_EVENT + 1]
+    if tail:
+        yield tail
+
+
+# formats
+
+
+def _ndjson(pieces: Iterable[bytes]) -> Iterator[Chunk]:
+    line = 1
+    for body in pieces:
+        lines = body.count(b"\n") + (not body.endswith(b"\n"))
+        yield Chunk(line, lines, body)
+        line += lines
+
+
+def _gathered(records: Iterator[Record]) -> Iterator[Chunk]:
+    """Records as chunks, those refused as empty lines. What came before an error comes out before it."""
+    line = 1
+    lines: list[bytes] = []
+    refused: list[Refusal] = []
+    size = 0
+
+    def chunk() -> Chunk:
+        return Chunk(line, len(lines), b"\n".join([*lines, b""]), tuple(refused))
+
+    try:
+        for number, found in records:
+            lines += [b""] * (number - line - len(lines))
+            if isinstance(found, Refusal):
+                lines.append(b"")
+                refused.append(found)
+            else:
+                lines.append(found)
+                size += len(found)
+            if len(lines) >= RECORDS or size >= CHUNK:
+                yield chunk()
+                line, lines, refused, size = line + len(lines), [], [], 0
+    except SourceError as error:
+        if lines:
+            yield chunk()
+        raise error
+    if lines:
+        yield chunk()
+
+
+def _csv(name: str, pieces: Iterable[bytes], columns: Columns) -> Iterator[Record]:
+    texts = (line.decode("utf-8", "surrogateescape") for piece in pieces for line in piece.splitlines(keepends=True))
+    first = next(texts, "")
+    header = _header(first.encode("utf-8", "surrogateescape"))
+    columns.check(name, header)
+    csv.field_size_limit(MAX_EVENT)  # an open quote must not swallow the file
+    reader = csv.reader(texts, delimiter=_delimiter(first), strict=True)
+    for line in count(2):
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            yield line, _broken(line, error)
+            continue
+        if cells is None:
+            return
+        if not any(cells):
+            continue
+        if len(cells) != len(header):
+            message = f"The line has {len(cells)} cells, its header {len(header)}: quote the cells that hold commas."
+            yield line, Refusal(line, "invalid_json", message)
+        else:
+            yield line, _encoded(line, columns.event(dict(zip(header, cells, strict=True))))
+
+
+def _broken(line: int, error: csv.Error) -> Refusal:
+    if "field larger" in str(error):
+        return Refusal(
+            line, "too_large", "A cell is longer than 64 KiB: cut it, or close the quote that it opens with."
+        )
+    return Refusal(line, "invalid_json", f"The line is not right as CSV ({error}): put its quotes right.")
+
+
+def _header(line: bytes) -> list[str]:
+    text = line[:MAX_EVENT].decode("utf-8", "replace").strip("\r\n")
+    try:
+        return [cell.strip() for cell in next(csv.reader([text], delimiter=_delimiter(text)), [])]
+    except csv.Error:
+        return []
+
+
+def _delimiter(header: str) -> str:
+    return max(_DELIMITERS, key=header.count)
+
+
+def _parquet(name: str, file: IO[bytes], columns: Columns) -> Reader:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        table = parquet.ParquetFile(file, pre_buffer=False, buffer_size=BLOCK)
+    except (pa.ArrowException, OSError) as error:
+        raise SourceError(f"{name} is damaged as a Parquet file: make or fetch it again.") from error
+    schema = table.schema_arrow
+    columns.check(name, schema.names)
+    wanted = [column for column in schema.names if column.partition(".")[0] in columns.wanted]
+    stored = [table.schema.column(index) for index in range(len(table.schema))]
+    legacy = {column.path for column in stored if column.physical_type == "INT96"}  # instants, by convention
+    read = pa.schema([(column, _micro(schema.field(column).type, column in legacy)) for column in wanted])
+    line = 0
+
+    def records() -> Iterator[Record]:
+        nonlocal line
+        try:
+            for batch in table.iter_batches(batch_size=RECORDS, columns=wanted):
+                for cells in batch.cast(read, safe=False).to_pylist(maps_as_pydicts="lossy"):
+                    line += 1
+                    yield line, _encoded(line, columns.event(cells))
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise SourceError(
+                f"{name} cannot be read on after row {line} ({type(error).__name__}): is it damaged?"
+            ) from error
+
+    return _gathered(records()), lambda: line / max(table.metadata.num_rows, 1)
+
+
+def _micro(kind: Any, is_legacy: bool = False) -> Any:
+    """An Arrow type with its times in microseconds, as many digits as Postgres keeps."""
+    import pyarrow as pa
+
+    if pa.types.is_timestamp(kind):
+        return pa.timestamp("us", "UTC" if is_legacy else kind.tz)
+    if pa.types.is_struct(kind):
+        return pa.struct([field.with_type(_micro(field.type)) for field in kind])
+    return kind
+
+
+# cells
+
+
+def _encoded(line: int, event: dict[str, Any]) -> bytes | Refusal:
+    try:
+        return orjson.dumps(event, default=_as_json)
+    except orjson.JSONEncodeError:
+        return Refusal(
+            line, "invalid_json", "The line holds a value that is no JSON: write it as UTF-8 text or a number."
+        )
+
+
+def _as_json(value: object) -> object:
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, bytes):
+        return value.decode("utf-8")
+    raise TypeError
+
+
+def _object(cell: str) -> Any:
+    """The object that a cell's text is, or else the text."""
+    if cell.lstrip().startswith("{"):
+        try:
+            return orjson.loads(cell)
+        except orjson.JSONDecodeError:
+            return cell
+    return cell
+
+
+def _typed(value: Any, kinds: frozenset[str] | None) -> Any:
+    """Text as the type that the plan gives it; as it is where it is none of that type, or the plan says nothing."""
+    if not isinstance(value, str) or not kinds or "string" in kinds:
+        return value
+    try:
+        return orjson.loads(value.lower() if "boolean" in kinds else value)
+    except orjson.JSONDecodeError:
+        return value
+
+
+def _without_nulls(value: Any) -> Any:
+    """A struct has all its fields in every row; those that are null are absent."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(inner) for key, inner in value.items() if inner is not None}
+    return value
