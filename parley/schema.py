@@ -1,6 +1,6 @@
 """The tables of `raw` (what landed) and `ops` (state of the incremental build), as docs/design.md describes them.
 
-`parley.migrate` makes them in a database; a migration is written whenever this file changes, and a test compares the two.
+`parley.migrate` makes them in a database. A change here needs a new migration; a test compares the two.
 """
 
 from sqlalchemy import (

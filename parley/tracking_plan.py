@@ -72,7 +72,7 @@ class Plan:
 
 
 def load(folder: Path) -> Plan:
-    """The shipped plan of a project's `tracking_plan` folder. Raises ParleyError naming file and type where it is wrong."""
+    """The shipped plan in a project's `tracking_plan` folder. Raises ParleyError naming file and type."""
     files = sorted(path for path in folder.glob("*.yml") if path.name not in (PRIVACY_FILE, DIALECTS_FILE))
     if not files:
         raise ParleyError(

@@ -142,6 +142,6 @@ def _at(event: Any, place: tuple[str, ...]) -> Any:
 def _as(kind: str | None, value: Any) -> Any:
     if kind and type(value) is int and abs(value) < MAX_WHOLE_NUMBER:
         value = str(value)
-    if kind == "uuid" and type(value) is str:
+    if kind == "uuid" and type(value) is str and value:
         return canonical_uuid(value) or named_uuid(value.encode("utf-8", "surrogatepass"))
     return value

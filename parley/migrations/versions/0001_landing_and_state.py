@@ -27,7 +27,8 @@ create table raw.events (
     batch_id bigint not null
 ) partition by range (occurred_at);
 create index events_batch_id_idx on raw.events (batch_id);
-comment on table raw.events is 'One row per accepted event. Identity is raw.event_keys; partitioned by month of occurred_at.';
+comment on table raw.events is
+    'One row per accepted event. Identity is raw.event_keys; partitioned by month of occurred_at.';
 comment on column raw.events.user_id is 'pseudonymous, or hashed where the tenant''s setting says so';
 comment on column raw.events.schema_version is 'version of the event type it was judged by';
 
@@ -36,7 +37,8 @@ create table raw.event_keys (
     event_id uuid not null,
     constraint event_keys_pkey primary key (tenant_id, event_id)
 );
-comment on table raw.event_keys is 'One row per event ever accepted: its identity, across partitions and past retention.';
+comment on table raw.event_keys is
+    'One row per event ever accepted: its identity, across partitions and past retention.';
 
 create table raw.rejected_events (
     rejected_id bigint generated always as identity,
@@ -79,7 +81,8 @@ create table raw.loads (
     erased_subject bigint default 0 not null,
     last_batch_id bigint,
     constraint loads_pkey primary key (load_id),
-    constraint loads_counts_add_up_check check (received = accepted + duplicate + rejected + no_consent + erased_subject),
+    constraint loads_counts_add_up_check
+        check (received = accepted + duplicate + rejected + no_consent + erased_subject),
     constraint loads_status_check check (status in ('running', 'complete', 'failed'))
 );
 create index loads_fingerprint_idx on raw.loads (fingerprint);
@@ -100,10 +103,12 @@ create table raw.load_batches (
     no_consent bigint default 0 not null,
     erased_subject bigint default 0 not null,
     constraint load_batches_pkey primary key (batch_id, tenant_id),
-    constraint load_batches_counts_add_up_check check (received = accepted + duplicate + rejected + no_consent + erased_subject)
+    constraint load_batches_counts_add_up_check
+        check (received = accepted + duplicate + rejected + no_consent + erased_subject)
 );
 create index load_batches_load_id_idx on raw.load_batches (load_id);
-comment on table raw.load_batches is 'One row per batch (the unit of commit) and tenant; lines of no readable tenant are (unknown).';
+comment on table raw.load_batches is
+    'One row per batch (the unit of commit) and tenant; lines of no readable tenant are (unknown).';
 
 create table raw.event_types (
     tenant_id text not null,
@@ -122,7 +127,8 @@ create table raw.event_types (
     constraint event_types_pkey primary key (tenant_id, event_name),
     constraint event_types_origin_check check (origin in ('plan', 'custom'))
 );
-comment on table raw.event_types is 'The tracking plan: one row per tenant and event type, shipped (plan) or registered at run time (custom).';
+comment on table raw.event_types is
+    'The tracking plan: one row per tenant and event type, shipped (plan) or registered at run time (custom).';
 comment on column raw.event_types.tenant_id is '* for all tenants';
 comment on column raw.event_types.is_conversational is 'whether its presence makes a session a conversation';
 comment on column raw.event_types.attributes_schema is 'JSON Schema of the attributes, by canonical names';
@@ -135,7 +141,8 @@ create table raw.erased_subjects (
     erased_at timestamptz default now() not null,
     constraint erased_subjects_pkey primary key (tenant_id, subject_hmac)
 );
-comment on table raw.erased_subjects is 'One row per subject erased under privacy law, whose events are no longer kept.';
+comment on table raw.erased_subjects is
+    'One row per subject erased under privacy law, whose events are no longer kept.';
 comment on column raw.erased_subjects.subject_hmac is 'HMAC of tenant and user: the name itself is gone';
 
 create table ops.changes (
@@ -148,7 +155,8 @@ create table ops.changes (
     constraint changes_pkey primary key (change_id)
 );
 create index changes_model_change_id_idx on ops.changes (model, change_id);
-comment on table ops.changes is 'One row per thing that changed in a model; kind all: the whole model, or all of a tenant.';
+comment on table ops.changes is
+    'One row per thing that changed in a model; kind all: the whole model, or all of a tenant.';
 
 create table ops.watermarks (
     model text not null,
@@ -157,7 +165,8 @@ create table ops.watermarks (
     built_at timestamptz,
     constraint watermarks_pkey primary key (model, upstream)
 );
-comment on table ops.watermarks is 'One row per model and upstream: the last change (of raw: batch) that the model has taken in.';
+comment on table ops.watermarks is
+    'One row per model and upstream: the last change (of raw: batch) that the model has taken in.';
 
 create table ops.definitions (
     model text not null,
@@ -172,7 +181,8 @@ create table ops.raw_horizon (
     frozen_before date not null,
     constraint raw_horizon_pkey primary key (tenant_id)
 );
-comment on table ops.raw_horizon is 'One row per tenant whose raw events retention has dropped; days before it are kept as they are.';
+comment on table ops.raw_horizon is
+    'One row per tenant whose raw events retention has dropped; days before it are kept as they are.';
 """
 
 

@@ -1,0 +1,565 @@
+"""Judges one event: whether it lands, and as what. `Rules` is the whole contract of tracking_plan/ in one call.
+
+The order of judgement: consent and erasure come first, so that nothing of a person who declined or was erased is kept,
+not even in a refused row; then the envelope, the event type, its attributes; at last privacy. What the contract leaves
+open is decided so:
+
+- An empty text is an absent one, and so is an attribute that is null unless its schema allows null.
+- Names and aliases of event types must be written exactly as in the plan.
+- A time may have a small `t` or `z`, or a space for the `T`, as RFC 3339 lets it. The second 60 is the first of the
+  next minute; digits after the sixth of a fraction are cut off.
+- An attribute's alias is renamed where its name is free; else both stay, under the same privacy rule.
+"""
+
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from math import isfinite
+from typing import Any, Literal, NamedTuple
+
+import orjson
+from jsonschema_rs import ValidationError
+
+from parley.landing.dialects import Dialect, canonical_uuid, named_uuid
+from parley.landing.privacy import MAX_DEPTH, Privacy, Unstorable, dump, storable, subject_hmacs
+from parley.schema import EVERY_TENANT, UNKNOWN_TENANT
+from parley.tenants import Tenant
+from parley.tracking_plan import MAX_NAME, EventType, Json, Plan, compile_schema, seen_by
+
+Reason = Literal[
+    "invalid_json",
+    "missing_field",
+    "invalid_type",
+    "invalid_value",
+    "unknown_event_type",
+    "inactive_event_type",
+    "unknown_tenant",
+    "too_large",
+    "clock_skew",
+]
+
+MAX_ID = 128
+MAX_TENANT = 64
+MAX_SOURCE = 32
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+UNREGISTERED_VERSION = 0
+CACHED_USERS = 50_000
+
+_EXAMPLE = "2024-05-31T14:30:00+02:00"
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:(?:([0-5]\d|60)(?:\.\d+)?([Zz]|[+-]\d\d:[0-5]\d))", re.ASCII)
+_LOCAL_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?", re.ASCII)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_UNREGISTERED_NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)*")
+_DECLINED = (False, "false", "no", "denied")
+
+
+class Accepted(NamedTuple):
+    """An event that lands, made private. Ids and JSON are as `raw.events` stores them."""
+
+    tenant_id: str
+    event_id: str
+    event_name: str
+    occurred_at: str
+    """UTC with microseconds, such as 2024-05-31T12:30:00.000000+00:00."""
+    conversation_id: str | None
+    session_id: str | None
+    user_id: str | None
+    source: str | None
+    attributes: bytes
+    context: bytes | None
+    schema_version: int
+
+
+class Rejected(NamedTuple):
+    """An event that is refused. Nothing in it is personal: `payload` is the event in the sender's envelope, made
+    private, with the `event_id` that it would have landed under."""
+
+    tenant_id: str | None
+    event_name: str | None
+    reason: Reason
+    path: str | None
+    message: str
+    payload: bytes | None
+
+
+class Dropped(NamedTuple):
+    """An event of which nothing is kept."""
+
+    tenant_id: str | None
+    outcome: Literal["no_consent", "erased_subject"]
+
+
+Verdict = Accepted | Rejected | Dropped
+
+
+class _Refusal(Exception):
+    """Ends a judgement: the reason, a field of our envelope, the steps from it inwards, and what is wrong with it."""
+
+    def __init__(self, reason: Reason, field: str | None, message: str, steps: Iterable[str | int] = ()) -> None:
+        self.reason: Reason = reason
+        self.field = field
+        self.message = message
+        self.steps = tuple(steps)
+
+
+class _Type:
+    """An event type made ready to judge by; its schema is compiled when its first event comes."""
+
+    __slots__ = ("clean", "clean_refused", "event_name", "is_active", "is_valid", "renames", "schema", "version")
+
+    def __init__(self, kind: EventType, privacy: Privacy) -> None:
+        self.event_name = kind.event_name
+        self.version = kind.version
+        self.is_active = kind.is_active
+        self.renames = kind.renames
+        self.schema = kind.attributes_schema
+        aliases = {alias: kind.privacy[name] for alias, name in kind.renames.items() if name in kind.privacy}
+        self.clean = privacy.of_type(kind.privacy | aliases, frozenset(self.schema.get("properties", ())))
+        self.clean_refused = privacy.of_refused(kind.privacy | aliases)
+        self.is_valid: Callable[[Json], bool] = self._compile
+
+    def _compile(self, attributes: Json) -> bool:
+        self.is_valid = compile_schema(self.schema).is_valid
+        return self.is_valid(attributes)
+
+
+class _Tenant(NamedTuple):
+    """What a tenant's events are judged by: its choices, and the event types it sees, by name and alias."""
+
+    hash_user_ids: bool
+    admits_unregistered: bool
+    types: Mapping[str, _Type]
+
+
+class Rules:
+    """The contract for the events of one load. Built once per worker, from plain data that can be pickled."""
+
+    def __init__(
+        self,
+        *,
+        plan: Plan,
+        tenants: Mapping[str, Tenant],
+        dialect: Dialect,
+        secret: bytes,
+        default_tenant: str | None = None,
+        erased: Collection[str] = (),
+        strict_tenants: bool = False,
+        max_future: timedelta = timedelta(hours=24),
+        replayed: bool = False,
+    ) -> None:
+        """`erased` are the `subject_hmac` of raw.erased_subjects; `replayed` says that events are payloads of
+        raw.rejected_events, in which what is personal is hashed already."""
+        self._dialect = dialect
+        self._is_ours = dialect.is_ours
+        self._default_tenant = default_tenant
+        self._secret = secret
+        self._erased = frozenset(erased)
+        self._strict_tenants = strict_tenants
+        self._max_future = max_future
+        self._is_erased = lru_cache(CACHED_USERS)(self._erased_before)
+        self._privacy = Privacy(plan.privacy, secret, replayed=replayed)
+        self._hash_user = lru_cache(CACHED_USERS)(self._privacy.hash)
+        self._fields = {
+            place[0]: name for name, field in dialect.fields.items() for place in field.places if len(place) == 1
+        }
+        made = {id(kind): _Type(kind, self._privacy) for kind in plan.types}
+
+        def types_of(tenant_id: str) -> dict[str, _Type]:
+            names: dict[str, _Type] = {}
+            for kind in seen_by(tenant_id, plan.types):  # a tenant's own come last, and first in rank
+                names |= dict.fromkeys((*kind.aliases, kind.event_name), made[id(kind)])
+            return names
+
+        shared = types_of(EVERY_TENANT)
+        with_own = {kind.tenant_id for kind in plan.types} - {EVERY_TENANT}
+        admitted = tenants.keys() if strict_tenants else tenants.keys() | with_own
+        self._unlisted = _Tenant(False, False, shared)
+        self._tenants = {
+            tenant_id: _Tenant(
+                tenant_id in tenants and tenants[tenant_id].hash_user_ids,
+                tenant_id in tenants and tenants[tenant_id].admit_unregistered_types,
+                types_of(tenant_id) if tenant_id in with_own else shared,
+            )
+            for tenant_id in admitted
+        }
+
+    def judge(self, event: object, received_at: datetime) -> Verdict:
+        """What becomes of one decoded JSON value that arrived at a time (with zone). Never raises on a JSON value."""
+        try:
+            return self._judge(event, received_at)
+        except _Refusal as refusal:
+            return self._rejected(event, refusal)
+        except Unstorable:
+            return self._rejected(event, _what_cannot_be_stored(event))
+
+    def refuse(self, reason: Reason, message: str, tenant_id: str | None = None) -> Rejected:
+        """A refusal of something that is no JSON value, such as a broken line. The message must quote nothing of it."""
+        return Rejected(tenant_id, None, reason, None, message, None)
+
+    def _judge(self, event: Any, received_at: datetime) -> Accepted | Dropped:
+        if type(event) is not dict:
+            raise _Refusal("invalid_type", None, "an event must be a JSON object")
+        envelope: Json = event if self._is_ours else self._dialect.envelope(event)
+        get = envelope.get
+
+        tenant_id = get("tenant_id")
+        if tenant_id is None:
+            tenant_id = self._default_tenant
+        context = get("context")
+        if type(context) is dict and "consent" in context and _declined(context["consent"]):
+            return Dropped(_readable(tenant_id), "no_consent")
+        user_id = get("user_id")
+        if self._erased and type(tenant_id) is str and type(user_id) is str and self._is_erased(tenant_id, user_id):
+            return Dropped(tenant_id, "erased_subject")
+
+        tenant = self._tenants.get(tenant_id) if type(tenant_id) is str else None
+        if tenant is None:
+            tenant = self._check_unlisted(tenant_id)
+        kind = self._check_type(tenant, get("event_name"))
+        occurred_at = _moment(get("occurred_at"), received_at + self._max_future)
+        conversation_id = get("conversation_id")
+        if conversation_id is not None:
+            conversation_id = _text("conversation_id", conversation_id, MAX_ID)
+        session_id = get("session_id")
+        if session_id is not None:
+            session_id = _text("session_id", session_id, MAX_ID)
+        if user_id is not None:
+            user_id = _text("user_id", user_id, MAX_ID)
+            if tenant.hash_user_ids and user_id is not None:
+                user_id = self._hash_user(user_id)
+        source = get("source")
+        if source is not None:
+            source = _text("source", source, MAX_SOURCE)
+
+        attributes = get("attributes")
+        if attributes is None:
+            attributes = {}
+        elif type(attributes) is not dict:
+            raise _Refusal("invalid_type", "attributes", "must be an object")
+        if isinstance(kind, str):
+            event_name, version, attributes = kind, UNREGISTERED_VERSION, self._privacy.unknown(attributes)
+        else:
+            event_name, version, attributes = kind.event_name, kind.version, kind.clean(_valid(kind, attributes))
+        if context is not None:
+            if type(context) is not dict:
+                raise _Refusal("invalid_type", "context", "must be an object")
+            context = _json(self._privacy.context(context))
+        return Accepted(
+            str(tenant_id),
+            self._event_id(get("event_id"), event),
+            event_name,
+            occurred_at,
+            conversation_id,
+            session_id,
+            user_id,
+            source,
+            _json(attributes),
+            context,
+            version,
+        )
+
+    def _erased_before(self, tenant_id: str, user_id: str) -> bool:
+        """Whether a subject was erased, under its own name or under the hash that its tenant may keep."""
+        return not self._erased.isdisjoint(subject_hmacs(self._secret, tenant_id, user_id))
+
+    def _check_unlisted(self, tenant_id: Any) -> _Tenant:
+        if tenant_id is None:
+            raise _Refusal("missing_field", "tenant_id", "is missing: give it in the event, or a default with --tenant")
+        if _text("tenant_id", tenant_id, MAX_TENANT) is None:
+            raise _Refusal("invalid_value", "tenant_id", "is empty: write the tenant's id")
+        if tenant_id in (EVERY_TENANT, UNKNOWN_TENANT):
+            raise _Refusal("invalid_value", "tenant_id", "is a name that Parley keeps for itself: use another")
+        if self._strict_tenants:
+            raise _Refusal("unknown_tenant", "tenant_id", "is not in seeds/tenants.csv: add it there, or correct it")
+        return self._unlisted
+
+    def _check_type(self, tenant: _Tenant, name: Any) -> _Type | str:
+        """The event type of a name, or the name itself where the tenant admits an unregistered type."""
+        kind = tenant.types.get(name) if type(name) is str else None
+        if kind is not None:
+            if not kind.is_active:
+                raise _Refusal(
+                    "inactive_event_type",
+                    "event_name",
+                    f"names {kind.event_name}, which is switched off: set is_active in the plan, or do not send it",
+                )
+            return kind
+        if name is None:
+            raise _Refusal("missing_field", "event_name", "is missing: write the event type's name")
+        if _text("event_name", name, MAX_NAME) is None:
+            raise _Refusal("invalid_value", "event_name", "is empty: write the event type's name")
+        if not tenant.admits_unregistered:
+            if name.lower() in tenant.types:
+                raise _Refusal(
+                    "unknown_event_type", "event_name", "is not in the tracking plan: write it in lower case"
+                )
+            raise _Refusal(
+                "unknown_event_type",
+                "event_name",
+                "is not in the tracking plan: correct it, or add it with `parley events register`",
+            )
+        if not _UNREGISTERED_NAME.fullmatch(name):
+            raise _Refusal("invalid_value", "event_name", "must be written as domain.action, in lower case")
+        return str(name)
+
+    def _event_id(self, given: Any, event: Json) -> str:
+        if given is None or given == "":
+            return named_uuid(dump(event, orjson.OPT_SORT_KEYS))
+        if type(given) is not str:
+            raise _Refusal("invalid_type", "event_id", "must be a text, a UUID")
+        found = canonical_uuid(given)
+        if found is None:
+            raise _Refusal("invalid_value", "event_id", "must be a UUID such as 0b6e5a2c-4d1f-4c7e-9a53-8f2d6b1e7c90")
+        return found
+
+    def _rejected(self, event: Any, refusal: _Refusal) -> Rejected:
+        content = storable(event)
+        if type(content) is not dict:
+            payload = self._privacy.unknown({"value": content})["value"]
+            return Rejected(None, None, refusal.reason, "$", _sentence("", refusal.message), dump(payload))
+        envelope = self._dialect.envelope(content)
+        tenant_id = _readable(envelope.get("tenant_id", self._default_tenant))
+        tenant = self._tenants.get(tenant_id or "", self._unlisted)
+        name = envelope.get("event_name")
+        kind = tenant.types.get(name) if type(name) is str else None
+        place = self._dialect.place(refusal.field, content) if refusal.field else ()
+        steps = [self._privacy.scrub(step) if isinstance(step, str) else step for step in (*place, *refusal.steps)]
+        return Rejected(
+            tenant_id,
+            kind.event_name if kind else self._privacy.scrub(name)[:MAX_NAME] if type(name) is str else None,
+            refusal.reason,
+            _json_path(steps),
+            _sentence(_json_path(steps).removeprefix("$").removeprefix("."), refusal.message),
+            dump(self._payload(content, tenant, kind)),
+        )
+
+    def _payload(self, content: Json, tenant: _Tenant, kind: _Type | None) -> Json:
+        """A refused event made private, with its identity, so that it can be replayed once and only once."""
+        kept: Json = {}
+        rest: Json = {}
+        for key, value in content.items():
+            match self._fields.get(key):
+                case "attributes" if kind and type(value) is dict:
+                    kept[key] = kind.clean_refused(value)
+                case "context" if type(value) is dict:
+                    kept[key] = self._privacy.context(value)
+                case "user_id" if tenant.hash_user_ids and value is not None:
+                    kept[key] = self._privacy.hash(str(value) if type(value) is int else value)
+                case "tenant_id" | "conversation_id" | "session_id" | "user_id" if _is_id(value):
+                    kept[key] = value
+                case "event_id" if type(value) is str and canonical_uuid(value):
+                    kept[key] = value
+                case "occurred_at" if type(value) is str and _DATE.match(value) and len(value) <= MAX_ID:
+                    kept[key] = value
+                case _:
+                    rest[key] = value
+        kept |= self._privacy.unknown(rest)
+        place = self._dialect.place("event_id", content)
+        if len(place) == 1 and content.get(place[0]) in (None, ""):
+            kept[place[0]] = named_uuid(dump(content, orjson.OPT_SORT_KEYS))
+        return kept
+
+
+def _text(field: str, value: Any, longest: int) -> str | None:
+    """A text of the envelope; None where it is empty."""
+    if type(value) is not str:
+        raise _Refusal("invalid_type", field, "must be a text")
+    if len(value) > longest:
+        raise _Refusal("invalid_value", field, f"is longer than {longest} characters: shorten it")
+    if "\0" in value or not (value.isascii() or _is_unicode(value)):
+        raise Unstorable
+    return value or None
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_id(value: Any) -> bool:
+    return type(value) is int or (type(value) is str and len(value) <= MAX_ID)
+
+
+def _readable(tenant_id: Any) -> str | None:
+    """The tenant to count an event under, None where it names none."""
+    try:
+        return _text("tenant_id", tenant_id, MAX_TENANT)
+    except (_Refusal, Unstorable):
+        return None
+
+
+def _declined(consent: Any) -> bool:
+    """Whether the consent of a context says no to analytics, also in a way that is not quite the contract's."""
+    if type(consent) is dict:
+        consent = consent.get("analytics")
+    if type(consent) is str:
+        consent = consent.strip().lower()
+    return consent in _DECLINED
+
+
+def _moment(value: Any, latest: datetime) -> str:
+    """An RFC 3339 time as UTC with microseconds."""
+    if value is None:
+        raise _Refusal("missing_field", "occurred_at", "is missing: write when it happened")
+    if type(value) is not str:
+        raise _Refusal("invalid_type", "occurred_at", f"must be a text such as {_EXAMPLE}")
+    match = _TIME.fullmatch(value)
+    if match is None:
+        if _LOCAL_TIME.fullmatch(value):
+            raise _Refusal("invalid_value", "occurred_at", f"has no offset: write it as {_EXAMPLE}, or with Z for UTC")
+        raise _Refusal("invalid_value", "occurred_at", f"must be written as {_EXAMPLE}")
+    is_leap = match[1] == "60"
+    try:
+        moment = datetime.fromisoformat(f"{value[:17]}59{match[2].upper()}" if is_leap else value.upper())
+    except ValueError:
+        raise _Refusal("invalid_value", "occurred_at", "is a time that does not exist: correct it") from None
+    if is_leap:
+        moment += timedelta(seconds=1)
+    if moment > latest:
+        raise _Refusal("clock_skew", "occurred_at", "is too far in the future: set the sender's clock right")
+    if moment < EARLIEST:
+        raise _Refusal("clock_skew", "occurred_at", "is before 2000-01-01: set the sender's clock right")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _valid(kind: _Type, given: Json) -> Json:
+    """The attributes under their canonical names, as the type's schema wants them."""
+    attributes = given
+    if kind.renames and not kind.renames.keys().isdisjoint(given):
+        attributes = dict(given)
+        for alias, name in kind.renames.items():
+            if alias in attributes and name not in attributes:
+                attributes[name] = attributes.pop(alias)
+    try:
+        if kind.is_valid(attributes):
+            return attributes
+        present = {name: value for name, value in attributes.items() if value is not None}
+        if len(present) < len(attributes) and kind.is_valid(present):
+            return present
+        errors = list(compile_schema(kind.schema).iter_errors(present))
+    except ValueError as error:  # of a text that is not Unicode, or of nesting without end
+        raise Unstorable from error
+    refusals = [_refusal(kind, error) for error in errors]
+    worst = min(refusals, key=lambda refusal: _ORDER.index(refusal.reason))
+    aliases = {name: alias for alias, name in kind.renames.items() if alias in given and name not in given}
+    if worst.steps:
+        first, *others = worst.steps
+        worst.steps = (aliases.get(str(first), first), *others)
+    raise worst
+
+
+_ORDER = ("missing_field", "invalid_type", "invalid_value")
+
+
+def _refusal(kind: _Type, error: ValidationError) -> _Refusal:
+    """What a schema's error says to the sender. It quotes the schema and nothing of the event."""
+    steps = error.instance_path
+    value = error.kind.value
+    match error.kind.name:
+        case "required":
+            return _Refusal("missing_field", "attributes", f"is missing: {kind.event_name} needs it", [*steps, value])
+        case "type":
+            words = " or ".join(_TYPES.get(name, name) for name in value)
+            return _Refusal("invalid_type", "attributes", f"must be {words}", steps)
+        case "enum":
+            words = ", ".join(dump(option).decode() for option in value)
+            return _Refusal("invalid_value", "attributes", f"must be one of {words}", steps)
+        case keyword if keyword in _BOUNDS:
+            return _Refusal("invalid_value", "attributes", f"{_BOUNDS[keyword]} {value}", steps)
+        case "anyOf" if all(
+            one.kind.name == "required" for branch in error.kind.as_dict()["context"] for one in branch
+        ):
+            words = ", ".join(one.kind.value for branch in error.kind.as_dict()["context"] for one in branch)
+            return _Refusal("missing_field", "attributes", f"must have one of {words}", steps)
+        case keyword:
+            return _Refusal(
+                "invalid_value", "attributes", f"does not follow `{keyword}` of the schema of {kind.event_name}", steps
+            )
+
+
+_TYPES = {
+    "string": "a text",
+    "number": "a number",
+    "integer": "a whole number",
+    "boolean": "true or false",
+    "object": "an object",
+    "array": "a list",
+}
+_BOUNDS = {
+    "minimum": "must be at least",
+    "maximum": "must be at most",
+    "exclusiveMinimum": "must be greater than",
+    "exclusiveMaximum": "must be less than",
+    "multipleOf": "must be a multiple of",
+    "minLength": "must be a text at least this long:",
+    "maxLength": "must be a text at most this long:",
+    "minItems": "must be a list at least this long:",
+    "maxItems": "must be a list at most this long:",
+    "pattern": "must match the pattern",
+    "format": "must be a valid",
+    "const": "must be",
+}
+
+
+def _json(content: Json) -> bytes:
+    """JSON that Postgres takes: without U+0000."""
+    found = dump(content)
+    if b"\\u0000" in found and storable(content) != content:
+        raise Unstorable
+    return found
+
+
+def _what_cannot_be_stored(event: Any) -> _Refusal:
+    """Where an event holds something that cannot be stored, and what."""
+    found = next(_unstorable(event, ()), None)
+    if found is None:
+        return _Refusal("invalid_value", None, "the event holds something that cannot be stored")
+    steps, message = found
+    return _Refusal("invalid_value", None, message, steps)
+
+
+def _unstorable(value: Any, steps: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    kind = type(value)
+    if kind is str:
+        if "\0" in value:
+            yield steps, "holds the character U+0000: remove it"
+        elif not _is_unicode(value):
+            yield steps, "is no Unicode text (half of a surrogate pair stands alone): send it whole"
+    elif kind is float:
+        if not isfinite(value):
+            yield steps, "is not a finite number: leave it out"
+    elif kind is int:
+        if storable(value) is None:
+            yield steps, "does not fit 64 bits: send it as a text"
+    elif kind is dict or kind is list:
+        if len(steps) >= MAX_DEPTH:
+            yield steps[:3], f"is nested deeper than {MAX_DEPTH} levels: make it flatter"
+            return
+        for key, item in value.items() if kind is dict else enumerate(value):
+            if kind is dict:
+                for _, message in _unstorable(key, steps):
+                    yield steps, f"has a key that {message}"
+            yield from _unstorable(item, (*steps, key))
+
+
+def _json_path(steps: Iterable[str | int]) -> str:
+    """A JSON path (RFC 9535) from the root of the event."""
+    path = "$"
+    for step in steps:
+        if isinstance(step, int):
+            path += f"[{step}]"
+        elif _IDENTIFIER.fullmatch(step):
+            path += f".{step}"
+        else:
+            path += "['" + storable(step).replace("\\", "\\\\").replace("'", "\\'") + "']"
+    return path
+
+
+def _sentence(place: str, message: str) -> str:
+    words = f"{place} {message}" if place else message[:1].upper() + message[1:]
+    return f"{words}."
