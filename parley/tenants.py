@@ -57,6 +57,14 @@ def read(path: Path, connection: Connection | None = None) -> dict[str, Tenant]:
     return tenants
 
 
+def check_id(tenant_id: str) -> None:
+    """Raises ParleyError where no tenant can be named so."""
+    try:
+        _identifier(tenant_id)
+    except ValueError as error:
+        raise ParleyError(f"A tenant cannot be named {tenant_id!r}: write {error}.") from None
+
+
 def _zones_of(connection: Connection) -> set[object]:
     return {row[0] for row in connection.execute("select name from pg_timezone_names")}
 
@@ -104,8 +112,8 @@ def _tenant(where: str, cells: Mapping[str, str]) -> Tenant:
 
 
 def _identifier(cell: str) -> str:
-    if len(cell) > MAX_ID or cell in (EVERY_TENANT, UNKNOWN_TENANT):
-        raise ValueError(f"an id of up to {MAX_ID} characters, other than {EVERY_TENANT} and {UNKNOWN_TENANT}")
+    if not 1 <= len(cell) <= MAX_ID or not cell.isprintable() or cell in (EVERY_TENANT, UNKNOWN_TENANT):
+        raise ValueError(f"an id of 1 to {MAX_ID} characters, other than {EVERY_TENANT} and {UNKNOWN_TENANT}")
     return cell
 
 

@@ -151,6 +151,18 @@ def register(connection: Connection, plan: Plan) -> int:
     return len(gone) + len(changed)
 
 
+def sync(connection: Connection, folder: Path) -> Plan:
+    """The plan that holds now: the shipped one, made known to the database, and the custom types there.
+
+    Commits. Raises ParleyError where the folder's files are wrong.
+    """
+    shipped = load(folder)
+    register(connection, shipped)
+    types = registered(connection)
+    connection.commit()
+    return Plan(types, shipped.privacy)
+
+
 def register_custom(connection: Connection, types: Iterable[EventType]) -> int:
     """Add or replace custom types, and return how many there were. Commits nothing.
 

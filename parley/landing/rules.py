@@ -16,14 +16,18 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from math import isfinite
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypedDict
 
 import orjson
 from jsonschema_rs import ValidationError
 
+from parley import tenants, tracking_plan
+from parley.database import Connection
+from parley.landing import dialects
 from parley.landing.dialects import Dialect, canonical_uuid, named_uuid
 from parley.landing.privacy import MAX_DEPTH, Privacy, Unstorable, dump, storable, subject_hmacs
 from parley.schema import EVERY_TENANT, UNKNOWN_TENANT
+from parley.settings import Settings
 from parley.tenants import Tenant
 from parley.tracking_plan import MAX_NAME, EventType, Json, Plan, compile_schema, seen_by
 
@@ -131,6 +135,40 @@ class _Tenant(NamedTuple):
     hash_user_ids: bool
     admits_unregistered: bool
     types: Mapping[str, _Type]
+
+
+class Arguments(TypedDict):
+    """What `Rules` is built from: plain data that can be pickled."""
+
+    plan: Plan
+    tenants: Mapping[str, Tenant]
+    dialect: Dialect
+    secret: bytes
+    default_tenant: str | None
+    erased: Collection[str]
+    strict_tenants: bool
+    max_future: timedelta
+
+
+def arguments(connection: Connection, settings: Settings, dialect: str, default_tenant: str | None = None) -> Arguments:
+    """What holds now, from the project's files and the database, for a load in a dialect. Commits.
+
+    Raises ParleyError where a file is wrong, where there is no such dialect, or no tenant can have such a name.
+    """
+    if default_tenant is not None:
+        tenants.check_id(default_tenant)
+    folder = settings.project / tracking_plan.FOLDER
+    erased = connection.execute("select subject_hmac from raw.erased_subjects").fetchall()
+    return Arguments(
+        plan=tracking_plan.sync(connection, folder),
+        tenants=tenants.read(settings.project / tenants.SEED, connection),
+        dialect=dialects.find(folder / tracking_plan.DIALECTS_FILE, dialect),
+        secret=settings.secret,
+        default_tenant=default_tenant,
+        erased=frozenset(str(row[0]) for row in erased),
+        strict_tenants=settings.strict_tenants,
+        max_future=timedelta(hours=settings.max_future_hours),
+    )
 
 
 class Rules:
