@@ -23,10 +23,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
+from parley.tenants import EVERY_TENANT, UNKNOWN_TENANT
+
 RAW = "raw"
 OPS = "ops"
-EVERY_TENANT = "*"  # the tenant of event types that hold for all
-UNKNOWN_TENANT = "(unknown)"  # under which a line is counted whose tenant cannot be read
 
 metadata = MetaData(
     naming_convention={

@@ -4,12 +4,16 @@ import csv
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from parley.database import Connection
 from parley.errors import ParleyError
-from parley.schema import EVERY_TENANT, UNKNOWN_TENANT
 
+if TYPE_CHECKING:
+    from parley.database import Connection
+
+EVERY_TENANT = "*"  # the tenant of event types that hold for all
+UNKNOWN_TENANT = "(unknown)"  # under which a line is counted whose tenant cannot be read
 SEED = Path("seeds", "tenants.csv")
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 MAX_ID = 64
@@ -35,7 +39,7 @@ class Tenant:
 COLUMNS = tuple(field.name for field in fields(Tenant))
 
 
-def read(path: Path, connection: Connection | None = None) -> dict[str, Tenant]:
+def read(path: Path, connection: "Connection | None" = None) -> dict[str, Tenant]:
     """The tenants of the seed by id; with a connection, their time zones are looked up in Postgres too.
 
     Raises ParleyError naming file, row (the header is row 1) and column, and what to write there.
@@ -65,7 +69,7 @@ def check_id(tenant_id: str) -> None:
         raise ParleyError(f"A tenant cannot be named {tenant_id!r}: write {error}.") from None
 
 
-def _zones_of(connection: Connection) -> set[object]:
+def _zones_of(connection: "Connection") -> set[object]:
     return {row[0] for row in connection.execute("select name from pg_timezone_names")}
 
 

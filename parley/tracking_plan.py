@@ -18,7 +18,7 @@ from psycopg.types.json import Jsonb
 
 from parley.database import Connection
 from parley.errors import ParleyError
-from parley.schema import EVERY_TENANT
+from parley.tenants import EVERY_TENANT
 
 Json = dict[str, Any]
 Origin = Literal["plan", "custom"]

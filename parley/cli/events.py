@@ -6,8 +6,6 @@ from typing import Annotated
 import typer
 
 from parley.cli import console
-from parley.errors import ParleyError
-from parley.schema import EVERY_TENANT
 
 app = typer.Typer(no_args_is_help=True, help="Event types: what may land, and whether a file's events would.")
 
@@ -24,6 +22,7 @@ def list_types(tenant: Tenant = None) -> None:
 
     from parley import database, migrate, tracking_plan
     from parley.settings import Settings
+    from parley.tenants import EVERY_TENANT
 
     settings = Settings.load()
     migrate.upgrade(settings)
@@ -58,7 +57,7 @@ def register(
     if tenant is not None:
         tenants.check_id(tenant)
     settings = Settings.load()
-    types = tracking_plan.read_types(file, tenant or EVERY_TENANT, "custom")
+    types = tracking_plan.read_types(file, tenant or tenants.EVERY_TENANT, "custom")
     migrate.upgrade(settings)
     with database.connect(settings) as connection:
         tracking_plan.sync(connection, settings.project / tracking_plan.FOLDER)

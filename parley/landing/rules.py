@@ -26,9 +26,8 @@ from parley.database import Connection
 from parley.landing import dialects
 from parley.landing.dialects import Dialect, canonical_uuid, named_uuid
 from parley.landing.privacy import MAX_DEPTH, Privacy, Unstorable, dump, storable, subject_hmacs
-from parley.schema import EVERY_TENANT, UNKNOWN_TENANT
 from parley.settings import Settings
-from parley.tenants import Tenant
+from parley.tenants import EVERY_TENANT, UNKNOWN_TENANT, Tenant
 from parley.tracking_plan import MAX_NAME, EventType, Json, Plan, compile_schema, seen_by
 
 Reason = Literal[
