@@ -19,6 +19,8 @@ from parley.errors import ParleyError
 Array = NDArray[np.float64]
 DAYS_PER_WEEK = 7.0
 ORDER_DAYS = 90
+RESTARTS = 5  # a search that stops in a narrow valley goes on from there with a fresh memory
+SETTLED = 1e-6  # largest slope of the mean log-likelihood, by a parameter's logarithm, of a fit that counts
 
 _summary: dict[str, pa.DataType] = {
     "tenant_id": pa.string(),
@@ -99,7 +101,7 @@ class BgNbd:
             lambda parameters: _bg_nbd_likelihood(parameters, customers),
             start=np.array([1.0, 1.0 / rate, 1.0, 1.0]),
             lowest=np.array([1e-6, 0.01, 1e-6, 1e-6]),  # an alpha of under two hours would be read into days
-            highest=np.full(4, 1e6),
+            highest=np.array([1e4, 1e6, 1e4, 1e4]),
             observations=len(customers),
         )
         r, alpha, a, b = parameters
@@ -150,7 +152,7 @@ class GammaGamma:
             lambda parameters: _gamma_gamma_likelihood(parameters, frequency, mean_value),
             start=scale * [1, 2, 1],
             lowest=scale * 1e-6,
-            highest=scale * 1e6,
+            highest=scale * 1e4,
             observations=len(frequency),
         )
         p, q, v = parameters
@@ -275,18 +277,21 @@ def _maximise(
         return -value / observations, -gradient * parameters / observations
 
     bounds = np.log(lowest), np.log(highest)
-    found = optimize.minimize(
-        loss,
-        np.clip(np.log(start), *bounds),
-        jac=True,
-        method="L-BFGS-B",
-        bounds=optimize.Bounds(*bounds),
-        options={"ftol": 0, "gtol": 1e-9, "maxiter": 1000},
-    )
-    slope = np.clip(found.x - found.jac, *bounds) - found.x
-    if not (np.isfinite(found.fun) and np.abs(slope).max() < 1e-5):
-        raise Unfittable(f"The {data} do not determine a model: its fit did not settle.")
-    return [float(parameter) for parameter in np.exp(found.x)], float(-found.fun * observations)
+    logarithms = np.clip(np.log(start), *bounds)
+    for _ in range(RESTARTS):
+        found = optimize.minimize(
+            loss,
+            logarithms,
+            jac=True,
+            method="L-BFGS-B",
+            bounds=optimize.Bounds(*bounds),
+            options={"ftol": 0, "gtol": 1e-9, "maxiter": 1000},
+        )
+        logarithms = found.x
+        slope = np.clip(logarithms - found.jac, *bounds) - logarithms
+        if np.isfinite(found.fun) and np.abs(slope).max() < SETTLED:
+            return [float(parameter) for parameter in np.exp(logarithms)], float(-found.fun * observations)
+    raise Unfittable(f"The {data} do not determine a model: its fit did not settle.")
 
 
 def fit_and_predict(
