@@ -20,6 +20,7 @@ Hashes = NDArray[np.uint64]
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 GROWTH = 0.3  # of the traffic, over the whole span
+SURGE = 3.0  # times the usual traffic during an outage
 BEFORE_MS = 180 * DAY_MS  # customers who were first seen before the span began
 FORGOTTEN_MS = 300 * DAY_MS  # since they were first seen; nobody visits after that
 MEAN_LIFETIME_MS = 70 * DAY_MS
@@ -45,15 +46,16 @@ class Rhythm:
     """How a tenant's traffic spreads over the span: by local hour, weekday and slow growth.
 
     `moments` are the UTC hours of the span in epoch milliseconds, both ends included; `done` is the share of the
-    traffic up to each, 0 to 1.
+    traffic up to each, 0 to 1. Between the two times of `outage_ms` more people come.
     """
 
-    def __init__(self, plan: Plan, start_ms: int, end_ms: int) -> None:
+    def __init__(self, plan: Plan, start_ms: int, end_ms: int, outage_ms: tuple[int, int]) -> None:
         self.moments: Integers = np.arange(start_ms, end_ms + 1, HOUR_MS)
         zone = ZoneInfo(plan.time_zone)
         local = [datetime.fromtimestamp(moment / 1000, UTC).astimezone(zone) for moment in self.moments[:-1].tolist()]
         busy = np.array([plan.hours[then.hour] * plan.weekdays[then.weekday()] for then in local], dtype=np.float64)
         busy *= np.linspace(1.0, 1.0 + GROWTH, len(busy))
+        busy[(self.moments[:-1] >= outage_ms[0]) & (self.moments[:-1] < outage_ms[1])] *= SURGE
         self.done: Floats = np.concatenate(([0.0], np.cumsum(busy) / busy.sum()))
         self.done[-1] = 1.0
 

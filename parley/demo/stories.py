@@ -462,14 +462,15 @@ def shopping(narrator: Narrator) -> None:
     products = [(*name.split(" ", 1), price) for name, price in narrator.tenant["products"].items()]
     chosen = []
     interest = narrator.rng.betavariate(2, 3)
+    leisure = 6 if chance(0.2) else 1
     for product_id, name, price in narrator.rng.sample(products, min(len(products), 1 + int(narrator.about(2, 0.8)))):
         product = {"product_id": product_id, "product_name": name, "price": price, "currency": "USD"}
         tell("commerce.view", **product)
-        wait(35)
+        wait(35 * leisure)
         if chance(interest * 0.45):
             tell("commerce.add_to_cart", **product, quantity=1)
             chosen.append(price)
-            wait(15)
+            wait(15 * leisure)
     if chance(0.22):
         narrator.converse()
         wait(20)

@@ -25,7 +25,7 @@ SPOILED = 0.003
 LATE_BY_HOURS = 0.008
 LATE_BY_DAYS = 0.002
 SWITCHED_VARIANT = 0.005  # visits on another device, where the other variant is shown
-OUTAGE_FROM, OUTAGE_TO = time(8, 30), time(17, 30)  # local, two thirds into the span
+OUTAGE_FROM, OUTAGE_TO = time(8), time(18)  # local, two thirds into the span
 EARLIEST = date(2000, 1, 1)
 LONGEST_DAYS = 3_650
 
@@ -94,10 +94,10 @@ class TenantWorld:
         self.rng = np.random.default_rng([demo.seed, PLANS.index(plan)])
         self.salts = Salts.of(demo.seed, PLANS.index(plan))
         self.library = library.fill(plan, self.size, STORIES, demo.seed)
-        self.rhythm = Rhythm(plan, demo.start_ms, demo.end_ms)
+        self.outage_ms = outage(plan, demo)
+        self.rhythm = Rhythm(plan, demo.start_ms, demo.end_ms, self.outage_ms)
         newcomers = self.size / self.library.mean_length * plan.newcomers
         self.people = People(self.rhythm, int(newcomers), self.salts.people)
-        self.outage_ms = outage(plan, demo)
         self.experiment_ms = demo.start_ms + demo.days * DAY_MS // 3
         self.visited = self.unusual = self.clean = self.repeated = self.spoiled = 0  # so far
 
@@ -152,10 +152,8 @@ class TenantWorld:
         count = len(visits.started_ms)
         number = self.visited + np.arange(count)
         known = chance(number, self.salts.anonymous) >= self.plan.anonymous
-        is_unusual = np.zeros(count, dtype=np.bool_)
+        is_unusual = (visits.started_ms >= self.outage_ms[0]) & (visits.started_ms < self.outage_ms[1])
         variant = np.full(count, -1)
-        if self.plan.has_outage:
-            is_unusual = (visits.started_ms >= self.outage_ms[0]) & (visits.started_ms < self.outage_ms[1])
         if self.plan.has_experiment:
             switched = chance(number, self.salts.switched) < SWITCHED_VARIANT
             shown = (chance(visits.customers, self.salts.variant) < 0.5) ^ switched
@@ -264,7 +262,9 @@ class Lived(NamedTuple):
 
 
 def outage(plan: Plan, demo: Demo) -> tuple[int, int]:
-    """From when to when the tenant's outage lasts."""
+    """From when to when the tenant's outage lasts, in epoch milliseconds; equal where it has none."""
+    if not plan.has_outage:
+        return demo.end_ms, demo.end_ms
     day = demo.end - timedelta(days=demo.days - demo.days * 2 // 3)
     zone = ZoneInfo(plan.time_zone)
     return epoch_ms(datetime.combine(day, OUTAGE_FROM, zone)), epoch_ms(datetime.combine(day, OUTAGE_TO, zone))

@@ -1,0 +1,41 @@
+"""`parley demo`: write a made-up world to land and look at."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+from parley.cli import console, errors, typer
+from parley.errors import ParleyError
+
+
+def demo(
+    out: Annotated[Path, typer.Argument(metavar="OUT.ndjson.gz", help="The file to write; plain text without .gz.")],
+    size: Annotated[int, typer.Option(help="How many events, the refused and repeated ones included.")] = 20_000,
+    days: Annotated[int, typer.Option(help="How many days they span.")] = 90,
+    end: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="The day before which they end, in UTC.", show_default="today"),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Another seed, another world; the same one, the same bytes.")] = 7,
+) -> None:
+    """Write the events of a made-up but realistic world of four tenants.
+
+    A bank's assistant, a salon's booking bot, a voice bot and a shop, with late, repeated, refused and not consented
+    events among them.
+
+    Example: parley demo demo.ndjson.gz --size 1000000 --days 365 && parley load demo.ndjson.gz
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from parley.demo import Demo, write
+
+    today = datetime.now(UTC).date()
+    last = end.date() if end else today
+    if last > today:
+        raise ParleyError(f"--end {last} is in the future, where events are refused: give today or a day before it.")
+    wanted = Demo(end=last, size=size, days=days, seed=seed)
+    columns = (TextColumn("Writing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=errors, transient=True) as progress:
+        task = progress.add_task("", total=size)
+        write(out, wanted, lambda lines: progress.advance(task, lines))
+    console.print(f"{size:,} events up to {last} are in {out}.", soft_wrap=True, markup=False)
