@@ -1,62 +1,81 @@
 """The one place that knows which Postgres Parley works on.
 
-`DATABASE_URL`, else libpq's `PGHOST` (or `PGSERVICE`-less `PG*`), names the user's own server;
-with neither, Parley starts its own (`parley.embedded`).
+`DATABASE_URL`, else libpq's own variables (`PGHOST`, or `PGSERVICE`), name the user's server; with neither, Parley
+starts its own (`parley.embedded`). What they do not say is libpq's to find: password file, certificates, local socket.
 """
 
 import os
+import re
 from collections.abc import Mapping
-from urllib.parse import parse_qs, unquote, urlsplit
+from contextlib import suppress
 
 import psycopg
 from psycopg import sql
+from psycopg.pq import Conninfo
 
 from parley import embedded
 from parley.errors import ParleyError
 from parley.settings import Settings
 
 OLDEST_SUPPORTED = 16
+DATABASE = "parley"
+SESSION = (
+    "-c timezone=UTC -c jit=off"  # compiling a query costs more than it gains on tables kept up to date in small steps
+)
 Connection = psycopg.Connection[tuple[object, ...]]
 
-
-def variables(settings: Settings, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """libpq's variables of the warehouse, starting the embedded server where none is named."""
-    if url := environment.get("DATABASE_URL"):
-        return _from_url(url)
-    if environment.get("PGHOST"):
-        return {
-            "PGHOST": environment["PGHOST"],
-            "PGPORT": environment.get("PGPORT") or "5432",
-            "PGUSER": environment.get("PGUSER") or "postgres",
-            "PGPASSWORD": environment.get("PGPASSWORD") or "",
-            "PGDATABASE": environment.get("PGDATABASE") or "parley",
-        }
-    return embedded.start(settings)
+_SERVER_NAMED_BY = ("DATABASE_URL", "PGHOST", "PGHOSTADDR", "PGSERVICE")
+_EXAMPLE = "write it as postgresql://user:password@host:5432/database"
 
 
-def is_embedded(environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether no server is named, so that Parley runs its own."""
-    return not (environment.get("DATABASE_URL") or environment.get("PGHOST"))
+def is_embedded(settings: Settings) -> bool:
+    """Whether Parley runs its own server: none is named, or just that one (by `parley env`)."""
+    if embedded.owns(settings, os.environ.get("PGHOST", "")):
+        return not os.environ.get("DATABASE_URL")
+    return not any(os.environ.get(name) for name in _SERVER_NAMED_BY)
+
+
+def variables(settings: Settings) -> dict[str, str]:
+    """libpq's variables of the warehouse, starting the embedded server where none is named.
+
+    `PGHOST` (blank: the local socket), `PGPORT`, `PGUSER`, `PGDATABASE` and `PGOPTIONS` are always there; `PGPASSWORD`
+    and those of a URL's query (`PGSSLMODE`, …) where they are given. Raises ParleyError where what names the server
+    makes no sense, or the embedded one does not start.
+    """
+    if is_embedded(settings):
+        found = {**embedded.start(settings), "PGDATABASE": os.environ.get("PGDATABASE") or DATABASE}
+    else:
+        url = os.environ.get("DATABASE_URL")
+        found = {"PGHOST": "", "PGDATABASE": DATABASE} | _defaults() | (_from_url(url) if url else {})
+    if not found["PGPORT"].isdigit():
+        raise ParleyError(
+            f"{found['PGPORT']!r} is not a port: set PGPORT to a number such as 5432 (DATABASE_URL: {_EXAMPLE})."
+        )
+    options = found.get("PGOPTIONS") or os.environ.get("PGOPTIONS", "")
+    found["PGOPTIONS"] = options if options.endswith(SESSION) else f"{options} {SESSION}".strip()
+    return found
+
+
+def _defaults() -> dict[str, str]:
+    """What libpq would connect to by itself: from `PG*`, the service file and the name of the user."""
+    names = ("PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE")
+    return {name: value for name, value in _by_variable(Conninfo.get_defaults()).items() if name in names}
 
 
 def _from_url(url: str) -> dict[str, str]:
-    parts = urlsplit(url)
-    if parts.scheme.split("+")[0] not in ("postgres", "postgresql"):
-        raise ParleyError(
-            "DATABASE_URL does not start with postgresql://: write it as postgresql://user:password@host:port/database."
-        )
+    plain = re.sub(r"^(postgres(?:ql)?)(\+\w+)?://", "postgresql://", url.strip())
+    if not plain.startswith("postgresql://"):
+        raise ParleyError(f"DATABASE_URL does not start with postgresql://: {_EXAMPLE}.")
     try:
-        port = parts.port or 5432
-    except ValueError:
-        raise ParleyError("DATABASE_URL has a port that is no number: write it as postgresql://user@host:5432/database.") from None
-    query = parse_qs(parts.query)
-    return {
-        "PGHOST": query.get("host", [unquote(parts.hostname or "localhost")])[0],
-        "PGPORT": str(port),
-        "PGUSER": unquote(parts.username or "postgres"),
-        "PGPASSWORD": unquote(parts.password or ""),
-        "PGDATABASE": unquote(parts.path.lstrip("/")) or "parley",
-    }
+        return _by_variable(Conninfo.parse(plain.encode()))
+    except psycopg.OperationalError:
+        raise ParleyError(
+            f"DATABASE_URL cannot be read: {_EXAMPLE}, other characters than letters and digits as %40 for @."
+        ) from None
+
+
+def _by_variable(options: list[psycopg.pq.ConninfoOption]) -> dict[str, str]:
+    return {option.envvar.decode(): option.val.decode() for option in options if option.envvar and option.val}
 
 
 def connect(settings: Settings, *, autocommit: bool = False, database: str | None = None) -> Connection:
@@ -66,7 +85,7 @@ def connect(settings: Settings, *, autocommit: bool = False, database: str | Non
     try:
         connection = _open(found, name, autocommit)
     except psycopg.OperationalError as error:
-        if "does not exist" in str(error) and database is None and is_embedded():
+        if "does not exist" in str(error) and database is None and is_embedded(settings):
             _create_database(found, name)
             connection = _open(found, name, autocommit)
         else:
@@ -74,38 +93,45 @@ def connect(settings: Settings, *, autocommit: bool = False, database: str | Non
     version = connection.info.server_version // 10000
     if version < OLDEST_SUPPORTED:
         connection.close()
-        raise ParleyError(f"Postgres {version} at {found['PGHOST']} is too old: Parley needs {OLDEST_SUPPORTED} or newer.")
+        raise ParleyError(
+            f"Postgres {version} at {_place(found)} is too old: Parley needs {OLDEST_SUPPORTED} or newer."
+        )
     return connection
 
 
 def _open(found: Mapping[str, str], name: str, autocommit: bool) -> Connection:
-    return psycopg.connect(
-        host=found["PGHOST"],
-        port=found["PGPORT"],
-        user=found["PGUSER"],
-        password=found["PGPASSWORD"] or None,
-        dbname=name,
-        options="-c timezone=UTC",
-        application_name="parley",
-        connect_timeout=10,
-        autocommit=autocommit,
-    )
+    keywords = {option.envvar.decode(): option.keyword.decode() for option in Conninfo.get_defaults() if option.envvar}
+    named: dict[str, str] = {keywords[variable]: value for variable, value in found.items()}
+    named |= {"dbname": name, "application_name": "parley", "connect_timeout": "10"}
+    return psycopg.connect(psycopg.conninfo.make_conninfo(**named), autocommit=autocommit)
 
 
 def _create_database(found: Mapping[str, str], name: str) -> None:
-    with _open(found, "postgres", autocommit=True) as connection:
-        try:
-            connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
-        except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
-            pass  # another process was first
+    with (
+        _open(found, "postgres", autocommit=True) as connection,
+        suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation),  # another process was first
+    ):
+        connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+
+
+def _place(found: Mapping[str, str]) -> str:
+    return f"{found['PGHOST'] or 'the local socket'}:{found['PGPORT']}"
 
 
 def _explain(error: psycopg.OperationalError, found: Mapping[str, str], name: str) -> str:
-    where = f"{found['PGHOST']}:{found['PGPORT']}"
-    if "does not exist" in str(error) and "database" in str(error):
-        return f"There is no database {name!r} on {where}: create it with `createdb {name}`, or name another in PGDATABASE."
-    if "password" in str(error) or "authentication" in str(error):
-        return f"Postgres at {where} refused the user {found['PGUSER']!r}: check PGUSER and PGPASSWORD (or DATABASE_URL)."
+    where, said = _place(found), str(error)
+    if "database" in said and "does not exist" in said:
+        return f"There is no database {name!r} on {where}: run `createdb {name}`, or name another in PGDATABASE."
+    if any(word in said for word in ("password", "authentication", "role", "no pg_hba.conf entry")):
+        return (
+            f"Postgres at {where} refused the user {found['PGUSER']!r}: check PGUSER and PGPASSWORD (or DATABASE_URL)."
+        )
+    if "starting up" in said or "shutting down" in said:
+        return f"Postgres at {where} is just starting up or shutting down: try again in a moment."
+    if "too many clients" in said or "connection slots" in said:
+        return f"Postgres at {where} has no connection left: close some, or raise its max_connections."
+    if "SSL" in said or "certificate" in said:
+        return f"Postgres at {where} and this machine do not agree on SSL: check sslmode and the certificates it names."
     return f"Postgres at {where} cannot be reached: is it running, and are PGHOST and PGPORT (or DATABASE_URL) right?"
 
 
@@ -114,11 +140,11 @@ def sqlalchemy_url(settings: Settings, driver: str = "psycopg") -> str:
     from sqlalchemy import URL
 
     found = variables(settings)
+    query = {"host": found["PGHOST"], "port": found["PGPORT"], "sslmode": found.get("PGSSLMODE", "")}
     return URL.create(
         f"postgresql+{driver}",
         username=found["PGUSER"],
-        password=found["PGPASSWORD"] or None,
-        host=None,
+        password=found.get("PGPASSWORD"),
         database=found["PGDATABASE"],
-        query={"host": found["PGHOST"], "port": found["PGPORT"]},
+        query={name: value for name, value in query.items() if value},
     ).render_as_string(hide_password=False)
