@@ -15,8 +15,8 @@ def bookings(world: World) -> list[Row]:
     events = [event for event in world.events if event["event_name"] in (HELD, REQUESTED, CONFIRMED)]
     rows = []
     for (tenant_id, booking_id), group in grouped(events, lambda event: _key(event, "booking_id")).items():
-        request = next((event["attributes"] for event in group if event["event_name"] == REQUESTED), {})
-        estimated_total = request.get("estimated_total")
+        requests = [event["attributes"] for event in group if event["event_name"] == REQUESTED]
+        estimated_total = first_known(request.get("estimated_total") for request in requests)
         rows.append(
             {
                 "tenant_id": tenant_id,
@@ -27,7 +27,7 @@ def bookings(world: World) -> list[Row]:
                 "held_at": first_known(_times(group, HELD)),
                 "requested_at": first_known(_times(group, REQUESTED)),
                 "confirmed_at": first_known(_times(group, CONFIRMED)),
-                "services_count": request.get("services_count"),
+                "services_count": first_known(request.get("services_count") for request in requests),
                 "estimated_total": None if estimated_total is None else amount(estimated_total),
             }
         )
@@ -50,7 +50,7 @@ def orders(world: World) -> list[Row]:
                 "conversation_id": first_known(thread(event) for event in group),
                 "ordered_at": completion["occurred_at"] if completion else None,
                 "ordered_on": world.local_date(group[0]),
-                "revenue": amount(completion["attributes"]["revenue"]) if completion else Decimal(0),
+                "revenue": amount(completion["attributes"]["revenue"]) if completion else None,
                 "currency": completion["attributes"].get("currency") if completion else None,
                 "refunded": total(refunds),
                 "refunded_at": first_known(_times(refunds, REFUNDED)),

@@ -71,12 +71,12 @@ def unmeasured_turns(events: list[Event]) -> list[tuple[Event, Event]]:
 
 
 def response_times(world: World) -> list[Row]:
-    """One row per tenant, hour in UTC, model and channel in which an answer was given."""
+    """One row per tenant, hour of its clock, model and channel in which an answer was given."""
     groups = grouped(
         responses(world),
         lambda row: (
             row["tenant_id"],
-            row["responded_at"].replace(minute=0, second=0, microsecond=0),
+            world.tenant(row["tenant_id"]).hour(row["responded_at"]),
             row["model"],
             row["channel"],
         ),

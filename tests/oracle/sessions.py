@@ -3,20 +3,18 @@
 from datetime import timedelta
 
 from tests.oracle.figures import distinct, mean, percentile, ratio
-from tests.oracle.world import Event, Row, World, events_by_conversation, grouped, thread
+from tests.oracle.world import Event, Row, World, conversations_in, grouped
 
 CONVERSIONS = ("booking.confirmed", "commerce.order_completed", "cart.confirmed")
 
 
 def sessions(world: World) -> list[Row]:
     """One row per session: the events of one user with no gap longer than the tenant's limit."""
-    existing = events_by_conversation(world)
     known = [event for event in world.events if event["user_id"] is not None]
     rows = []
     for (tenant_id, user_id), events in grouped(known, lambda e: (e["tenant_id"], e["user_id"])).items():
         for session in split_at_gaps(events, timedelta(minutes=world.tenant(tenant_id).session_gap_minutes)):
             first, last = session[0], session[-1]
-            threads = [thread(event) for event in session]
             rows.append(
                 {
                     "tenant_id": tenant_id,
@@ -27,7 +25,7 @@ def sessions(world: World) -> list[Row]:
                     "ended_at": last["occurred_at"],
                     "duration_seconds": (last["occurred_at"] - first["occurred_at"]).total_seconds(),
                     "events": len(session),
-                    "conversations": distinct(name for name in threads if (tenant_id, name) in existing),
+                    "conversations": conversations_in(session),
                     "entry_event": first["event_name"],
                     "exit_event": last["event_name"],
                     "converted": any(event["event_name"] in CONVERSIONS for event in session),

@@ -7,12 +7,11 @@ from tests.oracle.commerce import REFUNDED, first_completions, total
 from tests.oracle.conversations import conversations, count
 from tests.oracle.figures import distinct, ratio
 from tests.oracle.sessions import sessions
-from tests.oracle.world import Row, World, events_by_conversation, grouped, identity, thread
+from tests.oracle.world import Row, World, conversations_in, grouped, identity
 
 
 def user_days(world: World) -> list[Row]:
     """One row per tenant, user and local date with an event of theirs."""
-    existing = events_by_conversation(world)
     counted_orders = first_completions(world)
     known = [event for event in world.events if event["user_id"] is not None]
     rows = []
@@ -21,14 +20,13 @@ def user_days(world: World) -> list[Row]:
     ).items():
         received, sent = count(events, "message.received"), count(events, "message.sent")
         orders = [event for event in events if identity(event) in counted_orders]
-        threads = [thread(event) for event in events]
         rows.append(
             {
                 "tenant_id": tenant_id,
                 "user_id": user_id,
                 "date": day,
                 "events": len(events),
-                "conversations": distinct(name for name in threads if (tenant_id, name) in existing),
+                "conversations": conversations_in(events),
                 "messages_received": received,
                 "messages": received + sent,
                 "orders": len(orders),

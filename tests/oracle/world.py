@@ -44,6 +44,11 @@ class Tenant:
         """The calendar date at the tenant's at that moment."""
         return moment.astimezone(ZoneInfo(self.time_zone)).date()
 
+    def hour(self, moment: datetime) -> datetime:
+        """The start, in UTC, of the hour of the tenant's clock in which the moment lies."""
+        local = moment.astimezone(ZoneInfo(self.time_zone))
+        return local.replace(minute=0, second=0, microsecond=0).astimezone(UTC)
+
     def midnight(self, day: date) -> datetime:
         """The moment, in UTC, at which that day begins at the tenant's."""
         return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(self.time_zone)).astimezone(UTC)
@@ -105,6 +110,11 @@ def events_by_conversation(world: World) -> dict[tuple[str, str], list[Event]]:
         if name is not None:
             threads[event["tenant_id"], name].append(event)
     return {key: events for key, events in threads.items() if any(is_conversational(event) for event in events)}
+
+
+def conversations_in(events: Iterable[Event]) -> int:
+    """How many conversations some events of one tenant took part in: a shop's event alone takes part in none."""
+    return len({thread(event) for event in events if is_conversational(event)} - {None})
 
 
 def grouped(items: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:

@@ -335,18 +335,28 @@ def test_response_times_count_breaches_over_the_limit_only() -> None:
     found = rows(
         "marts.response_times",
         [
-            event("12:00:00", "ai.response", duration_ms=3000, model="m"),
-            event("12:59:59.999999", "ai.response", duration_ms=3001, model="m"),
-            event("13:00", "ai.response", duration_ms=1, model="m"),
-            event("13:00", "ai.response", duration_ms=1, model="m", source=None),
+            event("12:30:00", "ai.response", duration_ms=3000, model="m"),  # six in the evening in Kolkata
+            event("13:29:59.999999", "ai.response", duration_ms=3001, model="m"),
+            event("13:30", "ai.response", duration_ms=1, model="m"),
+            event("13:30", "ai.response", duration_ms=1, model="m", source=None),
         ],
         time_zone="Asia/Kolkata",
     )
     assert sorted(columns(found, "hour", "channel", "responses", "sla_breaches", "avg_ms")) == [
-        (moment("12:00"), "web", 2, 1, 3000.5),
-        (moment("13:00"), "unknown", 1, 0, 1.0),
-        (moment("13:00"), "web", 1, 0, 1.0),
+        (moment("12:30"), "web", 2, 1, 3000.5),
+        (moment("13:30"), "unknown", 1, 0, 1.0),
+        (moment("13:30"), "web", 1, 0, 1.0),
     ]
+
+
+def test_the_hour_that_the_clock_strikes_twice_is_two_hours() -> None:
+    at = ["2024-10-27 02:30+02:00", "2024-10-27 02:30+01:00"]
+    found = rows(
+        "marts.response_times",
+        [event(time, "ai.response", duration_ms=1, model="m") for time in at],
+        time_zone="Europe/Berlin",
+    )
+    assert sorted(columns(found, "hour")) == [moment("2024-10-27 00:00"), moment("2024-10-27 01:00")]
 
 
 # sessions
@@ -393,13 +403,14 @@ def test_a_session_crosses_midnight_and_the_change_to_summer_time() -> None:
     assert len(rows("facts.sessions", [event(at, "commerce.view") for at in over_the_change])) == 1
 
 
-def test_sessions_are_of_one_user_and_count_the_conversations_that_exist() -> None:
+def test_sessions_are_of_one_user_and_count_the_conversations_it_took_part_in() -> None:
     found = rows(
         "facts.sessions",
         [
             event("12:00", "message.received", conversation="c1", user="ann"),
             event("12:01", "message.received", conversation="c2", user="ann"),
             event("12:02", "commerce.view", session="browsing", user="ann"),
+            event("12:02", "message.received", session="browsing", user="bob"),
             event("12:03", "cart.confirmed", conversation="c1", user="ann"),
             event("12:04", "message.received", conversation="c1", user="bob"),
             event("12:05", "message.received", conversation="c1", user=None),
@@ -407,7 +418,7 @@ def test_sessions_are_of_one_user_and_count_the_conversations_that_exist() -> No
     )
     assert sorted(columns(found, "user_id", "events", "conversations", "converted")) == [
         ("ann", 4, 2, True),
-        ("bob", 1, 1, False),
+        ("bob", 2, 2, False),
     ]
 
 
@@ -492,12 +503,20 @@ def test_a_search_was_used_by_a_click_before_the_next_search() -> None:
 
 
 def test_a_booking_takes_the_earliest_of_each_step() -> None:
+    later_request = {"services_count": 3, "estimated_total": 5}
     found = row(
         "facts.bookings",
         [
             event("2024-03-05 23:00", "booking.slot_hold", user=None, booking_id="b"),
-            event("2024-03-06 12:00", "booking.requested", booking_id="b", services_count=2, estimated_total=19.99),
-            event("2024-03-06 12:01", "booking.requested", conversation="c", booking_id="b", services_count=3),
+            event("2024-03-06 12:00", "booking.requested", booking_id="b", estimated_total=19.99),
+            event(
+                "2024-03-06 12:01",
+                "booking.requested",
+                conversation="c",
+                booking_id="b",
+                services_count=3,
+                estimated_total=5,
+            ),
             event("2024-03-06 12:02", "booking.confirmed", conversation="d", booking_id="b"),
             event("2024-03-06 12:03", "booking.confirmed", booking_id="b"),
         ],
@@ -512,7 +531,7 @@ def test_a_booking_takes_the_earliest_of_each_step() -> None:
         "held_at": moment("2024-03-05 23:00"),
         "requested_at": moment("2024-03-06 12:00"),
         "confirmed_at": moment("2024-03-06 12:02"),
-        "services_count": 2,
+        "services_count": 3,
         "estimated_total": Decimal("19.99"),
     }
 
@@ -544,7 +563,7 @@ def test_an_order_keeps_its_first_completion_and_adds_up_its_refunds() -> None:
 def test_an_order_of_which_only_a_refund_is_known_has_no_time() -> None:
     found = row("facts.orders", [event("12:00", "commerce.order_refunded", order_id="o", revenue=4)])
     known = ("ordered_at", "ordered_on", "revenue", "currency", "refunded")
-    assert columns([found], *known) == [(None, date(2024, 3, 5), Decimal(0), None, Decimal(4))]
+    assert columns([found], *known) == [(None, date(2024, 3, 5), None, None, Decimal(4))]
 
 
 # users
