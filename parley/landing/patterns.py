@@ -1,8 +1,8 @@
 """Personal data recognised by its form: e-mail addresses, IBANs, card numbers and phone numbers in free text.
 
-Each function returns its text with what it found replaced by `[email]`, `[iban]`, `[card]` or `[phone]`, or the same
-object where it found nothing. Doubt is decided for privacy: a long number in a sentence is sooner taken for that of a
-phone than left standing. Digits of any script count.
+Each function returns its text with what it found replaced by `[email]`, `[iban]`, `[card]` or `[phone]`. Doubt is
+decided for privacy: a long number in a sentence is sooner taken for that of a phone than left standing. Digits of any
+script count.
 """
 
 import re
