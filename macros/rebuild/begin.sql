@@ -77,7 +77,7 @@
     upstreams that are to be read again as a whole or for a range of days.
 -#}
 {% macro changed(spec) %}
-    {% for upstream, kind in spec.reads.items() if upstream != 'raw' %}
+    {% for upstream, kind in kinds_read(spec) %}
     {% if not loop.first %}union{% endif %}
     select changes.tenant_id, changes.id, changes.date
     from ops.changes
@@ -92,6 +92,15 @@
     from {{ relation_of(node) }} where {{ condition }}
     {% endfor %}
     {% endfor %}
+{% endmacro %}
+
+{#- The pairs of upstream model and kind of change; `reads` may name several kinds of one upstream. -#}
+{% macro kinds_read(spec) %}
+    {% set pairs = [] %}
+    {% for upstream, kinds in spec.reads.items() if upstream != 'raw' %}
+        {% for kind in ([kinds] if kinds is string else kinds) %}{% do pairs.append((upstream, kind)) %}{% endfor %}
+    {% endfor %}
+    {% do return(pairs) %}
 {% endmacro %}
 
 {#-

@@ -4,7 +4,8 @@
     unique_key=['tenant_id', 'order_id'],
     indexes=[
         {'columns': ['tenant_id', 'order_id'], 'unique': true},
-        {'columns': ['tenant_id', 'ordered_on']},
+        {'columns': ['tenant_id', 'completed_on']},
+        {'columns': ['tenant_id', 'refunded_on']},
         {'columns': ['tenant_id', 'thread_id']},
         {'columns': ['tenant_id', 'completed_user_id', 'completed_on']},
     ],
@@ -16,7 +17,8 @@
             'thread': {'id': 'thread_id'},
             'buyer': {'id': 'completed_user_id', 'date': 'completed_on'},
             'user': {'id': 'user_id', 'date': 'ordered_on'},
-            'day': {'date': 'ordered_on'},
+            'completed': {'date': 'completed_on'},
+            'refunded': {'date': 'refunded_on'},
         },
         'date': 'ordered_on',
     }}
@@ -62,6 +64,7 @@ final as (
         max(currency) filter (where is_completion) as currency,
         coalesce(sum(revenue) filter (where is_refund), 0)::numeric(20, 4) as refunded,
         min(occurred_at) filter (where is_refund) as refunded_at,
+        min(occurred_on) filter (where is_refund) as refunded_on,
 
         -- the completing event, which the order counts with in conversations and user days
         max(thread_id) filter (where is_completion) as thread_id,

@@ -50,6 +50,7 @@ summed as (
         count(distinct conversation_id) filter (where marks_conversation) as conversations,
         count(*) filter (where event_name = 'message.received') as messages_received,
         count(*) filter (where event_name in ('message.received', 'message.sent')) as messages,
+        count(*) filter (where event_name like 'commerce.%') as commerce_events,
         coalesce(sum(revenue) filter (where event_name = 'commerce.order_refunded'), 0)::numeric(20, 4) as refunds
     from events
     group by tenant_id, user_id, occurred_on
@@ -68,6 +69,7 @@ final as (
         summed.conversations,
         summed.messages_received,
         summed.messages,
+        summed.commerce_events,
         coalesce(orders.orders, 0) as orders,
         coalesce(orders.revenue, 0)::numeric(20, 4) as revenue,
         summed.refunds

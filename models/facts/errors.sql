@@ -1,0 +1,43 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='rebuild',
+    unique_key=['tenant_id', 'error_id'],
+    indexes=[
+        {'columns': ['tenant_id', 'error_id'], 'unique': true},
+        {'columns': ['tenant_id', 'thread_id']},
+        {'columns': ['tenant_id', 'occurred_on']},
+    ],
+    meta={'rebuild': {
+        'key': {'thread_id': 'id'},
+        'reads': {'stg_events': 'thread'},
+        'publishes': {'day': {'date': 'occurred_on'}},
+        'date': 'occurred_on',
+    }}
+) }}
+
+with events as (
+
+    select events.*
+    from {{ ref('stg_events') }} as events
+    {{ only_touched('events') }}
+    where events.event_name = 'system.error'
+
+),
+
+final as (
+
+    select
+        tenant_id,
+        event_id as error_id,
+        thread_id,
+        conversation_id,
+        user_id,
+        channel,
+        coalesce(error_class, 'unknown') as error_class,
+        occurred_at,
+        occurred_on
+    from events
+
+)
+
+select * from final

@@ -1,0 +1,57 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='rebuild',
+    unique_key=['tenant_id', 'date'],
+    indexes=[{'columns': ['tenant_id', 'date'], 'unique': true}],
+    meta={'rebuild': {
+        'key': {'date': 'date'},
+        'reads': {'tool_chains': 'day', 'tool_calls': 'day'},
+        'publishes': {'day': {'date': 'date'}},
+        'date': 'date',
+    }}
+) }}
+
+with chains as (
+
+    select
+        chains.tenant_id,
+        chains.occurred_on as date,
+        count(*) as chains,
+        {{ mean('chains.tool_count') }} as tool_chain_length_avg,
+        {{ ratio('count(*) filter (where chains.success)', 'count(chains.success)') }} as chain_success_rate
+    from {{ ref('tool_chains') }} as chains
+    {{ only_touched('chains', date='occurred_on') }}
+    group by chains.tenant_id, chains.occurred_on
+
+),
+
+navigation as (
+
+    select
+        calls.tenant_id,
+        calls.called_on as date,
+        count(*) as navigation_calls,
+        {{ ratio('count(*) filter (where calls.optimistic)', 'count(*)') }} as navigation_optimism_rate
+    from {{ ref('tool_calls') }} as calls
+    {{ only_touched('calls', date='called_on') }}
+    where calls.tool_kind = 'navigation' and calls.status = 'completed'
+    group by calls.tenant_id, calls.called_on
+
+),
+
+final as (
+
+    select
+        coalesce(chains.tenant_id, navigation.tenant_id) as tenant_id,
+        coalesce(chains.date, navigation.date) as date,
+        coalesce(chains.chains, 0) as chains,
+        chains.tool_chain_length_avg,
+        chains.chain_success_rate,
+        coalesce(navigation.navigation_calls, 0) as navigation_calls,
+        navigation.navigation_optimism_rate
+    from chains
+    full outer join navigation on chains.tenant_id = navigation.tenant_id and chains.date = navigation.date
+
+)
+
+select * from final

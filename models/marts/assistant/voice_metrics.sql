@@ -1,0 +1,47 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='rebuild',
+    unique_key=['tenant_id', 'date'],
+    indexes=[{'columns': ['tenant_id', 'date'], 'unique': true}],
+    meta={'rebuild': {
+        'key': {'date': 'date'},
+        'reads': {'voice_events': 'day'},
+        'publishes': {'day': {'date': 'date'}},
+        'date': 'date',
+    }}
+) }}
+
+with events as (
+
+    select events.*
+    from {{ ref('voice_events') }} as events
+    {{ only_touched('events', date='occurred_on') }}
+
+),
+
+final as (
+
+    select
+        tenant_id,
+        occurred_on as date,
+        count(*) filter (where event_name = 'voice.turn_started') as turns,
+        {{ percentile(0.5, 'duration_ms') }} filter (where event_name = 'voice.first_response')
+            as first_response_p50_ms,
+        {{ percentile(0.95, 'duration_ms') }} filter (where event_name = 'voice.first_response')
+            as first_response_p95_ms,
+        {{ percentile(0.99, 'duration_ms') }} filter (where event_name = 'voice.first_response')
+            as first_response_p99_ms,
+        count(*) filter (where event_name = 'voice.barge_in') as barge_ins,
+        -- a turn can be interrupted more than once: the share is of interruptions per turn, at most one each
+        least({{ ratio(
+            "count(*) filter (where event_name = 'voice.barge_in')",
+            "count(*) filter (where event_name = 'voice.turn_started')"
+        ) }}, 1.0) as barge_in_rate,
+        {{ percentile(0.95, 'latency_ms') }} filter (where event_name = 'voice.asr_partial')
+            as asr_partial_latency_p95_ms
+    from events
+    group by tenant_id, occurred_on
+
+)
+
+select * from final
