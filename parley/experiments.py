@@ -146,14 +146,14 @@ def _mixture(users: int, settings: Settings) -> float:
     """n ρ², with the ρ that makes the interval narrowest at `sequential_users`.
 
     Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas: Time-uniform central limit theory and asymptotic confidence sequences,
-    Annals of Statistics 52 (2024), arXiv:2103.06476, section 2 and its appendix on tuning.
+    Annals of Statistics 52 (2024), arXiv:2103.06476.
     """
     log_alpha = math.log(settings.alpha)
     return users * (-2 * log_alpha + math.log(1 - 2 * log_alpha)) / settings.sequential_users
 
 
 def _sequential_quantile(users: int, settings: Settings) -> float:
-    """How many standard errors the sequential interval reaches to each side: Theorem 2.2 of the same paper."""
+    """How many standard errors the sequential interval reaches to each side: that paper's Gaussian-mixture boundary."""
     mixture = _mixture(users, settings)
     return math.sqrt((1 + 1 / mixture) * (math.log1p(mixture) - 2 * math.log(settings.alpha)))
 
@@ -177,8 +177,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def sample_ratio_p_value(users: Sequence[int], weights: Sequence[float]) -> float | None:
     """The probability of shares at least this far from the weights, were users assigned by them (Pearson's chi-square).
 
-    Weights need not add up to 1. A user in a variant of weight 0 is impossible: 0.0. None with fewer than two variants to
-    share between, or where a variant can expect fewer than five users, which is too few for the approximation.
+    Weights need not add up to 1. A user in a variant of weight 0 is impossible: 0.0. None with fewer than two variants
+    to share between, or where a variant can expect fewer than five users, too few for the approximation.
     """
     if any(count for count, weight in zip(users, weights, strict=True) if weight == 0):
         return 0.0
@@ -197,10 +197,10 @@ def sample_ratio_p_value(users: Sequence[int], weights: Sequence[float]) -> floa
 class Arm:
     """One variant's figures of one metric: what the dbt model before `evaluate` gives per row.
 
-    `kind` is `proportion` (users who converted) or `mean` (a value per user, of which `total` and `total_squares` are the
-    sums over all users; a user without one counts as 0). `conversions` are the users who converted, or whose value is not
-    0. `weight` is the share of users meant for the variant, null in all rows for equal shares. `multiple_exposures` are
-    users who saw more than one variant: they are set apart and in no other figure.
+    `kind` is `proportion` (users who converted) or `mean` (a value per user, of which `total` and `total_squares` are
+    the sums over all users; a user without one counts as 0). `conversions` are the users who converted, or whose value
+    is not 0. `weight` is the share of users meant for the variant, null in all rows for equal shares.
+    `multiple_exposures` are users who saw more than one variant: they are set apart and in no other figure.
     """
 
     tenant_id: str
@@ -244,9 +244,9 @@ class Arm:
 def evaluate(rows: Iterable[Mapping[str, Any]], settings: Settings | None = None) -> list[Row]:
     """The rows of `marts.experiment_results` from rows with the fields of `Arm`, one per variant and metric.
 
-    Sorted by tenant, experiment and metric, the control first, so that equal figures give equal rows. `lift`, `p_value` and
-    `is_significant` speak of the relative lift; the absolute difference stands beside it. Holm's correction runs over the
-    variants of one metric. Whatever cannot be computed is None, and `reason` says why.
+    Sorted by tenant, experiment and metric, the control first, so that equal figures give equal rows. `lift`, `p_value`
+    and `is_significant` speak of the relative lift; the absolute difference stands beside it. Holm's correction runs
+    over the variants of one metric. Whatever cannot be computed is None, and `reason` says why.
     Raises ParleyError where a row contradicts itself, or a metric has several controls.
     """
     settings = settings or Settings()

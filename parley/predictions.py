@@ -83,7 +83,7 @@ class BgNbd:
     """The BG/NBD model: Fader, Hardie, Lee: "Counting Your Customers" the Easy Way, Marketing Science 24 (2005).
 
     A customer buys at a rate drawn from Gamma(r, alpha) per week, and after each repeat purchase is gone for good with
-    a probability drawn from Beta(a, b). Equation numbers below are the paper's.
+    a probability drawn from Beta(a, b).
     """
 
     r: float
@@ -94,7 +94,7 @@ class BgNbd:
 
     @classmethod
     def fit(cls, customers: Customers) -> "BgNbd":
-        """Maximum likelihood (equation 6). Raises Unfittable where the purchases do not determine the parameters."""
+        """Maximum likelihood. Raises Unfittable where the purchases do not determine the parameters."""
         rate = customers.frequency.sum() / customers.age.sum()
         parameters, log_likelihood = _maximise(
             "orders",
@@ -115,14 +115,14 @@ class BgNbd:
         return np.asarray(special.expit(-_log_odds_gone(self.r, self.alpha, self.a, self.b, customers)))
 
     def expected_purchases(self, customers: Customers, weeks: float) -> Array:
-        """How many purchases to expect of each customer in the coming weeks (equation 10)."""
+        """How many purchases to expect of each customer in the coming weeks."""
         while_alive = _purchases_while_alive(
             self.r + customers.frequency, self.alpha + customers.age, self.a, self.b + customers.frequency, weeks
         )
         return while_alive * self.probability_alive(customers)
 
     def expected_repeats(self, weeks: Array) -> Array:
-        """How many repeat purchases to expect of a new customer in the weeks after the first purchase (equation 9)."""
+        """How many repeat purchases to expect of a new customer in the weeks after the first purchase."""
         new = np.zeros_like(weeks)
         return _purchases_while_alive(self.r + new, self.alpha + new, self.a, self.b + new, weeks)
 
@@ -132,7 +132,7 @@ class GammaGamma:
     """The Gamma-Gamma model of spend: Fader, Hardie: The Gamma-Gamma Model of Monetary Value (2013), brucehardie.com.
 
     The value of a purchase is Gamma(p, ν), and ν is drawn from Gamma(q, v) per customer, independently of how often
-    they buy. Equation numbers below are the note's.
+    they buy.
     """
 
     p: float
@@ -142,7 +142,7 @@ class GammaGamma:
 
     @classmethod
     def fit(cls, frequency: Array, mean_value: Array) -> "GammaGamma":
-        """Maximum likelihood (equation 1a) over customers with x > 0 purchases of mean value z > 0.
+        """Maximum likelihood over customers with x > 0 purchases of mean value z > 0.
 
         Raises Unfittable where the values do not determine the parameters, or have no finite mean (q <= 1).
         """
@@ -164,7 +164,7 @@ class GammaGamma:
         return f"Gamma-Gamma(p={self.p:.6g}, q={self.q:.6g}, v={self.v:.6g})"
 
     def expected_value(self, frequency: Array, mean_value: Array) -> Array:
-        """The expected value of a customer's next purchase (equation 5): of anyone's where x is 0."""
+        """The expected value of a customer's next purchase: of anyone's where x is 0."""
         total = frequency * np.where(frequency > 0, mean_value, 0.0)
         return np.asarray(self.p * (self.v + total) / (self.p * frequency + self.q - 1))
 

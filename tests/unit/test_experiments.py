@@ -1,4 +1,4 @@
-"""Tests of experiments: published reference cases, scipy's own tests on random figures, and figures that allow no test."""
+"""Tests of experiments: published cases, scipy's own tests on random figures, and figures that allow no test."""
 
 import math
 import random
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -67,6 +67,7 @@ def test_the_sequential_interval_agrees_with_growthbooks_figures() -> None:
 values = st.lists(st.floats(-1e4, 1e4, allow_subnormal=False), min_size=2, max_size=40)
 
 
+@settings(deadline=None)
 @given(values, values)
 def test_the_difference_of_means_is_welchs_test(control: list[float], variant: list[float]) -> None:
     samples = [of_sums(math.fsum(x), math.fsum(v * v for v in x), len(x)) for x in (control, variant)]
@@ -84,11 +85,12 @@ def test_the_difference_of_means_is_welchs_test(control: list[float], variant: l
 counts = st.integers(2, 5000).flatmap(lambda users: st.tuples(st.integers(1, users - 1), st.just(users)))
 
 
+@settings(deadline=None)
 @given(counts, counts)
 def test_the_difference_of_proportions_is_the_unpooled_test(control: tuple[int, int], variant: tuple[int, int]) -> None:
     (x, n), (y, m) = control, variant
     p, q = x / n, y / m
-    # scipy divides by n - 1 where it is given the unbiased deviation: this one makes its variance of the mean p(1 - p)/n
+    # scipy takes any deviation and divides its square by n: this one makes the variance of the mean p(1 - p)/n
     deviations = [math.sqrt(share * (1 - share)) for share in (q, p)]
     theirs = stats.ttest_ind_from_stats(q, deviations[0], m, p, deviations[1], n, equal_var=False)
     ours = difference(of_conversions(x, n), of_conversions(y, m), SETTINGS)
@@ -125,6 +127,7 @@ def test_looking_after_every_user_alarms_too_often_with_the_fixed_test_and_not_w
     assert sequential / 400 < 0.05
 
 
+@settings(deadline=None)
 @given(counts, counts)
 def test_p_values_and_intervals_agree_on_significance(control: tuple[int, int], variant: tuple[int, int]) -> None:
     effect = relative_lift(of_conversions(*control), of_conversions(*variant), SETTINGS)
@@ -141,6 +144,7 @@ def test_holms_correction_of_a_worked_example() -> None:
     assert holm([]) == []
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), max_size=8))
 def test_holms_adjusted_values_reject_what_the_stepwise_procedure_rejects(p_values: list[float]) -> None:
     rejected = set()
@@ -151,6 +155,7 @@ def test_holms_adjusted_values_reject_what_the_stepwise_procedure_rejects(p_valu
     assert {position for position, value in enumerate(holm(p_values)) if value < 0.05} == rejected
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(50, 5000), st.floats(0.5, 2)), min_size=2, max_size=5))
 def test_the_sample_ratio_is_the_chi_square_test(shares: list[tuple[int, float]]) -> None:
     users, weights = [list(column) for column in zip(*shares, strict=True)]
@@ -286,6 +291,7 @@ any_arm = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(any_arm, max_size=4, unique_by=lambda row: row["variant"]))
 def test_no_figures_whatever_give_nan_infinity_or_an_exception(rows: list[dict[str, Any]]) -> None:
     for kind in ("mean", "proportion"):

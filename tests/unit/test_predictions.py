@@ -176,7 +176,7 @@ def integral(r: float, alpha: float, a: float, b: float, weeks: float) -> float:
 shape = st.floats(0.1, 20)
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(shape, st.floats(1, 100), shape, shape, st.floats(0.1, 100))
 def test_expected_purchases_are_the_integral_of_their_definition(
     r: float, alpha: float, a: float, b: float, weeks: float
