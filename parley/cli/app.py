@@ -2,7 +2,7 @@
 
 import typer
 
-from parley.cli import events
+from parley.cli import demo, events
 
 app = typer.Typer(
     help="The conversation-analytics warehouse on your own Postgres.",
@@ -11,4 +11,5 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="rich",
 )
+app.command()(demo.demo)
 app.add_typer(events.app, name="events")

@@ -4,7 +4,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
-from parley.cli import console, errors, typer
+import typer
+
+from parley.cli import console, errors
 from parley.errors import ParleyError
 
 
@@ -20,10 +22,9 @@ def demo(
 ) -> None:
     """Write the events of a made-up but realistic world of four tenants.
 
-    A bank's assistant, a salon's booking bot, a voice bot and a shop, with late, repeated, refused and not consented
-    events among them.
+    A bank, a salon, a voice bot and a shop; with events among them that are late, repeated, refused or not consented.
 
-    Example: parley demo demo.ndjson.gz --size 1000000 --days 365 && parley load demo.ndjson.gz
+    Example: [bold]parley demo demo.ndjson.gz --size 1000000 --days 365[/]
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -14,8 +14,10 @@ from zoneinfo import ZoneInfo
 
 import orjson
 import pytest
+from typer.testing import CliRunner
 
 from parley import demo, tenants, tracking_plan
+from parley.cli.app import app
 from parley.demo.tenants import PLANS
 from parley.demo.world import Demo, blocks, outage
 from parley.errors import ParleyError
@@ -143,6 +145,28 @@ def test_a_file_that_cannot_be_written_is_said_so_and_leaves_nothing(tmp_path: P
     with pytest.raises(ParleyError, match="cannot be written"):
         demo.write(tmp_path / "folder", replace(DEFAULT, size=1))
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_the_command_writes_the_file_it_says(tmp_path: Path) -> None:
+    out = tmp_path / "demo.ndjson"
+    asked = ["demo", str(out), "--size", "200", "--days", "5", "--end", "2025-06-01", "--seed", "3"]
+    ran = CliRunner().invoke(app, asked)
+    assert ran.exit_code == 0
+    assert "200 events" in ran.output
+    assert out.read_bytes() == b"".join(lines(Demo(date(2025, 6, 1), size=200, days=5, seed=3)))
+
+
+def test_the_command_ends_the_world_today_and_never_later(tmp_path: Path) -> None:
+    out = tmp_path / "demo.ndjson"
+    assert CliRunner().invoke(app, ["demo", str(out), "--size", "200"]).exit_code == 0
+    last = max(
+        line[line.index(b'"occurred_at"') :][15:25] for line in out.read_bytes().splitlines() if b"2999" not in line
+    )
+    since = datetime.now(UTC) - datetime.fromisoformat(last.decode()).replace(tzinfo=UTC)
+    assert timedelta(0) < since < timedelta(days=4)
+    refused = CliRunner().invoke(app, ["demo", str(out), "--end", "2999-01-01"])
+    assert isinstance(refused.exception, ParleyError)
+    assert "--end" in str(refused.exception)
 
 
 @pytest.mark.parametrize(
