@@ -10,7 +10,7 @@ import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from hashlib import blake2b
 from itertools import chain, count
@@ -21,6 +21,7 @@ import orjson
 
 from parley.errors import ParleyError
 from parley.landing.dialects import FIELDS, Dialect
+from parley.landing.rules import Reason
 from parley.tracking_plan import EventType
 
 STDIN = "-"
@@ -45,7 +46,7 @@ class Refusal:
     """A line that could not even be made a JSON value."""
 
     line: int
-    reason: str
+    reason: Reason
     message: str
 
 
@@ -58,6 +59,8 @@ class Chunk:
     lines: int
     body: bytes
     refused: tuple[Refusal, ...] = ()
+    fingerprint: str = ""
+    """Of the source up to the end of this chunk."""
 
 
 Record = tuple[int, bytes | Refusal]
@@ -140,7 +143,11 @@ class Source(AbstractContextManager["Source"]):
         self._read = _hash(b"")
 
     def __exit__(self, *_: object) -> None:
-        if self._file is not sys.stdin.buffer:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; standard input stays open."""
+        if self.name != STDIN:
             self._file.close()
 
     @property
@@ -158,9 +165,13 @@ class Source(AbstractContextManager["Source"]):
         chunk, self._rest = self._rest or next(self._chunks, None), None
         if chunk and lines is not None and chunk.lines > lines:
             chunk, self._rest = _split(chunk, lines)
-        if chunk:
-            self._read.update(chunk.body)
-        return chunk
+        if chunk is None:
+            return None
+        self._read.update(chunk.body)
+        return replace(chunk, fingerprint=self.fingerprint)
+
+    def __iter__(self) -> Iterator[Chunk]:
+        return iter(self.read, None)
 
     def skip(self, lines: int) -> bool:
         """Read so many lines for nothing but the fingerprint; false where there are fewer."""

@@ -1,0 +1,133 @@
+"""Stores a batch: the events of a chunk, what was refused of it, and the counts, in one short transaction."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable
+from dataclasses import astuple, dataclass, fields
+from typing import LiteralString
+
+from parley.database import Connection
+from parley.landing import partitions
+from parley.landing.judging import EVENT_COLUMNS, KEY_COLUMNS, REJECTED_COLUMNS, Judged, cell
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What became of lines; `received` is the sum of the others."""
+
+    received: int = 0
+    accepted: int = 0
+    duplicate: int = 0
+    rejected: int = 0
+    no_consent: int = 0
+    erased_subject: int = 0
+
+    @classmethod
+    def of(cls, outcomes: Counter[str]) -> "Counts":
+        """The counts of lines by outcome."""
+        return cls(outcomes.total(), *(outcomes[name] for name in OUTCOMES))
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(*map(sum, zip(astuple(self), astuple(other), strict=True)))
+
+
+OUTCOMES = tuple(field.name for field in fields(Counts))[1:]
+
+_STAMP = ("load_id", "batch_id", "received_at")  # what every row of a batch gets
+_OCCURRED_AT = EVENT_COLUMNS.index("occurred_at")
+
+_PREPARE = """
+    set default_transaction_isolation = 'read committed'; -- who had to wait for his turn sees what others stored
+    set enable_seqscan = off; -- keys are looked up in their index, whatever the planner thinks of its size
+    set enable_hashjoin = off;
+    set enable_mergejoin = off;
+    create temporary table if not exists landing_keys (number integer, tenant_id text, event_id uuid)
+    on commit delete rows
+"""
+_TAKE_KNOWN = """
+    delete from landing_keys as new using raw.event_keys as known
+    where known.tenant_id = new.tenant_id and known.event_id = new.event_id
+    returning new.number, new.tenant_id
+"""
+_KEEP_KEYS = "insert into raw.event_keys (tenant_id, event_id) select tenant_id, event_id from landing_keys"
+_COUNT = f"""
+    update raw.loads set lines_done = %s, fingerprint = %s, last_batch_id = %s,
+    {", ".join(f"{name} = {name} + %s" for name in ("received", *OUTCOMES))}
+    where load_id = %s
+""".encode()
+
+
+class SubjectsErased(Exception):
+    """Subjects were erased since the batch was judged. Nothing of it is stored: it has to be judged again."""
+
+
+def prepare(connection: Connection) -> None:
+    """Make a connection, which must be in autocommit, ready for `store`."""
+    connection.execute(_PREPARE)
+
+
+def count_erased(connection: Connection) -> int:
+    """How many subjects have been erased so far."""
+    (count,) = _row(connection, "select count(*) from raw.erased_subjects")
+    return int(str(count))
+
+
+def store(
+    connection: Connection, load_id: int, judged: Judged, *, lines_done: int, fingerprint: str | None, erased: int
+) -> Counts:
+    """Store a batch of a load, which is then done with so many lines, and return what became of those of the batch.
+
+    `erased` is how many erased subjects it was judged with. Raises SubjectsErased where there are others by now.
+    """
+    by_tenant: dict[str, Counter[str]] = {}
+    for (tenant_id, outcome), lines in judged.counts.items():
+        by_tenant.setdefault(tenant_id, Counter())[outcome] = lines
+    with connection.transaction():
+        _copy(connection, "landing_keys", KEY_COLUMNS, judged.keys)
+        partitions.take_turn(connection)
+        if count_erased(connection) != erased:
+            raise SubjectsErased
+        batch_id, received_at = _row(connection, "select nextval('raw.batch_id'), clock_timestamp()::text")
+        stamp = f"{load_id}\t{batch_id}\t{received_at}"
+        known = connection.execute(_TAKE_KNOWN).fetchall()
+        for _, known_to in known:
+            by_tenant[str(known_to)].subtract({"accepted": 1, "duplicate": -1})
+        events, months = _without(judged, {number for number, _ in known})
+        partitions.ensure(connection, months)
+        connection.execute(_KEEP_KEYS)
+        _copy(connection, "raw.events", (*EVENT_COLUMNS, *_STAMP), _stamped(events, stamp))
+        _copy(connection, "raw.rejected_events", (*REJECTED_COLUMNS, *_STAMP), _stamped(judged.rejected, stamp))
+        counts = {tenant_id: Counts.of(outcomes) for tenant_id, outcomes in by_tenant.items()}
+        rows = "".join("\t".join((cell(name), *map(str, astuple(c)))) + "\n" for name, c in counts.items())
+        columns = ("tenant_id", "received", *OUTCOMES, *_STAMP)
+        _copy(connection, "raw.load_batches", columns, _stamped(rows.encode(), stamp))
+        total = sum(counts.values(), Counts())
+        connection.execute(_COUNT, [lines_done, fingerprint, batch_id, *astuple(total), load_id])
+    return total
+
+
+def _without(judged: Judged, known: Collection[object]) -> tuple[bytes, Collection[str]]:
+    """The rows of events without the known ones (numbers), and their months."""
+    if not known:
+        return judged.events, judged.months
+    rows = [row for number, row in enumerate(judged.events.splitlines(keepends=True)) if number not in known]
+    return b"".join(rows), {row.split(b"\t", _OCCURRED_AT + 1)[_OCCURRED_AT][:7].decode() for row in rows}
+
+
+def _stamped(rows: bytes, stamp: str) -> bytes:
+    """Rows of COPY's text format, in which a line end can only be the end of a row, with more columns at their ends."""
+    return rows.replace(b"\n", f"\t{stamp}\n".encode())
+
+
+def _copy(connection: Connection, table: str, columns: Iterable[str], rows: bytes) -> None:
+    if rows:
+        with (
+            connection.cursor() as cursor,
+            cursor.copy(f"copy {table} ({', '.join(columns)}) from stdin".encode()) as copy,
+        ):
+            copy.write(rows)
+
+
+def _row(connection: Connection, query: LiteralString) -> tuple[object, ...]:
+    row = connection.execute(query).fetchone()
+    assert row is not None
+    return row

@@ -1,0 +1,129 @@
+"""Judges a chunk of lines and writes the outcome as Postgres takes it fastest: rows in COPY's text format.
+
+This is what worker processes do, so that the process that talks to Postgres only forwards bytes.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+
+import orjson
+
+from parley.landing.rules import Accepted, Dropped, Rejected, Rules, Verdict
+from parley.landing.sources import MAX_EVENT, Chunk
+from parley.tenants import UNKNOWN_TENANT
+
+MakeRules = Callable[[], Rules]
+"""Makes the rules of a load in the process that calls it; can be pickled."""
+
+KEY_COLUMNS = ("number", "tenant_id", "event_id")
+EVENT_COLUMNS = Accepted._fields
+REJECTED_COLUMNS = ("line_number", *Rejected._fields)
+
+_NULL = "\\N"
+_ESCAPED = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A batch in the making: rows in COPY's text format, and how many lines had which outcome.
+
+    No event stands twice in `events`; those that the tenant has already are only known when the batch is stored.
+    """
+
+    keys: bytes
+    """KEY_COLUMNS; `number` is that of the row of `events`, from 0."""
+    events: bytes
+    """EVENT_COLUMNS"""
+    rejected: bytes
+    """REJECTED_COLUMNS"""
+    months: frozenset[str]
+    """Of the events' occurred_at, as YYYY-MM."""
+    counts: Counter[tuple[str, str]]
+    """Lines by tenant and outcome."""
+
+
+def judge_chunk(rules: Rules, chunk: Chunk) -> Judged:
+    """Judge the lines of a chunk. Blank lines are no events."""
+    return collect(_verdicts(rules, chunk))
+
+
+def collect(verdicts: Iterable[tuple[int, Verdict]]) -> Judged:
+    """Line numbers and verdicts as a batch. Of an event that comes twice the first counts."""
+    counts: Counter[tuple[str, str]] = Counter()
+    seen: set[tuple[str, str]] = set()
+    keys: list[str] = []
+    events: list[bytes] = []
+    rejected: list[bytes] = []
+    months: set[str] = set()
+    for line, verdict in verdicts:
+        tenant_id = verdict.tenant_id or UNKNOWN_TENANT
+        if isinstance(verdict, Accepted):
+            key = (tenant_id, verdict.event_id)
+            if key in seen:
+                counts[tenant_id, "duplicate"] += 1
+                continue
+            seen.add(key)
+            counts[tenant_id, "accepted"] += 1
+            months.add(verdict.occurred_at[:7])
+            keys.append(f"{len(events)}\t{cell(tenant_id)}\t{verdict.event_id}\n")
+            events.append(_event_row(verdict))
+        elif isinstance(verdict, Dropped):
+            counts[tenant_id, verdict.outcome] += 1
+        else:
+            counts[tenant_id, "rejected"] += 1
+            rejected.append(_rejected_row(line, verdict))
+    return Judged("".join(keys).encode(), b"".join(events), b"".join(rejected), frozenset(months), counts)
+
+
+def _verdicts(rules: Rules, chunk: Chunk) -> Iterator[tuple[int, Verdict]]:
+    received_at = datetime.now(UTC)
+    judge = rules.judge
+    for refusal in chunk.refused:
+        yield refusal.line, rules.refuse(refusal.reason, refusal.message)
+    for number, line in enumerate(chunk.body.split(b"\n"), chunk.first_line):
+        if len(line) > MAX_EVENT and len(line.strip()) > MAX_EVENT:
+            yield number, rules.refuse("too_large", "The line is longer than 64 KiB: shorten the event, or split it.")
+        elif line and not line.isspace():
+            try:
+                event = orjson.loads(line)
+            except orjson.JSONDecodeError as error:
+                message = f"The line is no JSON ({error.msg}, column {error.colno}): write one JSON object per line."
+                yield number, rules.refuse("invalid_json", message)
+            else:
+                yield number, judge(event, received_at)
+
+
+def _event_row(event: Accepted) -> bytes:
+    cells = (
+        f"{cell(event.tenant_id)}\t{event.event_id}\t{cell(event.event_name)}\t{event.occurred_at}\t"
+        f"{cell(event.conversation_id)}\t{cell(event.session_id)}\t{cell(event.user_id)}\t{cell(event.source)}\t"
+    )
+    return b"%b%b\t%b\t%d\n" % (cells.encode(), _json(event.attributes), _json(event.context), event.schema_version)
+
+
+def _rejected_row(line: int, event: Rejected) -> bytes:
+    cells = "\t".join(
+        (
+            str(line),
+            cell(event.tenant_id),
+            cell(event.event_name),
+            event.reason,
+            cell(event.path),
+            cell(event.message),
+        )
+    )
+    return b"%b\t%b\n" % (cells.encode(), _json(event.payload))
+
+
+@lru_cache(maxsize=10_000)  # tenants, names and conversations come again and again
+def cell(text: str | None) -> str:
+    """A text as COPY's text format has it."""
+    return _NULL if text is None else text.translate(_ESCAPED)
+
+
+def _json(content: bytes | None) -> bytes:
+    """JSON holds no raw tab or line end: only its backslashes are to be escaped."""
+    return b"\\N" if content is None else content.replace(b"\\", b"\\\\")

@@ -1,0 +1,137 @@
+"""Lands a file: reads it, has it judged, stores it batch by batch, and goes on where an earlier attempt stopped.
+
+A load is resumed when the file begins with exactly the lines that are done, whatever its name and what follows. A
+stream cannot be read twice: sent again, it lands from its beginning, as duplicates. docs/design.md describes the
+tables.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from itertools import chain
+
+from parley import database, migrate
+from parley.database import Connection
+from parley.landing import batches, loads, partitions, sources
+from parley.landing.batches import Counts, SubjectsErased
+from parley.landing.judging import Judged, MakeRules, judge_chunk
+from parley.landing.loads import Report
+from parley.landing.rules import Arguments, Rules, arguments
+from parley.landing.sources import Chunk, Columns, Source, SourceError
+from parley.landing.workers import Workers
+from parley.settings import Settings
+
+MAX_WORKERS = 3  # more would only wait for Postgres
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a load is."""
+
+    share: float | None
+    """Of the source, 0 to 1; None of a stream."""
+    counts: Counts
+    """Of this attempt."""
+
+
+def load(
+    settings: Settings,
+    path: str,
+    *,
+    dialect: str = "parley",
+    tenant_id: str | None = None,
+    loaded_by: str | None = None,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+) -> Report:
+    """Land a file, or standard input for `-`; `tenant_id` is that of events that name none.
+
+    A file of more than a few thousand lines is judged by processes of their own, which are spawned: a script that calls
+    this keeps its own work under `if __name__ == "__main__"`.
+
+    Raises SourceError where the file cannot be read (on), ParleyError where something else is in the way. What was read
+    until then is landed, and the same call goes on from there.
+    """
+    sources.check(path)
+    migrate.upgrade(settings)
+    with loads.explained(path), database.connect(settings, autocommit=True) as connection:
+        batches.prepare(connection)
+        partitions.ensure_ahead(connection, datetime.now(UTC).date())
+        contract = arguments(connection, settings, dialect, tenant_id)
+        source, load_id, done = _open(connection, path, contract, loaded_by)
+        with source, loads.ending(connection, load_id):
+            total = Counts()
+            for counts in _store_all(connection, settings, load_id, source, contract):
+                total += counts
+                on_progress(Progress(source.share, total))
+        return loads.report(connection, load_id, contract["tenants"], done)
+
+
+def _open(connection: Connection, path: str, contract: Arguments, loaded_by: str | None) -> tuple[Source, int, int]:
+    """The source, its load, and the lines that are done: by an unfinished load of the same lines, else none."""
+    dialect, tenant_id = contract["dialect"].name, contract["default_tenant"]
+    columns = Columns.of(contract["dialect"], contract["plan"].types)
+    source = sources.open_source(path, columns)
+    if sources.can_be_reread(path):
+        for earlier in loads.unfinished(connection, source.head, dialect, tenant_id):
+            if source.skip(earlier.lines_done) and source.fingerprint == earlier.fingerprint:
+                loads.resume(connection, earlier.load_id, loaded_by)
+                return source, earlier.load_id, earlier.lines_done
+            source.close()
+            source = sources.open_source(path, columns)
+    load_id = loads.begin(
+        connection,
+        source=source.name,
+        dialect=dialect,
+        fingerprint=source.fingerprint,
+        tenant_id=tenant_id,
+        loaded_by=loaded_by,
+    )
+    return source, load_id, 0
+
+
+def _store_all(
+    connection: Connection, settings: Settings, load_id: int, source: Source, contract: Arguments
+) -> Iterator[Counts]:
+    """Store what is left of a source, batch by batch."""
+    rules: Rules | None = None  # of this process, once those of the workers have been overtaken by an erasure
+    for chunk, judged in _judged(iter(source), partial(Rules, **contract)):
+        lines_done = chunk.first_line + chunk.lines - 1
+        if rules:
+            judged = judge_chunk(rules, chunk)
+        while True:
+            try:
+                yield batches.store(
+                    connection,
+                    load_id,
+                    judged,
+                    lines_done=lines_done,
+                    fingerprint=chunk.fingerprint,
+                    erased=len(contract["erased"]),
+                )
+                break
+            except SubjectsErased:
+                contract = arguments(connection, settings, contract["dialect"].name, contract["default_tenant"])
+                rules = Rules(**contract)
+                judged = judge_chunk(rules, chunk)
+
+
+def _judged(chunks: Iterator[Chunk], make_rules: MakeRules) -> Iterator[tuple[Chunk, Judged]]:
+    """The chunks in their order, and what is made of them: by workers, unless there is only one chunk."""
+    first = next(chunks, None)
+    if first is None:
+        return
+    second: Chunk | None = None
+    failure: SourceError | None = None
+    try:
+        second = next(chunks, None)
+    except SourceError as error:
+        failure = error
+    if second is None:
+        yield first, judge_chunk(make_rules(), first)
+    else:
+        with Workers(make_rules, min(os.cpu_count() or 1, MAX_WORKERS)) as workers:
+            yield from workers.judge(chain((first, second), chunks))
+    if failure:
+        raise failure

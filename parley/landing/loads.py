@@ -1,0 +1,154 @@
+"""The rows of `raw.loads`: how a load begins, is taken up again, ends, and what came of it."""
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+import psycopg
+from psycopg.rows import args_row
+
+from parley.database import Connection
+from parley.errors import ParleyError
+from parley.landing.batches import OUTCOMES, Counts
+
+_LOCK = 0x6C6F6164  # "load" in ASCII: with a load's id, held by the process that is at it
+
+_BEGIN = """
+    insert into raw.loads (source, fingerprint, dialect, tenant_id, loaded_by)
+    values (%s, %s, %s, %s, %s) returning load_id
+"""
+_UNFINISHED = """
+    select load_id from raw.loads
+    where status <> 'complete' and starts_with(fingerprint, %s) and dialect = %s and tenant_id is not distinct from %s
+    order by lines_done desc
+"""
+_STILL_UNFINISHED = "select load_id, lines_done, fingerprint from raw.loads where load_id = %s and status <> 'complete'"
+_RESUME = "update raw.loads set status = 'running', finished_at = null, loaded_by = %s where load_id = %s"
+_FINISH = "update raw.loads set status = %s, finished_at = now() where load_id = %s"
+_COUNTS = f"select received, {', '.join(OUTCOMES)} from raw.loads where load_id = %s".encode()
+_REASONS = """
+    select reason, count(*), mode() within group (order by message) from raw.rejected_events
+    where load_id = %s group by reason order by 2 desc, 1
+"""
+_UNLISTED = """
+    select distinct tenant_id from raw.load_batches
+    where load_id = %s and accepted > 0 and tenant_id <> all(%s) order by 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A load that was not read to its end."""
+
+    load_id: int
+    lines_done: int
+    fingerprint: str
+    """Of those lines."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why lines of a load were refused."""
+
+    reason: str
+    lines: int
+    example: str
+    """The sentence that most of them got."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What came of a load, earlier attempts included."""
+
+    load_id: int
+    counts: Counts
+    reasons: tuple[Reason, ...]
+    """The most frequent first."""
+    unlisted_tenants: tuple[str, ...]
+    """Those of accepted events that seeds/tenants.csv does not name: the defaults hold for them."""
+    resumed_after: int = 0
+    """Lines that earlier attempts had done."""
+
+
+def begin(
+    connection: Connection,
+    *,
+    source: str,
+    dialect: str,
+    fingerprint: str | None = None,
+    tenant_id: str | None = None,
+    loaded_by: str | None = None,
+) -> int:
+    """Begin a load, and return its id. It is this process's until the connection closes."""
+    row = connection.execute(_BEGIN, [source, fingerprint, dialect, tenant_id, loaded_by]).fetchone()
+    assert row
+    load_id = int(str(row[0]))
+    _hold(connection, load_id)
+    return load_id
+
+
+def unfinished(connection: Connection, head: str, dialect: str, tenant_id: str | None) -> Iterator[Unfinished]:
+    """The unfinished loads of sources that begin like this one, the most advanced first, but not those that another
+    process is at. One that is not taken by ending the iteration there is let go."""
+    for (load_id,) in connection.execute(_UNFINISHED, [head, dialect, tenant_id]).fetchall():
+        if _hold(connection, int(str(load_id))):
+            with connection.cursor(row_factory=args_row(Unfinished)) as cursor:
+                found = cursor.execute(_STILL_UNFINISHED, [load_id]).fetchone()
+            if found:
+                yield found
+            connection.execute("select pg_advisory_unlock(%s, %s)", _key(int(str(load_id))))
+
+
+def resume(connection: Connection, load_id: int, loaded_by: str | None) -> None:
+    """Take up an unfinished load again."""
+    connection.execute(_RESUME, [loaded_by, load_id])
+
+
+@contextmanager
+def ending(connection: Connection, load_id: int) -> Iterator[None]:
+    """Notes how the load ends: complete, or failed with any exception."""
+    try:
+        yield
+    except BaseException:
+        with suppress(psycopg.Error):  # without Postgres it goes on being called running, and is resumed all the same
+            connection.execute(_FINISH, ["failed", load_id])
+        raise
+    connection.execute(_FINISH, ["complete", load_id])
+
+
+@contextmanager
+def explained(source: str) -> Iterator[None]:
+    """Turns what Postgres may say in the middle of a load into one sentence, with nothing of an event in it."""
+    try:
+        yield
+    except (
+        psycopg.OperationalError,
+        psycopg.errors.InsufficientPrivilege,
+        psycopg.errors.ReadOnlySqlTransaction,
+    ) as error:
+        why = error.diag.message_primary or "the connection was lost"
+        raise ParleyError(
+            f"Postgres stopped the load of {source} ({why}): mend that and run the same command again, "
+            "and it goes on where it stopped."
+        ) from error
+
+
+def report(connection: Connection, load_id: int, listed: Collection[str], resumed_after: int = 0) -> Report:
+    """What came of a load; `listed` are the tenants of the seed."""
+    with connection.cursor(row_factory=args_row(Counts)) as cursor:
+        counts = cursor.execute(_COUNTS, [load_id]).fetchone()
+    with connection.cursor(row_factory=args_row(Reason)) as cursor:
+        reasons = cursor.execute(_REASONS, [load_id]).fetchall()
+    unlisted = connection.execute(_UNLISTED, [load_id, list(listed)]).fetchall()
+    assert counts
+    return Report(load_id, counts, tuple(reasons), tuple(str(name) for (name,) in unlisted), resumed_after)
+
+
+def _hold(connection: Connection, load_id: int) -> bool:
+    """Make a load this process's until the connection closes; false where it is another's."""
+    row = connection.execute("select pg_try_advisory_lock(%s, %s)", _key(load_id)).fetchone()
+    return row == (True,)
+
+
+def _key(load_id: int) -> tuple[int, int]:
+    return _LOCK, load_id % 2**31
