@@ -50,7 +50,7 @@ UNREGISTERED_VERSION = 0
 CACHED_USERS = 50_000
 
 _EXAMPLE = "2024-05-31T14:30:00+02:00"
-_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:(?:([0-5]\d|60)(?:\.\d+)?([Zz]|[+-]\d\d:[0-5]\d))", re.ASCII)
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:([0-5]\d|60)(?:\.\d+)?(?:[Zz]|[+-]\d\d:[0-5]\d)", re.ASCII)
 _LOCAL_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -452,7 +452,7 @@ def _moment(value: Any, latest: datetime) -> str:
         raise _Refusal("invalid_value", "occurred_at", f"must be written as {_EXAMPLE}")
     is_leap = match[1] == "60"
     try:
-        moment = datetime.fromisoformat(f"{value[:17]}59{match[2].upper()}" if is_leap else value.upper())
+        moment = datetime.fromisoformat((f"{value[:17]}59{value[19:]}" if is_leap else value).upper())
     except ValueError:
         raise _Refusal("invalid_value", "occurred_at", "is a time that does not exist: correct it") from None
     if is_leap:

@@ -1,0 +1,71 @@
+"""The shipped contract and an event that keeps to it, for tests of what becomes of one event."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from parley import tracking_plan
+from parley.landing import dialects
+from parley.landing.rules import Accepted, Rejected, Rules, Verdict
+from parley.tenants import Tenant
+from parley.tracking_plan import EventType, Plan
+
+FOLDER = Path(__file__).parents[1] / tracking_plan.FOLDER
+PLAN = tracking_plan.load(FOLDER)
+DIALECTS = dialects.load(FOLDER / tracking_plan.DIALECTS_FILE)
+SECRET = b"the tests' secret"
+RECEIVED = datetime(2024, 6, 1, tzinfo=UTC)
+EVENT_ID = "0b6e5a2c-4d1f-4c7e-9a53-8f2d6b1e7c90"
+
+
+def rules(*types: EventType, dialect: str = "parley", **choices: Any) -> Rules:
+    """Rules of the shipped plan and further types. The tenant `hashing` hashes user ids, `open` admits any type."""
+    tenants = {
+        "shop": Tenant("shop", "Shop"),
+        "hashing": Tenant("hashing", "Hashing", hash_user_ids=True),
+        "open": Tenant("open", "Open", admit_unregistered_types=True),
+    }
+    plan = Plan((*PLAN.types, *types), PLAN.privacy)
+    return Rules(**{"plan": plan, "tenants": tenants, "dialect": DIALECTS[dialect], "secret": SECRET} | choices)
+
+
+def event(name: str = "message.received", attributes: object = None, **fields: Any) -> dict[str, Any]:
+    """A valid event of the tenant `shop`, with some fields changed; those that are `...` are left out."""
+    whole = {
+        "event_id": EVENT_ID,
+        "event_name": name,
+        "occurred_at": "2024-05-31T12:30:00Z",
+        "tenant_id": "shop",
+        "conversation_id": "c1",
+        "user_id": "u1",
+        "source": "web",
+        "attributes": {} if attributes is None else attributes,
+    }
+    return {field: value for field, value in (whole | fields).items() if value is not ...}
+
+
+def judge(given: object, by: Rules | None = None) -> Verdict:
+    return (by or rules()).judge(given, RECEIVED)
+
+
+def accepted(given: object, by: Rules | None = None) -> Accepted:
+    verdict = judge(given, by)
+    assert isinstance(verdict, Accepted), verdict
+    return verdict
+
+
+def rejected(given: object, by: Rules | None = None) -> Rejected:
+    verdict = judge(given, by)
+    assert isinstance(verdict, Rejected), verdict
+    return verdict
+
+
+def attributes_of(verdict: Accepted) -> Any:
+    return orjson.loads(verdict.attributes)
+
+
+def payload_of(verdict: Rejected) -> Any:
+    assert verdict.payload is not None
+    return orjson.loads(verdict.payload)
