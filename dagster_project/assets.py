@@ -2,22 +2,48 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject, dbt_assets
 from pydantic import Field
 
-from dagster_project import failures
 from dagster_project.arguments import dbt_arguments
+from dagster_project.inbox import land_all, land_file
 from dagster_project.partitions import days
-from dagster_project.reporting import group_of, model_metadata
+from dagster_project.reporting import group_of, landing_metadata, landing_table, model_metadata
 from dagster_project.resources import WarehouseDbt
+from dagster_project.retries import retried
 from parley import database
 from parley.settings import Settings
 
 LANDING = dg.AssetKey(["raw", "landing"])
+DBT_BUILD = "dbt_build"  # the op, by whose name run config reaches it
 DEFAULT_OWNERS = ["team:analytics"]
+
+
+@dg.asset(
+    key=LANDING,
+    group_name="landing",
+    owners=DEFAULT_OWNERS,
+    kinds={"python", "postgres"},
+    pool="landing",
+    description=(
+        "Everything that landed: the tables of schema `raw`. A run lands the files of the inbox and puts them "
+        "away under `done/`; a broken one stays, fails the check, and holds up nothing."
+    ),
+)
+def landing(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+    settings = Settings.load()
+    outcomes = []
+    with retried():
+        for outcome in land_all(settings.inbox, partial(land_file, settings)):
+            outcomes.append(outcome)
+            context.log.info("%s: %s", outcome.name, outcome.problem or "landed")
+    return dg.MaterializeResult(
+        metadata={**landing_metadata(outcomes), "files": dg.MetadataValue.md(landing_table(outcomes))}
+    )
 
 
 class Translator(DagsterDbtTranslator):
@@ -67,7 +93,7 @@ def build_dbt_assets(settings: Settings, project: DbtProject) -> dg.AssetsDefini
         dagster_dbt_translator=Translator(),
         partitions_def=days(settings),
         backfill_policy=dg.BackfillPolicy.single_run(),
-        name="dbt_build",
+        name=DBT_BUILD,
         pool="dbt",
     )
     def dbt_build(context: dg.AssetExecutionContext, dbt: WarehouseDbt, config: BuildConfig) -> Iterator[object]:
@@ -79,7 +105,7 @@ def build_dbt_assets(settings: Settings, project: DbtProject) -> dg.AssetsDefini
             tenant=config.tenant,
             full_refresh=config.full_refresh,
         )
-        with failures.retried(), database.connect(Settings.load(), autocommit=True) as connection:
+        with retried(), database.connect(Settings.load(), autocommit=True) as connection:
             invocation = dbt.cli(arguments, context=context)
             for event in invocation.stream_raw_events():
                 for result in event.to_default_asset_events(

@@ -4,9 +4,12 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from dagster_project.assets import build_dbt_assets
+from dagster_project.assets import build_dbt_assets, landing
+from dagster_project.checks import every_file_landed
+from dagster_project.jobs import build, land, months_ahead, rebuild
 from dagster_project.project import prepared_project
 from dagster_project.resources import warehouse_dbt
+from dagster_project.schedules import schedules
 from parley.settings import Settings
 
 
@@ -15,7 +18,10 @@ def build_defs(resource_overrides: Mapping[str, object] | None = None) -> dg.Def
     settings = Settings.load()
     project = prepared_project(settings)
     return dg.Definitions(
-        assets=[build_dbt_assets(settings, project)],
+        assets=[landing, build_dbt_assets(settings, project)],
+        asset_checks=[every_file_landed],
+        jobs=[land, build, rebuild, months_ahead],
+        schedules=schedules(settings),
         executor=dg.in_process_executor,
         resources={"dbt": warehouse_dbt(project), **(resource_overrides or {})},
     )

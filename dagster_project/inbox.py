@@ -7,10 +7,16 @@
 A name that begins with a dot or ends in `.part` or `.tmp` is a file still being written: it waits until it is renamed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
+
+from dagster_project.failures import may_pass
+from parley.errors import ParleyError
+from parley.landing.loader import load
+from parley.landing.loads import Report
+from parley.settings import Settings
 
 DONE = "done"
 DEFAULT_DIALECT = "parley"
@@ -32,6 +38,34 @@ class Waiting:
         """Whether nobody has written to it since it was found."""
         found = self.path.stat()
         return (found.st_size, found.st_mtime_ns) == (self.size, self.modified_ns)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a file: the report of its load, or the sentence that says what is wrong with it."""
+
+    name: str
+    report: Report | None = None
+    problem: str | None = None
+
+
+def land_all(inbox: Path, land: Callable[[Waiting], Report]) -> Iterator[Outcome]:
+    """Land every waiting file and put it away; one that cannot be landed stays where it is, and the others go on.
+
+    A file that was written to meanwhile stays too: landed again, only what is new in it counts. An error that may pass
+    by itself (a database that is down) is nothing about the file, and is raised.
+    """
+    for file in waiting(inbox):
+        try:
+            report = land(file)
+        except ParleyError as error:
+            if may_pass(error):
+                raise
+            yield Outcome(file.name, problem=str(error))
+            continue
+        if file.is_unchanged():
+            put_away(file, inbox)
+        yield Outcome(file.name, report)
 
 
 def waiting(inbox: Path) -> list[Waiting]:
@@ -64,3 +98,8 @@ def put_away(file: Waiting, inbox: Path) -> Path:
     target = next(path for path in chain([own], numbered) if not path.exists())
     target.parent.mkdir(parents=True, exist_ok=True)
     return file.path.rename(target)
+
+
+def land_file(settings: Settings, file: Waiting) -> Report:
+    """Land one file with `parley.landing`; raises ParleyError where it cannot be read to its end."""
+    return load(settings, str(file.path), dialect=file.dialect, tenant_id=file.tenant, loaded_by="dagster")

@@ -1,12 +1,15 @@
 """What runs report: plain values for Dagster's metadata. No Dagster here."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, astuple, fields
 from typing import Any
 
 from psycopg import sql
 
+from dagster_project.inbox import Outcome
 from parley.database import Connection
+from parley.landing.batches import Counts
 
 COUNTED_BELOW = 1_000_000  # rows; counting more would cost more than a small build
 
@@ -46,3 +49,28 @@ def model_metadata(connection: Connection, result: Mapping[str, Any]) -> dict[st
         **row_count(connection, relation["schema"], relation["alias"]),
         **({} if written is None else {"rows_written": written}),
     }
+
+
+def landing_metadata(outcomes: Sequence[Outcome]) -> dict[str, int]:
+    """What a run over the inbox landed: files, lines received and their five counts, and files that are broken."""
+    reports = [outcome.report for outcome in outcomes if outcome.report]
+    return {
+        "files_landed": len(reports),
+        "files_broken": len(outcomes) - len(reports),
+        **asdict(sum((report.counts for report in reports), Counts())),
+    }
+
+
+def landing_table(outcomes: Sequence[Outcome]) -> str:
+    """A line of Markdown for each file: its counts, and why lines or the whole file were refused."""
+    names = [field.name for field in fields(Counts)]
+    rows = [["file", *names, "why"], ["---"] * (len(names) + 2)]
+    for outcome in outcomes:
+        if outcome.report:
+            counts = [str(count) for count in astuple(outcome.report.counts)]
+            why = ", ".join(f"{reason.reason}: {reason.lines}" for reason in outcome.report.reasons)
+        else:
+            counts = [""] * len(names)
+            why = str(outcome.problem).replace("|", "\\|")
+        rows.append([outcome.name, *counts, why])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)

@@ -1,0 +1,203 @@
+"""The plain helpers of dagster_project: arguments, failures, inbox, reporting."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from dagster_project.arguments import dbt_arguments
+from dagster_project.failures import may_pass
+from dagster_project.inbox import Outcome, Waiting, land_all, put_away, waiting
+from dagster_project.reporting import group_of, landing_metadata, landing_table, rows_written
+from parley.errors import ParleyError
+from parley.landing.batches import Counts
+from parley.landing.loads import Reason, Report
+
+AS_OF = "2026-11-21T09:00:00+00:00"
+DAYS = ("2026-11-01", "2026-11-03")
+
+
+def variables(arguments: list[str]) -> dict[str, str]:
+    found: dict[str, str] = json.loads(arguments[arguments.index("--vars") + 1])
+    return found
+
+
+def report(counts: Counts, *reasons: Reason) -> Report:
+    return Report(load_id=1, counts=counts, reasons=reasons, unlisted_tenants=())
+
+
+def write(folder: Path, *names: str) -> None:
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+
+
+def test_the_days_of_a_run_reach_dbt_as_variables() -> None:
+    arguments = dbt_arguments(as_of=AS_OF, days=DAYS)
+    assert arguments[0] == "build"
+    assert "--full-refresh" not in arguments
+    assert variables(arguments) == {"as_of": AS_OF, "from_date": "2026-11-01", "to_date": "2026-11-03"}
+
+
+def test_a_tenant_limits_the_days() -> None:
+    assert variables(dbt_arguments(as_of=AS_OF, days=DAYS, tenant="shop-newyork"))["tenant"] == "shop-newyork"
+
+
+def test_where_only_changes_count_dbt_is_asked_for_no_days() -> None:
+    arguments = dbt_arguments(as_of=AS_OF, days=DAYS, tenant="shop-newyork", only_changes=True)
+    assert variables(arguments) == {"as_of": AS_OF}
+
+
+def test_a_full_refresh_is_not_limited_to_days() -> None:
+    arguments = dbt_arguments(as_of=AS_OF, days=DAYS, tenant="shop-newyork", full_refresh=True)
+    assert "--full-refresh" in arguments
+    assert variables(arguments) == {"as_of": AS_OF}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        'connection to server on socket "/tmp/.s.PGSQL.5432" failed: Connection refused',
+        "server closed the connection unexpectedly",
+        "FATAL: terminating connection due to administrator command",
+        "FATAL:  the database system is starting up",
+        "FATAL: sorry, too many clients already",
+        "Database Error in model sessions\n  deadlock detected",
+        "Postgres at localhost:5432 cannot be reached: is it running?",
+    ],
+)
+def test_errors_of_the_infrastructure_may_pass(message: str) -> None:
+    assert may_pass(message)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Failure in test unique_key_sessions\n  Got 3 results, configured to fail if != 0",
+        'Database Error in model sessions\n  column "tenant" does not exist',
+        "Compilation Error: depends on a node named 'stg_event' which was not found",
+        'duplicate key value violates unique constraint "conversations_pkey"',
+        "Postgres at localhost:5432 refused the user 'ann': check PGUSER and PGPASSWORD.",
+    ],
+)
+def test_errors_of_data_code_and_settings_do_not_pass(message: str) -> None:
+    assert not may_pass(message)
+
+
+def test_folders_of_the_inbox_name_dialect_and_tenant(tmp_path: Path) -> None:
+    write(tmp_path, "a.ndjson", "segment/b.ndjson", "segment/acme/c.csv", "segment/acme/2026/d.csv")
+    found = {file.name: (file.dialect, file.tenant) for file in waiting(tmp_path)}
+    assert found == {
+        "a.ndjson": ("parley", None),
+        "segment/b.ndjson": ("segment", None),
+        "segment/acme/c.csv": ("segment", "acme"),
+        "segment/acme/2026/d.csv": ("segment", "acme"),
+    }
+
+
+def test_landed_hidden_and_unfinished_files_do_not_wait(tmp_path: Path) -> None:
+    write(tmp_path, "done/a.ndjson", "done/segment/b.ndjson", ".hidden", ".folder/c", "d.ndjson.part", "e.tmp")
+    assert waiting(tmp_path) == []
+    assert waiting(tmp_path / "no such folder") == []
+
+
+def test_the_oldest_file_is_the_first(tmp_path: Path) -> None:
+    write(tmp_path, "new", "old", "middle")
+    for name, second in (("old", 1), ("middle", 2), ("new", 3)):
+        os.utime(tmp_path / name, (second, second))
+    assert [file.name for file in waiting(tmp_path)] == ["old", "middle", "new"]
+
+
+def test_a_file_put_away_replaces_none_of_the_same_name(tmp_path: Path) -> None:
+    for text in ("first", "second", "third"):
+        (tmp_path / "a.ndjson").write_text(text)
+        [file] = waiting(tmp_path)
+        put_away(file, tmp_path)
+    texts = {path.name: path.read_text() for path in (tmp_path / "done").iterdir()}
+    assert texts == {"a.ndjson": "first", "a.ndjson.2": "second", "a.ndjson.3": "third"}
+
+
+def test_a_broken_file_stays_and_the_others_land(tmp_path: Path) -> None:
+    write(tmp_path, "a", "broken", "z")
+
+    def land(file: Waiting) -> Report:
+        if file.name == "broken":
+            raise ParleyError("The file ends too early: send it again.")
+        return report(Counts(received=2, accepted=2))
+
+    outcomes = {outcome.name: outcome for outcome in land_all(tmp_path, land)}
+    assert outcomes["broken"].problem == "The file ends too early: send it again."
+    assert [file.name for file in waiting(tmp_path)] == ["broken"]
+    assert landing_metadata(list(outcomes.values())) == {
+        "files_landed": 2,
+        "files_broken": 1,
+        "received": 4,
+        "accepted": 4,
+        "duplicate": 0,
+        "rejected": 0,
+        "no_consent": 0,
+        "erased_subject": 0,
+    }
+
+
+def test_a_file_written_to_while_it_lands_stays_in_the_inbox(tmp_path: Path) -> None:
+    write(tmp_path, "growing")
+
+    def land(file: Waiting) -> Report:
+        file.path.write_text("one line more")
+        return report(Counts())
+
+    assert [outcome.problem for outcome in land_all(tmp_path, land)] == [None]
+    assert [file.name for file in waiting(tmp_path)] == ["growing"]
+
+
+def test_a_database_that_is_down_is_no_fault_of_the_file(tmp_path: Path) -> None:
+    write(tmp_path, "a", "b")
+
+    def land(file: Waiting) -> Report:
+        raise ParleyError("Postgres at localhost:5432 cannot be reached: is it running?")
+
+    with pytest.raises(ParleyError, match="cannot be reached"):
+        list(land_all(tmp_path, land))
+    assert len(waiting(tmp_path)) == 2
+
+
+def test_the_table_of_landed_files_says_why() -> None:
+    table = landing_table(
+        [
+            Outcome(
+                "a.ndjson",
+                report(
+                    Counts(received=3, accepted=1, rejected=2),
+                    Reason("unknown_event_type", 1, "No type is called so."),
+                    Reason("invalid_json", 1, "This is no JSON."),
+                ),
+            ),
+            Outcome("b.csv", problem="No header: name the columns | send it again."),
+        ]
+    ).splitlines()
+    assert table[2].startswith("| a.ndjson | 3 | 1 |")
+    assert table[2].endswith("| unknown_event_type: 1, invalid_json: 1 |")
+    assert table[3].endswith(r"| No header: name the columns \| send it again. |")
+
+
+@pytest.mark.parametrize(
+    ("fqn", "group"),
+    [
+        (["parley", "staging", "stg_events"], "staging"),
+        (["parley", "marts", "users", "active_users"], "marts_users"),
+        (["parley", "tenants"], "seeds"),
+    ],
+)
+def test_folders_are_groups(fqn: list[str], group: str) -> None:
+    assert group_of({"fqn": fqn, "resource_type": "seed"}) == group
+
+
+@pytest.mark.parametrize(
+    ("status", "rows"),
+    [("SELECT 12", 12), ("INSERT 0 12", 12), ("INSERT 5", 5), ("CREATE VIEW", None), ("success", None)],
+)
+def test_the_answer_of_postgres_says_how_many_rows_were_written(status: str, rows: int | None) -> None:
+    assert rows_written(status) == rows
