@@ -482,7 +482,7 @@ def shopping(narrator: Narrator) -> None:
     if chance(0.02):
         narrator.error()
         return
-    if not chance(0.85 if narrator.eager else 0.6):
+    if not chance(0.92 if narrator.eager else 0.55):
         return
     order = {"order_id": "o-", "currency": "USD"}
     tell("commerce.order_completed", **order, revenue=total, items_count=len(chosen))

@@ -158,7 +158,7 @@ def test_the_command_writes_the_file_it_says(tmp_path: Path) -> None:
 
 def test_the_command_ends_the_world_today_and_never_later(tmp_path: Path) -> None:
     out = tmp_path / "demo.ndjson"
-    assert CliRunner().invoke(app, ["demo", str(out), "--size", "200"]).exit_code == 0
+    assert CliRunner().invoke(app, ["demo", str(out), "--size", "5000"]).exit_code == 0
     last = max(
         line[line.index(b'"occurred_at"') :][15:25] for line in out.read_bytes().splitlines() if b"2999" not in line
     )
@@ -269,12 +269,12 @@ def test_some_customers_come_all_the_time_and_most_hardly_ever(big: Landed) -> N
     assert sum(visits[: len(visits) // 10]) > 0.25 * sum(visits)
 
 
-def test_some_sessions_cross_midnight(landed: Landed) -> None:
+def test_some_sessions_cross_midnight(big: Landed) -> None:
     dates: defaultdict[str | None, set[date]] = defaultdict(set)
-    for event in landed.events:
+    for event in big.events:
         if event.name not in ("commerce.order_refunded", "booking.confirmed"):  # those may come days later
             dates[event.session_id].add(event.local.date())
-    assert sum(len(days) == 2 for session_id, days in dates.items() if session_id) >= 2
+    assert sum(len(days) == 2 for session_id, days in dates.items() if session_id) >= 5
 
 
 def test_ratings_follow_the_outcome(big: Landed) -> None:
@@ -314,7 +314,7 @@ def test_the_new_variant_sells_more(big: Landed) -> None:
     exposed = Counter(shown.values())
     bought = Counter(variant for user_id, variant in shown.items() if user_id in buyers)
     assert exposed["one_page"] == pytest.approx(exposed["control"], rel=0.15)
-    assert bought["one_page"] / exposed["one_page"] > 1.1 * bought["control"] / exposed["control"]
+    assert bought["one_page"] / exposed["one_page"] > 1.2 * bought["control"] / exposed["control"]
 
 
 def test_what_the_knowledge_base_misses_is_asked_in_many_ways(landed: Landed) -> None:
