@@ -213,3 +213,27 @@ raw_horizon = Table(
     schema=OPS,
     comment="One row per tenant whose raw events retention has dropped; days before it are kept as they are.",
 )
+
+builds = Table(
+    "builds",
+    metadata,
+    Column("build_id", Text, primary_key=True),
+    Column("command", Text, nullable=False),
+    Column("as_of", _instant, nullable=False, comment='the "now" that outcomes were judged by'),
+    Column("started_at", _instant, nullable=False),
+    Column("finished_at", _instant, nullable=False),
+    Column("arguments", JSONB, nullable=False),
+    *(
+        Column(name, BigInteger, nullable=False)
+        for name in ("built", "passed", "warned", "failed", "errors", "skipped")
+    ),
+    Column(
+        "problems",
+        JSONB,
+        nullable=False,
+        comment="name, kind, status and message of every check that did not pass and every model that failed",
+    ),
+    Index(None, "finished_at"),
+    schema=OPS,
+    comment="One row per dbt run that came to its end, whoever started it.",
+)
