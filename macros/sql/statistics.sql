@@ -27,3 +27,8 @@
 {% macro latency_of_bucket(bucket) -%}
     (2 * power(1.01 / 0.99, {{ bucket }}) / (1.01 / 0.99 + 1))
 {%- endmacro %}
+
+{#- Savings per cost of the assistant's conversations, in percent; 0 where they cost nothing. -#}
+{% macro roi_percentage(savings, cost_per_conversation) -%}
+    coalesce({{ ratio(savings, 'total_conversations * ' ~ cost_per_conversation) }} * 100, 0)
+{%- endmacro %}

@@ -46,3 +46,14 @@
 {% macro periods(names) -%}
     unnest(array[{{ literals(names) }}]) as periods (period)
 {%- endmacro %}
+
+{#- A change of a period touches it and the total of all. -#}
+{% macro touch_period_and_all(spec) %}
+    select changed.tenant_id, changed.id as period, changed.date as period_start
+    from ({{ changed(spec) }}) as changed
+    where changed.id in ('month', 'quarter', 'year')
+    union
+    select changed.tenant_id, 'all', '1970-01-01'::date
+    from ({{ changed(spec) }}) as changed
+    {{ touched_beside_changes(spec) }}
+{% endmacro %}

@@ -1,0 +1,81 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='rebuild',
+    unique_key=['tenant_id', 'user_id'],
+    indexes=[{'columns': ['tenant_id', 'user_id'], 'unique': true}],
+    meta={'rebuild': {
+        'key': {'user_id': 'id'},
+        'reads': {'user_days': 'user', 'sessions': 'user', 'conversations': 'user'},
+        'publishes': {'user': {'id': 'user_id'}},
+    }}
+) }}
+
+with days as (
+
+    select
+        days.tenant_id,
+        days.user_id,
+        min(days.first_event_at) as first_seen_at,
+        max(days.last_event_at) as last_seen_at,
+        sum(days.events)::bigint as events,
+        sum(days.orders)::bigint as orders,
+        sum(days.revenue)::numeric(20, 4) as revenue,
+        sum(days.refunds)::numeric(20, 4) as refunds
+    from {{ ref('user_days') }} as days
+    {{ only_touched('days') }}
+    group by days.tenant_id, days.user_id
+
+),
+
+sessions as (
+
+    select
+        sessions.tenant_id,
+        sessions.user_id,
+        count(*) as sessions
+    from {{ ref('sessions') }} as sessions
+    {{ only_touched('sessions') }}
+    group by sessions.tenant_id, sessions.user_id
+
+),
+
+conversations as (
+
+    select
+        conversations.tenant_id,
+        conversations.user_id,
+        count(*) as conversations
+    from {{ ref('conversations') }} as conversations
+    {{ only_touched('conversations') }}
+    where conversations.user_id is not null
+    group by conversations.tenant_id, conversations.user_id
+
+),
+
+final as (
+
+    select
+        days.tenant_id,
+        days.user_id,
+        days.first_seen_at,
+        days.last_seen_at,
+        days.events,
+        coalesce(sessions.sessions, 0) as sessions,
+        coalesce(conversations.conversations, 0) as conversations,
+        days.orders,
+        days.revenue,
+        days.refunds,
+        (days.revenue - days.refunds)::numeric(20, 4) as lifetime_value_to_date,
+        case
+            when days.events <= 2 then 'new'
+            when days.events <= 10 then 'engaged'
+            else 'returning'
+        end as segment
+    from days
+    left join sessions on days.tenant_id = sessions.tenant_id and days.user_id = sessions.user_id
+    left join conversations
+        on days.tenant_id = conversations.tenant_id and days.user_id = conversations.user_id
+
+)
+
+select * from final

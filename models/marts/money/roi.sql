@@ -1,0 +1,104 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='rebuild',
+    unique_key=['tenant_id', 'period', 'period_start'],
+    indexes=[{'columns': ['tenant_id', 'period', 'period_start'], 'unique': true}],
+    meta={'rebuild': {
+        'key': {'period': 'id', 'period_start': 'date'},
+        'reads': {'period_totals': 'period'},
+        'touch': 'touch_period_and_all',
+        'definitions': ['roi_assumptions'],
+        'date': 'last_day',
+    }}
+) }}
+
+with totals as (
+
+    select * from {{ ref('period_totals') }}
+    where period in ('month', 'quarter', 'year')
+
+),
+
+periods as (
+
+    select
+        tenant_id,
+        period,
+        period_start,
+        last_day,
+        is_complete,
+        total_conversations,
+        ai_resolved_conversations
+    from totals
+    union all
+    select
+        tenant_id,
+        'all' as period,
+        '1970-01-01'::date as period_start,
+        'infinity'::date as last_day,
+        false as is_complete,
+        sum(total_conversations)::bigint as total_conversations,
+        sum(ai_resolved_conversations)::bigint as ai_resolved_conversations
+    from totals
+    where period = 'month'
+    group by tenant_id
+
+),
+
+with_assumptions as (
+
+    select
+        periods.*,
+        assumptions.minutes_per_conversation,
+        assumptions.hourly_cost,
+        assumptions.cost_per_conversation,
+        -- what a person costs per conversation
+        assumptions.minutes_per_conversation / 60 * assumptions.hourly_cost as human_cost,
+        assumptions.minutes_low / 60 * assumptions.hourly_cost_low as human_cost_low,
+        assumptions.minutes_high / 60 * assumptions.hourly_cost_high as human_cost_high,
+        assumptions.cost_per_conversation_low,
+        assumptions.cost_per_conversation_high
+    from periods
+    {{ only_touched('periods') }}
+    inner join lateral (
+        select * from {{ ref('roi_assumptions') }} as candidates
+        where candidates.tenant_id in ('*', periods.tenant_id)
+        order by candidates.tenant_id = '*'
+        limit 1
+    ) as assumptions on true
+
+),
+
+final as (
+
+    select
+        tenant_id,
+        period,
+        period_start,
+        last_day,
+        is_complete,
+        total_conversations,
+        ai_resolved_conversations,
+        (total_conversations * human_cost)::double precision as human_agent_cost,
+        (total_conversations * cost_per_conversation)::double precision as ai_cost,
+        (ai_resolved_conversations * (human_cost - cost_per_conversation))::double precision as savings,
+        {{ roi_percentage('ai_resolved_conversations * (human_cost - cost_per_conversation)', 'cost_per_conversation') }}
+            as roi_percentage,
+        minutes_per_conversation::double precision as minutes_per_conversation,
+        hourly_cost::double precision as hourly_cost,
+        cost_per_conversation::double precision as cost_per_conversation,
+
+        -- everything against the assistant, and everything for it
+        (ai_resolved_conversations * (human_cost_low - cost_per_conversation_high))::double precision as savings_low,
+        (ai_resolved_conversations * (human_cost_high - cost_per_conversation_low))::double precision as savings_high,
+        {{ roi_percentage(
+            'ai_resolved_conversations * (human_cost_low - cost_per_conversation_high)', 'cost_per_conversation_high'
+        ) }} as roi_percentage_low,
+        {{ roi_percentage(
+            'ai_resolved_conversations * (human_cost_high - cost_per_conversation_low)', 'cost_per_conversation_low'
+        ) }} as roi_percentage_high
+    from with_assumptions
+
+)
+
+select * from final
