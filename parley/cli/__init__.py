@@ -4,11 +4,17 @@ import sys
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from parley.errors import ParleyError
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
+
+
+def complain(error: ParleyError) -> None:
+    """Print the error's sentence on standard error."""
+    errors.print(f"[bold red]parley:[/] {escape(str(error))}", soft_wrap=True)
 
 
 def main() -> None:
@@ -18,11 +24,11 @@ def main() -> None:
     try:
         app()
     except ParleyError as error:
-        errors.print(f"[bold red]parley:[/] {error}", soft_wrap=True)
+        complain(error)
         sys.exit(1)
     except KeyboardInterrupt:
         errors.print("[bold red]parley:[/] stopped.")
         sys.exit(130)
 
 
-__all__ = ["console", "errors", "main", "typer"]
+__all__ = ["complain", "console", "errors", "main", "typer"]

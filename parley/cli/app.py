@@ -2,7 +2,7 @@
 
 import typer
 
-from parley.cli import demo, events
+from parley.cli import build, demo, env, events, load, replay, stop
 
 app = typer.Typer(
     help="The conversation-analytics warehouse on your own Postgres.",
@@ -11,5 +11,10 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="rich",
 )
+app.command()(build.build)
 app.command()(demo.demo)
+app.command()(env.env)
 app.add_typer(events.app, name="events")
+app.command()(load.load)
+app.command()(replay.replay_rejected)
+app.command()(stop.stop)

@@ -1,0 +1,112 @@
+"""`parley build`: bring every table up to date, and check it."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+from rich.markup import escape
+
+from parley.cli import console, errors, typer
+from parley.errors import ParleyError
+
+if TYPE_CHECKING:
+    from parley.build import OnProgress, Outcome, Problem
+
+MOST_PROBLEMS = 10
+COLOURS = {"warn": "yellow", "fail": "red", "error": "red"}
+
+
+def build(
+    from_date: Annotated[
+        datetime | None,
+        typer.Option("--from", formats=["%Y-%m-%d"], metavar="DATE", help="Build the days from this one again."),
+    ] = None,
+    to_date: Annotated[
+        datetime | None,
+        typer.Option("--to", formats=["%Y-%m-%d"], metavar="DATE", help="Build the days up to this one again."),
+    ] = None,
+    tenant: Annotated[
+        str | None, typer.Option(help="Of these days, build only this tenant's; without them, everything of it.")
+    ] = None,
+    select: Annotated[
+        list[str] | None, typer.Option(help="Only these tables, in dbt's way of naming them. May be repeated.")
+    ] = None,
+    full_refresh: Annotated[
+        bool, typer.Option("--full-refresh", help="Build every table anew, not only what changed.")
+    ] = False,
+    as_of: Annotated[
+        str | None, typer.Option(metavar="TIME", help="The time to judge outcomes by, as 2026-01-31T18:00:00Z.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(help="How many tables at once.")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="If another build is at work, wait for it.")] = False,
+) -> None:
+    """Build the tables: take in whatever landed since the last build, and run every check.
+
+    Days are dates of each tenant's own calendar. The status is 1 if a table was not built or a check failed.
+
+    Example: [bold]parley build --from 2026-01-01 --to 2026-01-31 --tenant nordic-bank[/]
+    """
+    from parley import build as building
+    from parley.settings import Settings
+
+    order = building.Order(
+        as_of=_instant(as_of),
+        from_date=from_date and from_date.date(),
+        to_date=to_date and to_date.date(),
+        tenant=tenant,
+        select=tuple(name for given in select or () for name in given.split()),
+        full_refresh=full_refresh,
+        threads=threads,
+    )
+    outcome = _watched(lambda follow: building.build(Settings.load(), order, wait=wait, on_progress=follow))
+    _tell(outcome)
+    if not outcome.is_good:
+        raise typer.Exit(1)
+
+
+def _instant(text: str | None) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text) if text else None
+    except ValueError:
+        raise ParleyError(f"--as-of {text!r} is no time: write it as 2026-01-31T18:00:00Z.") from None
+
+
+def _watched(work: "Callable[[OnProgress], Outcome]") -> "Outcome":
+    """Do the work under a progress bar that names the tables being built."""
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    with Bar(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
+        task = bar.add_task("reading the project", total=None)
+        return work(
+            lambda progress: bar.update(
+                task, total=progress.total, completed=progress.done, description=", ".join(progress.running)
+            )
+        )
+
+
+def _tell(outcome: "Outcome") -> None:
+    from parley.build import LOG
+
+    for problem in outcome.problems[:MOST_PROBLEMS]:
+        console.print(_line(problem), soft_wrap=True)
+    if len(outcome.problems) > MOST_PROBLEMS:
+        console.print(f"… and {len(outcome.problems) - MOST_PROBLEMS} more", soft_wrap=True)
+    skipped = f", {outcome.skipped} left out because of what failed before them" if outcome.skipped else ""
+    console.print(
+        f"{outcome.built} tables built, {outcome.passed} checks passed{skipped}, in {outcome.seconds:.0f} s, "
+        f"as of {outcome.as_of:%Y-%m-%d %H:%M} UTC.",
+        soft_wrap=True,
+    )
+    if not outcome.is_good:
+        console.print(
+            f"Tables that were not built stand as they were. The SQL and all messages are in {LOG}.",
+            soft_wrap=True,
+        )
+
+
+def _line(problem: "Problem") -> str:
+    said = {"warn": "warns", "fail": "failed", "error": "was not built" if problem.kind == "model" else "broke"}
+    colour = COLOURS[problem.status]
+    return f"[{colour}]{problem.kind} {problem.name} {said[problem.status]}:[/] {escape(problem.reason)}"
