@@ -1,13 +1,16 @@
 {#-
-    `crosses` of marts.active_users, which has rows up to as_of's local day: the days that have begun since its last row
-    (thirty at the most: after thirty silent days there is no row), and, for an earlier as_of, those that have not yet.
+    `crosses` of marts.active_users, which has rows up to as_of's local day: the days that have begun since its last row and
+    on which somebody was active of late, and, for an earlier as_of, those that have not begun yet.
 -#}
 {% macro crosses_into_new_days(spec) %}
-    select days.tenant_id, days.last_date + new_day.days as date
-    from (select tenant_id, max(date) as last_date from {{ this }} group by tenant_id) as days
+    select distinct user_days.tenant_id, user_days.date + ahead.days as date
+    from {{ ref('user_days') }} as user_days
     inner join {{ ref('stg_tenants') }} as tenants using (tenant_id)
-    cross join generate_series(1, 30) as new_day (days)
-    where days.last_date + new_day.days <= {{ local_date(as_of(), 'tenants.time_zone') }}
+    left join (select tenant_id, max(date) as date from {{ this }} group by tenant_id) as last_rows using (tenant_id)
+    cross join generate_series(0, 29) as ahead (days)
+    where user_days.date > coalesce(last_rows.date, '-infinity') - 30
+        and user_days.date + ahead.days > coalesce(last_rows.date, '-infinity')
+        and user_days.date + ahead.days <= {{ local_date(as_of(), 'tenants.time_zone') }}
     union
     select rows.tenant_id, rows.date
     from {{ this }} as rows
@@ -17,15 +20,22 @@
 
 {#-
     `crosses` of marts.user_lifecycle, which has rows up to the period that as_of is in: those whose end the clock has
-    passed, the one after the last (in which its users may have gone dormant), and, for an earlier as_of, those to come.
+    passed, those begun since the last row in which users were active or fell dormant, and, for an earlier as_of, those
+    that have not begun yet.
 -#}
 {% macro crosses_begun_periods(spec) %}
     {{ crosses_completeness(spec) }}
     union
-    select last_ones.tenant_id, last_ones.period, {{ period_shift('last_ones.period', 'last_ones.period_start', 1) }}
-    from (
+    select distinct active.tenant_id, active.period, begun.period_start
+    from {{ ref('user_periods') }} as active
+    inner join {{ ref('stg_tenants') }} as tenants using (tenant_id)
+    left join (
         select tenant_id, period, max(period_start) as period_start from {{ this }} group by tenant_id, period
-    ) as last_ones
+    ) as last_rows using (tenant_id, period)
+    cross join lateral (values (active.period_start), (active.next_period_start)) as begun (period_start)
+    where active.period_start >= coalesce(last_rows.period_start, '-infinity')
+        and begun.period_start > coalesce(last_rows.period_start, '-infinity')
+        and begun.period_start <= {{ local_date(as_of(), 'tenants.time_zone') }}
     union
     select rows.tenant_id, rows.period, rows.period_start
     from {{ this }} as rows
