@@ -62,9 +62,15 @@ def load(
         source, load_id, done = _open(connection, path, contract, loaded_by)
         with source, loads.ending(connection, load_id):
             total = Counts()
-            for counts in _store_all(connection, settings, load_id, source, contract):
-                total += counts
-                on_progress(Progress(source.share, total))
+            lines = done
+            try:
+                for lines, counts in _store_all(connection, settings, load_id, source, contract):
+                    total += counts
+                    on_progress(Progress(source.share, total))
+            except SourceError as error:
+                raise SourceError(
+                    f"{error} {lines:,} of its lines are landed, and the mended file goes on there."
+                ) from error
         return loads.report(connection, load_id, contract["tenants"], done)
 
 
@@ -93,8 +99,8 @@ def _open(connection: Connection, path: str, contract: Arguments, loaded_by: str
 
 def _store_all(
     connection: Connection, settings: Settings, load_id: int, source: Source, contract: Arguments
-) -> Iterator[Counts]:
-    """Store what is left of a source, batch by batch."""
+) -> Iterator[tuple[int, Counts]]:
+    """Store what is left of a source, batch by batch: the lines that are done then, and what became of the batch's."""
     rules: Rules | None = None  # of this process, once those of the workers have been overtaken by an erasure
     for chunk, judged in _judged(iter(source), partial(Rules, **contract)):
         lines_done = chunk.first_line + chunk.lines - 1
@@ -102,7 +108,7 @@ def _store_all(
             judged = judge_chunk(rules, chunk)
         while True:
             try:
-                yield batches.store(
+                counts = batches.store(
                     connection,
                     load_id,
                     judged,
@@ -115,6 +121,7 @@ def _store_all(
                 contract = arguments(connection, settings, contract["dialect"].name, contract["default_tenant"])
                 rules = Rules(**contract)
                 judged = judge_chunk(rules, chunk)
+        yield lines_done, counts
 
 
 def _judged(chunks: Iterator[Chunk], make_rules: MakeRules) -> Iterator[tuple[Chunk, Judged]]:

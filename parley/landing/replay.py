@@ -1,0 +1,146 @@
+"""Judges refused events again, under what holds today, and lands those that pass as a load of their own."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import cache
+
+import orjson
+from psycopg.rows import tuple_row
+
+from parley import database, migrate, tracking_plan
+from parley.database import Connection
+from parley.landing import batches, dialects, loads, partitions
+from parley.landing.batches import SubjectsErased
+from parley.landing.judging import collect
+from parley.landing.loads import Report
+from parley.landing.rules import Dropped, Rejected, Rules, Verdict, arguments
+from parley.settings import Settings
+
+SOURCE = "rejected events"
+DIALECT = "replay"  # of the load; each event is read in the dialect of the load that brought it
+PAGE = 2_000  # events judged and stored at once
+
+_PAGE = """
+    select rejected_id, payload::text, loads.dialect, loads.tenant_id
+    from raw.rejected_events as rejected join raw.loads using (load_id)
+    where replayed_by is null and payload is not null and rejected_id > %(after)s
+      and (%(reason)s::text is null or reason = %(reason)s)
+      and (%(tenant_id)s::text is null or rejected.tenant_id = %(tenant_id)s)
+      and (%(load_id)s::bigint is null or load_id = %(load_id)s)
+    order by rejected_id limit %(limit)s
+"""
+_STILL_REFUSED = "select rejected_id from raw.rejected_events where rejected_id = any(%s) and replayed_by is null"
+_MARK = "update raw.rejected_events set replayed_by = %s where rejected_id = any(%s)"
+_EMPTY = "update raw.rejected_events set payload = null where rejected_id = any(%s)"
+
+_Page = list[tuple[int, str, str, str | None]]
+"""Refused events: id, payload, and the dialect and the default tenant of their load."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which refused events: all, or those of a reason, a tenant or a load."""
+
+    reason: str | None = None
+    tenant_id: str | None = None
+    load_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What came of a replay."""
+
+    tried: int
+    """Events that were judged again."""
+    report: Report | None
+    """Of the load of those that passed, None where none did."""
+
+
+def replay(
+    settings: Settings,
+    selection: Selection,
+    *,
+    loaded_by: str | None = None,
+    on_progress: Callable[[int], None] = lambda tried: None,
+) -> Replay:
+    """Judge refused events again. Those still refused stay as they are; the others are marked with the load that they
+    landed in, so that a second replay finds nothing more to do. Lines that were no JSON cannot be replayed.
+
+    Raises ParleyError where the plan, the seed or Postgres is in the way; what landed until then has landed.
+    """
+    migrate.upgrade(settings)
+    with loads.explained(SOURCE), database.connect(settings, autocommit=True) as connection, ExitStack() as stack:
+        batches.prepare(connection)
+        judge = _Judge(connection, settings)
+        load_id: int | None = None
+        tried = 0
+        for page in _pages(connection, selection):
+            tried += len(page)
+            passed = judge.passed(page)
+            if passed and load_id is None:
+                load_id = loads.begin(connection, source=SOURCE, dialect=DIALECT, loaded_by=loaded_by)
+                stack.enter_context(loads.ending(connection, load_id))
+            while passed and load_id is not None:
+                try:
+                    _store(connection, load_id, passed, lines_done=tried, erased=judge.erased)
+                    break
+                except SubjectsErased:
+                    judge = _Judge(connection, settings)
+                    passed = judge.passed(page)
+            on_progress(tried)
+        return Replay(tried, loads.report(connection, load_id, judge.listed) if load_id is not None else None)
+
+
+class _Judge:
+    """Today's rules, for events of any dialect and default tenant."""
+
+    def __init__(self, connection: Connection, settings: Settings) -> None:
+        contract = arguments(connection, settings, "parley")
+        self.erased = len(contract["erased"])
+        self.listed = contract["tenants"]
+        folder = settings.project / tracking_plan.FOLDER
+
+        @cache
+        def rules(dialect: str, tenant_id: str | None) -> Rules:
+            own = contract.copy()
+            own["dialect"] = dialects.find(folder / tracking_plan.DIALECTS_FILE, dialect)
+            own["default_tenant"] = tenant_id
+            return Rules(**own, replayed=True)
+
+        self._rules = rules
+
+    def passed(self, page: _Page) -> list[tuple[int, Verdict]]:
+        """The events that are refused no longer, and what becomes of them."""
+        now = datetime.now(UTC)
+        judged = (
+            (rejected_id, self._rules(dialect, tenant_id).judge(orjson.loads(payload), now))
+            for rejected_id, payload, dialect, tenant_id in page
+        )
+        return [(rejected_id, verdict) for rejected_id, verdict in judged if not isinstance(verdict, Rejected)]
+
+
+def _pages(connection: Connection, selection: Selection) -> Iterator[_Page]:
+    after = 0
+    while True:
+        with connection.cursor(row_factory=tuple_row) as cursor:
+            page: _Page = cursor.execute(_PAGE, {**asdict(selection), "after": after, "limit": PAGE}).fetchall()
+        if not page:
+            return
+        yield page
+        after = page[-1][0]
+
+
+def _store(
+    connection: Connection, load_id: int, passed: list[tuple[int, Verdict]], *, lines_done: int, erased: int
+) -> None:
+    with connection.transaction():
+        partitions.take_turn(connection)
+        rows = connection.execute(_STILL_REFUSED, [[rejected_id for rejected_id, _ in passed]]).fetchall()
+        left = {rejected_id for (rejected_id,) in rows}  # another replay may have been here
+        passed = [(rejected_id, verdict) for rejected_id, verdict in passed if rejected_id in left]
+        batches.store(connection, load_id, collect(passed), lines_done=lines_done, fingerprint=None, erased=erased)
+        connection.execute(_MARK, [load_id, [rejected_id for rejected_id, _ in passed]])
+        dropped = [rejected_id for rejected_id, verdict in passed if isinstance(verdict, Dropped)]
+        connection.execute(_EMPTY, [dropped])
