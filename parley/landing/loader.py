@@ -32,6 +32,8 @@ class Progress:
 
     share: float | None
     """Of the source, 0 to 1; None of a stream."""
+    lines: int
+    """That are done, those of earlier attempts included."""
     counts: Counts
     """Of this attempt."""
 
@@ -66,7 +68,7 @@ def load(
             try:
                 for lines, counts in _store_all(connection, settings, load_id, source, contract):
                     total += counts
-                    on_progress(Progress(source.share, total))
+                    on_progress(Progress(source.share, lines, total))
             except SourceError as error:
                 raise SourceError(
                     f"{error} {lines:,} of its lines are landed, and the mended file goes on there."
