@@ -1,8 +1,10 @@
 """The assets: what landed in `raw`, and every dbt seed, view, fact and mart made of it."""
 
+import os
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -106,7 +108,7 @@ def build_dbt_assets(settings: Settings, project: DbtProject) -> dg.AssetsDefini
             full_refresh=config.full_refresh,
         )
         with retried(), database.connect(Settings.load(), autocommit=True) as connection:
-            invocation = dbt.cli(arguments, context=context)
+            invocation = dbt.cli(arguments, context=context, target_path=target_path())
             for event in invocation.stream_raw_events():
                 for result in event.to_default_asset_events(
                     manifest=invocation.manifest,
@@ -121,6 +123,11 @@ def build_dbt_assets(settings: Settings, project: DbtProject) -> dg.AssetsDefini
                     yield result
 
     return dbt_build
+
+
+def target_path() -> Path:
+    """Where dbt leaves its artifacts: where it always does, and not in a folder of every run, which would pile up."""
+    return Path(os.environ.get("DBT_TARGET_PATH", "target"))
 
 
 def started_at(context: dg.AssetExecutionContext) -> datetime:

@@ -1,0 +1,173 @@
+"""What the code location holds: pinned, so that nothing joins or leaves it unseen."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from dagster_project.definitions import build_defs
+from dagster_project.project import prepared_project
+from parley.errors import ParleyError
+from parley.settings import Settings
+
+PROJECT = Path(__file__).parents[2]
+LANDING = dg.AssetKey(["raw", "landing"])
+TICK = datetime(2026, 11, 21, 9, 5, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def definitions() -> Iterator[dg.Definitions]:
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("PARLEY_PROJECT", str(PROJECT))
+        environment.setenv("PARLEY_FIRST_DAY", "2026-01-01")
+        environment.setenv("PARLEY_ENVIRONMENT", "production")
+        yield build_defs()
+
+
+@pytest.fixture(scope="module")
+def specs(definitions: dg.Definitions) -> dict[dg.AssetKey, dg.AssetSpec]:
+    return {spec.key: spec for spec in definitions.resolve_all_asset_specs()}
+
+
+def parents(spec: dg.AssetSpec) -> set[str]:
+    return {dep.asset_key.to_user_string() for dep in spec.deps}
+
+
+def test_every_model_and_seed_is_an_asset_and_nothing_else_but_what_landed(
+    specs: dict[dg.AssetKey, dg.AssetSpec],
+) -> None:
+    models = {
+        f"{path.relative_to(PROJECT / 'models').parts[0]}/{path.stem}" for path in PROJECT.glob("models/**/*.sql")
+    }
+    seeds = {f"seeds/{path.stem}" for path in PROJECT.glob("seeds/*.csv")}
+    assert {key.to_user_string() for key in specs} == models | seeds | {"raw/landing"}
+
+
+def test_dbt_assets_have_one_partition_a_day_and_build_any_range_in_one_run(
+    definitions: dg.Definitions, specs: dict[dg.AssetKey, dg.AssetSpec]
+) -> None:
+    dbt = definitions.resolve_assets_def(dg.AssetKey(["facts", "conversations"]))
+    assert dbt.keys == specs.keys() - {LANDING}
+    assert isinstance(dbt.partitions_def, dg.DailyPartitionsDefinition)
+    keys = dbt.partitions_def.get_partition_keys(current_time=TICK)
+    assert (keys[0], keys[-1]) == ("2026-01-01", "2026-11-21")
+    assert dbt.backfill_policy == dg.BackfillPolicy.single_run()
+    assert dbt.op.pool == "dbt"
+
+
+def test_lineage_runs_from_landing_over_staging_and_facts_to_marts(specs: dict[dg.AssetKey, dg.AssetSpec]) -> None:
+    assert specs[LANDING].deps == []
+    assert {"raw/landing", "staging/stg_tenants"} <= parents(specs[dg.AssetKey(["staging", "stg_events"])])
+    assert "staging/stg_events" in parents(specs[dg.AssetKey(["facts", "responses"])])
+    assert "facts/responses" in parents(specs[dg.AssetKey(["facts", "conversations"])])
+    assert "facts/conversations" in parents(specs[dg.AssetKey(["marts", "period_totals"])])
+    assert parents(specs[dg.AssetKey(["marts", "daily_metrics"])]) == {"marts/period_totals"}
+
+
+def test_every_asset_says_what_it_is_who_owns_it_and_where_it_belongs(specs: dict[dg.AssetKey, dg.AssetSpec]) -> None:
+    for key, spec in specs.items():
+        assert spec.description, key
+        assert spec.owners, key
+        assert spec.group_name, key
+        assert "select" not in (spec.description or "").split("\n")[-1], f"{key}: a description, not SQL"
+    assert specs[dg.AssetKey(["marts", "active_users"])].group_name == "marts_users"
+    assert specs[dg.AssetKey(["facts", "sessions"])].kinds == {"dbt", "postgres"}
+
+
+def test_dbt_tests_are_checks_and_errors_block(definitions: dg.Definitions) -> None:
+    dbt = definitions.resolve_assets_def(dg.AssetKey(["facts", "conversations"]))
+    checks = {check.name: check for check in dbt.check_specs}
+    tests = [name for name in checks if name.startswith("unique_key_")]
+    assert len(checks) > len(tests) > 20
+    assert all(checks[name].blocking for name in tests)
+
+
+def test_a_broken_file_blocks_no_build(definitions: dg.Definitions) -> None:
+    [check] = [spec for given in definitions.asset_checks or [] for spec in given.check_specs]
+    assert (check.name, check.asset_key, check.blocking) == ("every_file_landed", LANDING, False)
+
+
+def test_jobs_hold_what_they_say(definitions: dg.Definitions, specs: dict[dg.AssetKey, dg.AssetSpec]) -> None:
+    jobs = {job.name: job for job in definitions.resolve_all_job_defs() if not job.name.startswith("__")}
+    assert set(jobs) == {"land", "build", "rebuild", "months_ahead"}
+    held = {name: job.asset_layer.selected_asset_keys for name, job in jobs.items()}
+    assert held == {"land": {LANDING}, "build": set(specs), "rebuild": specs.keys() - {LANDING}, "months_ahead": set()}
+    assert all(job.executor_def.name == "in_process" for job in jobs.values())
+
+
+def test_schedules_run_by_themselves_in_production_only(
+    definitions: dg.Definitions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crons = {schedule.name: schedule.cron_schedule for schedule in map(definitions.resolve_schedule_def, SCHEDULES)}
+    assert crons == SCHEDULES
+    assert status(definitions) == {dg.DefaultScheduleStatus.RUNNING}
+    monkeypatch.setenv("PARLEY_ENVIRONMENT", "local")
+    assert status(build_defs()) == {dg.DefaultScheduleStatus.STOPPED}
+
+
+SCHEDULES = {"hourly_build": "5 * * * *", "daily_months_ahead": "35 0 * * *"}
+
+
+def status(definitions: dg.Definitions) -> set[dg.DefaultScheduleStatus]:
+    return {definitions.resolve_schedule_def(name).default_status for name in SCHEDULES}
+
+
+def test_the_hourly_build_takes_in_changes_and_is_shown_under_its_day(definitions: dg.Definitions) -> None:
+    hourly = definitions.resolve_schedule_def("hourly_build")
+    with dg.instance_for_test() as instance:
+        context = dg.build_schedule_context(
+            instance, scheduled_execution_time=TICK, repository_def=definitions.get_repository_def()
+        )
+        [request] = hourly.evaluate_tick(context).run_requests or []
+        assert request.partition_key == "2026-11-21"
+        assert request.run_config["ops"]["dbt_build"]["config"]["only_changes"] is True
+        instance.add_run(dg.DagsterRun(job_name="build", status=dg.DagsterRunStatus.STARTED))
+        assert "still at work" in str(hourly.evaluate_tick(context).skip_message)
+
+
+def test_the_manifest_is_made_where_it_is_missing_or_older_than_the_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PARLEY_PROJECT", str(tmp_path))
+    for name in ("dbt_project.yml", "profiles.yml"):
+        shutil.copy(PROJECT / name, tmp_path)
+    shutil.copytree(PROJECT / "macros", tmp_path / "macros")
+    model = tmp_path / "models/first.sql"
+    model.parent.mkdir()
+    model.write_text("select 1 as one")
+
+    def models() -> set[str]:
+        manifest = json.loads(prepared_project(Settings.load()).manifest_path.read_text())
+        return {node["name"] for node in manifest["nodes"].values() if node["resource_type"] == "model"}
+
+    assert models() == {"first"}
+    manifest = tmp_path / "target/dagster/manifest.json"
+    made_at = manifest.stat().st_mtime_ns
+    assert models() == {"first"}
+    assert manifest.stat().st_mtime_ns == made_at
+    model.rename(model.with_name("second.sql"))
+    assert models() == {"second"}
+    model.write_text("select * from {{ ref('no_such_model') }}")
+    with pytest.raises(ParleyError, match="no_such_model"):
+        prepared_project(Settings.load())
+
+
+def test_dg_finds_nothing_wrong() -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PARLEY_", "DAGSTER_"))}
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("dg")), "check", "defs"],
+        cwd=PROJECT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "All definitions loaded successfully" in done.stdout
