@@ -29,8 +29,9 @@ _NUMBER = re.compile(
     rf"""
     (?P<other>
         [0-9a-fA-F]{{8}}(?:-[0-9a-fA-F]{{4}}){{3}}-[0-9a-fA-F]{{12}}                       # a UUID
-      | (?<!\d)\d{{4}}[-./]\d\d?[-./]\d\d?(?!\d)(?:[T\s]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)?   # a date, and its time
-      | (?<!\d)\d\d?(?P<separator>[-./])\d\d?(?P=separator)\d{{4}}(?![\d]|(?P=separator)\d) # a date, the year last
+      | (?<!\d)(?:19|20)\d\d(?P<mark>[-./])[01]?\d(?P=mark)[0-3]?\d(?![-./]?\d)       # a date, and its time
+        (?:[T\s]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)?
+      | (?<![\d])[0-3]?\d(?P<point>[-./])[0-3]?\d(?P=point)(?:19|20)\d\d(?![-./]?\d)   # a date, the year last
       | (?<![\d.])\d{{1,3}}[.]\d\d\s?[{_DASHES}]\s?\d{{1,3}}[.]\d\d(?![.]?\d)               # a range of times or prices
     )
     | [+\uff0b]?[(]?(?<!\d)\d(?:[{_SPACES}{_DASHES}./()]{{0,3}}\d){{6,18}}(?!\d)
@@ -41,7 +42,7 @@ _DIGIT = re.compile(r"\d")
 _DIGITS = re.compile(r"\d+")
 _DAY = re.compile(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
 _YEARS = re.compile(rf"(?:19|20)\d\d[{_SPACES}{_DASHES}./]+(?:19|20)\d\d")
-_AMOUNT = re.compile(rf"(?:[1-9]\d?(?:[{_SPACES}.]\d{{3}})+|\d+[.]\d+)")
+_AMOUNT = re.compile(rf"[1-9]\d?(?:[{_SPACES}.]\d{{3}}){{2}}|(?:0|[1-9]\d*)[.]\d+")
 _IPV4 = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
 _ADDRESS = re.compile(r"([0-9.]+)(?::\d+)?|\[?([0-9A-Fa-f:.]+)(?:%\w+)?(?:\]:\d+|\])?")
 _HOST = re.compile(r"\s*(?:[A-Za-z][A-Za-z0-9+.-]*:)?//[^/?#]*")

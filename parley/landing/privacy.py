@@ -25,6 +25,7 @@ Action = Callable[[Any, int], Any]
 _DROPPED: Final = object()
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+|\d+")
 _HASH = re.compile(r"[0-9a-f]{64}")
+_ID = re.compile(r"[\w.:-]+")  # what stands under an id's name and looks like one is no phone number, digits or not
 _ID_WORDS = frozenset(("id", "ids", "uuid"))
 
 
@@ -82,6 +83,7 @@ class Privacy:
         self._keep = self._texts(lambda text: text)
         self._certain = self._texts(self._scrub_certain)
         self._any_text = self._texts(self.scrub, self._undescribed)
+        self._id_text = self._texts(lambda text: (self._scrub_certain if _ID.fullmatch(text) else self.scrub)(text))
         self._context_text = self._texts(_context_text)
         self._by_name: dict[str, Action] = {
             **dict.fromkeys(map(_joined, lists.url), self._texts(patterns.url_path, self._in_context)),
@@ -97,6 +99,10 @@ class Privacy:
         if self._replayed and type(value) is str and _HASH.fullmatch(value):
             return value
         return hashed(self._secret, value)
+
+    def anything(self, value: Any) -> Any:
+        """A value that is not what its place asks for, made private by all patterns."""
+        return self._any_text(value, 0)
 
     def of_type(self, rules: Mapping[str, Any], described: frozenset[str]) -> Cleaner:
         """For the attributes of a valid event: the type's rules, and certain patterns in what it does not describe."""
@@ -142,7 +148,7 @@ class Privacy:
         if special:
             return special
         is_id = _ID_WORDS.intersection(word.lower() for word in _WORDS.findall(key)[-1:])
-        return self._certain if is_id else self._any_text  # an id of digits only is not a phone number
+        return self._id_text if is_id else self._any_text
 
     def _texts(self, leaf: patterns.Scrub, within: Callable[[str], Action] | None = None) -> Action:
         """Do `leaf` to every text of a value. `within` finds the actions of keys inside it: by name, else the same."""

@@ -354,8 +354,8 @@ class Rules:
     def _rejected(self, event: Any, refusal: _Refusal) -> Rejected:
         content = storable(event)
         if type(content) is not dict:
-            payload = self._privacy.unknown({"value": content})["value"]
-            return Rejected(None, None, refusal.reason, "$", _sentence("", refusal.message), dump(payload))
+            payload = dump(self._privacy.anything(content))
+            return Rejected(None, None, refusal.reason, "$", _sentence("", refusal.message), payload)
         envelope = self._dialect.envelope(content)
         tenant_id = _readable(envelope.get("tenant_id", self._default_tenant))
         tenant = self._tenants.get(tenant_id or "", self._unlisted)
@@ -384,14 +384,18 @@ class Rules:
                     kept[key] = self._privacy.context(value)
                 case "user_id" if tenant.hash_user_ids and value is not None:
                     kept[key] = self._privacy.hash(str(value) if type(value) is int else value)
-                case "tenant_id" | "conversation_id" | "session_id" | "user_id" if _is_id(value):
+                case "tenant_id" if _is_id(value, MAX_TENANT):
+                    kept[key] = value
+                case "conversation_id" | "session_id" | "user_id" if _is_id(value, MAX_ID):
                     kept[key] = value
                 case "event_id" if type(value) is str and canonical_uuid(value):
                     kept[key] = value
                 case "occurred_at" if type(value) is str and _DATE.match(value) and len(value) <= MAX_ID:
                     kept[key] = value
-                case _:
+                case None:
                     rest[key] = value
+                case _:
+                    kept[key] = self._privacy.anything(value)
         kept |= self._privacy.unknown(rest)
         place = self._dialect.place("event_id", content)
         if len(place) == 1 and content.get(place[0]) in (None, ""):
@@ -418,8 +422,8 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _is_id(value: Any) -> bool:
-    return type(value) is int or (type(value) is str and len(value) <= MAX_ID)
+def _is_id(value: Any, longest: int) -> bool:
+    return type(value) is int or (type(value) is str and len(value) <= longest)
 
 
 def _readable(tenant_id: Any) -> str | None:

@@ -1,0 +1,169 @@
+"""What must hold for whatever is sent: a verdict, the same one again, storable, and with nothing personal in it."""
+
+from itertools import chain
+from typing import Any
+
+import orjson
+from hypothesis import given
+from hypothesis import strategies as st
+
+from parley.landing.dialects import FIELDS
+from parley.landing.patterns import scrubber
+from parley.landing.rules import Accepted, Dropped, Rejected, Verdict
+from tests.contract import PLAN, RECEIVED, event, rules
+
+BY = {
+    dialect: rules(dialect=dialect, default_tenant="shop", erased=("nobody",))
+    for dialect in ("parley", "bot", "conversation", "segment")
+}
+
+any_text = st.text(st.characters(exclude_categories=()), max_size=20)
+any_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | any_text,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(any_text, inner, max_size=4),
+    max_leaves=10,
+)
+names = st.sampled_from([kind.event_name for kind in PLAN.types])
+attribute_names = st.sampled_from(
+    sorted({name for kind in PLAN.types for name in kind.attributes_schema["properties"]})
+)
+keys = st.sampled_from(
+    (*FIELDS, "chat_id", "properties", "event_type", "event_data", "messageId", "userId", "timestamp")
+)
+almost_events = st.builds(
+    lambda name, attributes, changes: event(name, attributes) | changes,
+    names | any_text,
+    st.dictionaries(attribute_names | any_text, any_json, max_size=5) | any_json,
+    st.dictionaries(keys | any_text, any_json, max_size=2),
+)
+
+
+def texts_of(verdict: Verdict) -> list[str]:
+    """All texts of a verdict, those in its JSON and its keys included."""
+
+    def inside(value: Any) -> list[str]:
+        if isinstance(value, dict):
+            return list(chain(value, *map(inside, value.values())))
+        if isinstance(value, list):
+            return list(chain.from_iterable(map(inside, value)))
+        return [str(value)]
+
+    return list(
+        chain.from_iterable(inside(orjson.loads(part) if isinstance(part, bytes) else part) for part in verdict)
+    )
+
+
+@given(any_json | almost_events, st.sampled_from(sorted(BY)))
+def test_whatever_comes_there_is_a_verdict_that_postgres_can_store(value: Any, dialect: str) -> None:
+    verdict = BY[dialect].judge(value, RECEIVED)
+    assert isinstance(verdict, Accepted | Rejected | Dropped)
+    for text in texts_of(verdict):
+        assert "\0" not in text
+        text.encode()
+    if isinstance(verdict, Rejected):
+        assert verdict.message.endswith(".")
+        assert (verdict.path or "").startswith("$")
+        assert verdict.payload is not None
+
+
+@given(any_json | almost_events)
+def test_the_same_event_has_the_same_verdict_whatever_came_before(value: Any) -> None:
+    fresh = rules(dialect="parley", default_tenant="shop", erased=("nobody",))
+    assert BY["parley"].judge(value, RECEIVED) == BY["parley"].judge(value, RECEIVED) == fresh.judge(value, RECEIVED)
+
+
+@given(almost_events)
+def test_a_refused_event_keeps_the_identity_it_would_have_landed_under(value: dict[str, Any]) -> None:
+    value.pop("event_id", None)
+    verdict = BY["parley"].judge(value | {"event_name": "made.up"}, RECEIVED)
+    if isinstance(verdict, Rejected) and verdict.tenant_id == "shop":
+        admitting = rules(default_tenant="shop", replayed=True)
+        again = admitting.judge(orjson.loads(verdict.payload or b"") | {"event_name": "user.registered"}, RECEIVED)
+        assert not isinstance(again, Accepted) or again.event_id == orjson.loads(verdict.payload or b"")["event_id"]
+
+
+# personal data, planted
+
+
+def grouped(number: str, sizes: list[int], separator: str) -> str:
+    groups = []
+    while number:
+        size = sizes[len(groups) % len(sizes)]
+        groups.append(number[:size])
+        number = number[size:]
+    return separator.join(groups)
+
+
+def luhn_complete(digits: str) -> str:
+    """The digits and the check digit that makes a card number of them."""
+    total = 0
+    for place, digit in enumerate(reversed(digits)):
+        doubled = int(digit) * (2 if place % 2 == 0 else 1)
+        total += doubled // 10 + doubled % 10
+    return f"{digits}{-total % 10}"
+
+
+def iban_of(country: str, account: str) -> str:
+    number = "".join(str(int(letter, 36)) for letter in f"{account}{country}00")
+    return f"{country}{98 - int(number) % 97:02}{account}"
+
+
+separators = st.sampled_from(["", " ", "-", "\u00a0"])
+cards = st.builds(
+    lambda number, separator: grouped(luhn_complete(number), [4], separator),
+    st.text("0123456789", min_size=12, max_size=18),
+    separators,
+)
+ibans = st.builds(
+    lambda country, bank, account, separator, write: write(grouped(iban_of(country, bank + account), [4], separator)),
+    st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ", min_size=2, max_size=2),
+    st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", min_size=4, max_size=4),
+    st.text("0123456789", min_size=8, max_size=20),
+    separators,
+    st.sampled_from([str.upper, str.lower]),
+)
+phones = st.builds(
+    lambda prefix, number, sizes, separator: prefix + grouped(number, sizes, separator),
+    st.sampled_from(["+46 ", "+1-", "+81", "0", "00", "(0) ", "+44 (0) "]),
+    st.text("0123456789", min_size=8, max_size=10),
+    st.sampled_from([[2], [3, 2], [3, 3, 4], [4], [20]]),
+    st.sampled_from(["", " ", "-", "."]),
+)
+personal = st.emails() | cards | ibans | phones
+around = st.text(max_size=30)
+
+
+@given(personal)
+def test_what_is_personal_is_recognised_standing_alone(secret: str) -> None:
+    assert secret not in scrubber(PLAN.privacy.patterns)(secret)
+
+
+@given(
+    secret=personal,
+    before=around,
+    after=around,
+    place=st.sampled_from([*PLAN.privacy.names, *PLAN.privacy.text]),
+    nested=st.booleans(),
+    name=st.sampled_from(["message.received", "system.error", "kb.search", "made.up", "conversation.rated"]),
+    tenant_id=st.sampled_from(["shop", "open", "hashing"]),
+    dialect=st.sampled_from(["parley", "segment"]),
+)
+def test_nothing_personal_in_a_named_or_a_free_text_field_survives(
+    secret: str, before: str, after: str, place: str, nested: bool, name: str, tenant_id: str, dialect: str
+) -> None:
+    planted = {place: f"{before} {secret} {after}"}
+    sent = event(name, {"details": [planted]} if nested else planted, tenant_id=tenant_id, context={"more": planted})
+    if dialect == "segment":
+        sent |= {"event": sent["event_name"], "properties": sent["attributes"], "timestamp": sent["occurred_at"]}
+    for text in texts_of(BY[dialect].judge(sent, RECEIVED)):
+        assert secret not in text
+
+
+@given(secret=personal, before=around, after=around, field=keys, name=names)
+def test_nothing_personal_survives_in_a_refused_event_wherever_it_stood(
+    secret: str, before: str, after: str, field: str, name: str
+) -> None:
+    verdict = BY["parley"].judge(event(name, occurred_at=None) | {field: [f"{before} {secret} {after}"]}, RECEIVED)
+    assert isinstance(verdict, Rejected)
+    for text in texts_of(verdict):
+        assert secret not in text
