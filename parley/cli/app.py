@@ -2,7 +2,7 @@
 
 import typer
 
-from parley.cli import build, demo, env, events, load, replay, stop
+from parley.cli import build, demo, env, events, load, replay, stop, summary
 
 app = typer.Typer(
     help="The conversation-analytics warehouse on your own Postgres.",
@@ -18,3 +18,4 @@ app.add_typer(events.app, name="events")
 app.command()(load.load)
 app.command()(replay.replay_rejected)
 app.command()(stop.stop)
+app.command()(summary.summary)

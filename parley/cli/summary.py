@@ -1,0 +1,226 @@
+"""`parley summary`: what there is, on one screen."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Annotated
+
+from rich.markup import escape
+
+from parley.cli import console, typer
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+    from parley.summary import Accounting, Build, Day, FunnelStep, Gap, Refusal, Revenue, Summary, Tenant
+
+WIDTH = 100
+BARS = "▁▂▃▄▅▆▇█"
+NEXT = (
+    ("make ui", "Dagster: schedules, partitions, lineage"),
+    ("make docs", "every table and column, and what it is made of"),
+    ('eval "$(parley env)" && psql', "the tables themselves"),
+)
+
+
+def summary(
+    tenant: Annotated[str | None, typer.Option(help="Of this tenant only.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The same figures for a program.")] = False,
+) -> None:
+    """Show on one screen what landed, what was refused and why, the main figures, and whether the checks passed.
+
+    Example: [bold]parley summary --tenant nordic-bank[/]
+    """
+    from dataclasses import asdict
+
+    from parley.settings import Settings
+    from parley.summary import summarise
+
+    found = summarise(Settings.load(), tenant)
+    if as_json:
+        import orjson
+
+        typer.echo(orjson.dumps(asdict(found), option=orjson.OPT_INDENT_2).decode())
+    else:
+        for part in _screen(found):
+            console.print(part, width=min(console.width, WIDTH))
+
+
+def _screen(found: "Summary") -> "Iterable[RenderableType]":
+    if not found.landed.received:
+        yield _title(found)
+        yield "Nothing has landed yet: [bold]parley load FILE[/], or [bold]make run[/] for a demo."
+        return
+    yield _title(found)
+    yield _side_by_side(_landed(found), _figures(found))
+    if found.refusals:
+        yield _refusals(found.refusals)
+    if found.tenants:
+        yield _tenants(found.tenants)
+    if found.funnel or found.gaps:
+        yield _side_by_side(*_funnel(found.funnel), *_gaps(found.gaps))
+    yield from _verdict(found.accounting, found.build)
+    yield _next()
+
+
+def _title(found: "Summary") -> "RenderableType":
+    from rich.rule import Rule
+
+    whose = escape(found.tenant) if found.tenant else "all tenants"
+    when = f", as of {found.build.as_of:%Y-%m-%d %H:%M} UTC" if found.build else ""
+    return Rule(f"[bold]Parley[/]: {whose}{when}", align="left", style="dim")
+
+
+def _landed(found: "Summary") -> "RenderableType":
+    landed = found.landed
+    counts = {
+        "accepted": landed.accepted,
+        "duplicate": landed.duplicate,
+        "rejected": landed.rejected,
+        "without consent": landed.no_consent,
+        "of erased subjects": landed.erased_subject,
+    }
+    lines = [("received", f"{landed.received:,}", "")]
+    lines += [(name, f"{count:,}", _share(count / landed.received)) for name, count in counts.items()]
+    return _panel("Landed", _grid(lines, right=(1, 2)))
+
+
+def _figures(found: "Summary") -> "RenderableType":
+    rows: list[tuple[str, str]] = []
+    if conversations := found.conversations:
+        rows += [
+            ("conversations", f"{conversations.total:,}, {conversations.open:,} still open"),
+            (
+                "of them",
+                f"{_share(conversations.resolution_rate)} resolved, {_share(conversations.escalation_rate)} escalated, "
+                f"{_share(conversations.abandonment_rate)} abandoned",
+            ),
+        ]
+    if times := found.response_times:
+        percentiles = (("p50", times.p50_ms), ("p95", times.p95_ms), ("p99", times.p99_ms))
+        said = "  ".join(f"{name} {_duration(milliseconds)}" for name, milliseconds in percentiles)
+        rows.append(("answers", f"{said}  [dim](within 1 %)[/]"))
+    if found.active_users:
+        rows.append(("daily active users", _active_users(found.active_users)))
+    if sessions := found.sessions:
+        rows.append(("sessions", f"{sessions.total:,}, {_share(sessions.conversion_rate)} converted"))
+    if found.revenue:
+        rows.append(("revenue", _revenue(found.revenue)))
+    if not rows:
+        rows.append(("tables", "none yet: [bold]parley build[/]"))
+    return _panel("Conversations and customers", _grid(rows))
+
+
+def _active_users(days: "Sequence[Day]") -> str:
+    most = max(day.dau for day in days) or 1
+    bars = "".join(BARS[day.dau * (len(BARS) - 1) // most] for day in days)
+    return f"{bars} up to {most:,}"
+
+
+def _revenue(revenue: "Sequence[Revenue]") -> str:
+    return ", ".join(
+        f"{money.amount:,.0f} {escape(money.currency)} of {money.orders:,} orders" for money in revenue[:3]
+    )
+
+
+def _refusals(refusals: "Sequence[Refusal]") -> "RenderableType":
+    table = _table("", "lines", "for example")
+    for refusal in refusals:
+        table.add_row(escape(refusal.reason), f"{refusal.lines:,}", escape(refusal.example))
+    return _panel("Refused, in raw.rejected_events (mended? parley replay-rejected)", table)
+
+
+def _tenants(tenants: "Sequence[Tenant]") -> "RenderableType":
+    table = _table("", "events", "conversations", "resolved", "customers", "refused", "last event (UTC)")
+    for tenant in tenants:
+        table.add_row(
+            escape(tenant.tenant_id),
+            f"{tenant.events:,}",
+            f"{tenant.conversations:,}",
+            _share(tenant.resolution_rate),
+            f"{tenant.customers:,}",
+            _share(tenant.rejected_share),
+            f"{tenant.last_event_at:%Y-%m-%d %H:%M}" if tenant.last_event_at else "",
+        )
+    return _panel("Tenants", table)
+
+
+def _funnel(steps: "Sequence[FunnelStep]") -> "Iterable[RenderableType]":
+    if not steps:
+        return
+    rows = [(escape(step.step_name), f"{step.reached:,}", _share(step.conversion_from_start)) for step in steps]
+    yield _panel(f"Funnel: {escape(steps[0].funnel_name)}, {escape(steps[0].tenant_id)}", _grid(rows, right=(1, 2)))
+
+
+def _gaps(gaps: "Sequence[Gap]") -> "Iterable[RenderableType]":
+    if not gaps:
+        return
+    rows = [(escape(gap.topic), f"{gap.frequency:,} times", f"{gap.customers:,} customers") for gap in gaps]
+    yield _panel("Asked for in vain", _grid(rows, right=(1, 2)))
+
+
+def _verdict(accounting: "Accounting | None", build: "Build | None") -> "Iterable[RenderableType]":
+    if build:
+        wrong = build.failed + build.errors
+        colour = "red" if wrong else "green"
+        said = [f"[{colour}]{build.passed:,} checks passed, {wrong:,} failed[/]"]
+        if build.warned:
+            said.append(f"[yellow]{build.warned:,} warn[/]")
+        if accounting:
+            colour = "red" if accounting.unaccounted else "green"
+            said.append(f"[{colour}]{accounting.unaccounted:,} accepted events unaccounted for[/]")
+            said.append(f"{_share(accounting.late_share)} arrived on a later day than they happened")
+        yield "; ".join(said) + "."
+        for problem in build.problems[:3]:
+            yield f"  [red]{escape(problem['name'])}[/]: {escape(problem['message'])}"
+    if accounting and accounting.waiting:
+        yield f"[yellow]{accounting.waiting:,} events have landed since the last build: run parley build.[/]"
+
+
+def _next() -> "RenderableType":
+    return _grid([(f"[bold]{escape(command)}[/]", f"[dim]{what}[/]") for command, what in NEXT])
+
+
+def _panel(title: str, content: "RenderableType") -> "RenderableType":
+    from rich.panel import Panel
+
+    return Panel(content, title=f"[bold]{title}[/]", title_align="left", border_style="dim")
+
+
+def _side_by_side(*parts: "RenderableType") -> "RenderableType":
+    from rich.table import Table
+
+    grid = Table.grid(expand=True)
+    for number in range(len(parts)):
+        grid.add_column(ratio=1 if number == 0 else 2)
+    grid.add_row(*parts)
+    return grid
+
+
+def _grid(rows: Iterable[Sequence[str]], right: Sequence[int] = ()) -> "Table":
+    from rich.table import Table
+
+    rows = list(rows)
+    grid = Table.grid(padding=(0, 2))
+    for number in range(len(rows[0])):
+        grid.add_column(justify="right" if number in right else "left", no_wrap=number == 0, overflow="ellipsis")
+    for row in rows:
+        grid.add_row(*row)
+    return grid
+
+
+def _table(*columns: str) -> "Table":
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1))
+    for number, name in enumerate(columns):
+        text = number == 0 or name == "for example"
+        table.add_column(name, justify="left" if text else "right", no_wrap=True, overflow="ellipsis")
+    return table
+
+
+def _share(share: float | None) -> str:
+    return "–" if share is None else f"{share * 100:.1f} %"
+
+
+def _duration(milliseconds: float) -> str:
+    return f"{milliseconds:,.0f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:,.1f} s"
