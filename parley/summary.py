@@ -11,7 +11,7 @@ from parley.database import Connection
 from parley.settings import Settings
 
 Row = TypeVar("Row")
-DAYS = 30
+DAYS = 28
 MOST_REASONS = 6
 MOST_TENANTS = 8
 MOST_GAPS = 5

@@ -77,7 +77,7 @@ def _landed(found: "Summary") -> "RenderableType":
         "duplicate": landed.duplicate,
         "rejected": landed.rejected,
         "without consent": landed.no_consent,
-        "of erased subjects": landed.erased_subject,
+        "erased subjects": landed.erased_subject,
     }
     lines = [("received", f"{landed.received:,}", "")]
     lines += [(name, f"{count:,}", _share(count / landed.received)) for name, count in counts.items()]
@@ -90,7 +90,7 @@ def _figures(found: "Summary") -> "RenderableType":
         rows += [
             ("conversations", f"{conversations.total:,}, {conversations.open:,} still open"),
             (
-                "of them",
+                "outcomes",
                 f"{_share(conversations.resolution_rate)} resolved, {_share(conversations.escalation_rate)} escalated, "
                 f"{_share(conversations.abandonment_rate)} abandoned",
             ),
@@ -98,7 +98,7 @@ def _figures(found: "Summary") -> "RenderableType":
     if times := found.response_times:
         percentiles = (("p50", times.p50_ms), ("p95", times.p95_ms), ("p99", times.p99_ms))
         said = "  ".join(f"{name} {_duration(milliseconds)}" for name, milliseconds in percentiles)
-        rows.append(("answers", f"{said}  [dim](within 1 %)[/]"))
+        rows.append(("response time ±1 %", said))
     if found.active_users:
         rows.append(("daily active users", _active_users(found.active_users)))
     if sessions := found.sessions:
@@ -113,7 +113,7 @@ def _figures(found: "Summary") -> "RenderableType":
 def _active_users(days: "Sequence[Day]") -> str:
     most = max(day.dau for day in days) or 1
     bars = "".join(BARS[day.dau * (len(BARS) - 1) // most] for day in days)
-    return f"{bars} up to {most:,}"
+    return f"{bars}  max {most:,}"
 
 
 def _revenue(revenue: "Sequence[Revenue]") -> str:
@@ -130,7 +130,7 @@ def _refusals(refusals: "Sequence[Refusal]") -> "RenderableType":
 
 
 def _tenants(tenants: "Sequence[Tenant]") -> "RenderableType":
-    table = _table("", "events", "conversations", "resolved", "customers", "refused", "last event (UTC)")
+    table = _table("", "events", "conversations", "resolved", "customers", "refused", "last event")
     for tenant in tenants:
         table.add_row(
             escape(tenant.tenant_id),
@@ -139,7 +139,7 @@ def _tenants(tenants: "Sequence[Tenant]") -> "RenderableType":
             _share(tenant.resolution_rate),
             f"{tenant.customers:,}",
             _share(tenant.rejected_share),
-            f"{tenant.last_event_at:%Y-%m-%d %H:%M}" if tenant.last_event_at else "",
+            f"{tenant.last_event_at:%Y-%m-%d}" if tenant.last_event_at else "",
         )
     return _panel("Tenants", table)
 
@@ -187,34 +187,39 @@ def _panel(title: str, content: "RenderableType") -> "RenderableType":
 
 
 def _side_by_side(*parts: "RenderableType") -> "RenderableType":
+    from rich.console import Group
     from rich.table import Table
 
+    if console.width < WIDTH:
+        return Group(*parts)
     grid = Table.grid(expand=True)
-    for number in range(len(parts)):
-        grid.add_column(ratio=1 if number == 0 else 2)
+    for ratio in (2, 3)[: len(parts)]:
+        grid.add_column(ratio=ratio)
     grid.add_row(*parts)
     return grid
 
 
-def _grid(rows: Iterable[Sequence[str]], right: Sequence[int] = ()) -> "Table":
+def _grid(rows: "Sequence[Sequence[str]]", right: Sequence[int] = ()) -> "Table":
+    """Rows without a head. The last column alone may wrap."""
     from rich.table import Table
 
-    rows = list(rows)
     grid = Table.grid(padding=(0, 2))
-    for number in range(len(rows[0])):
-        grid.add_column(justify="right" if number in right else "left", no_wrap=number == 0, overflow="ellipsis")
+    last = len(rows[0]) - 1
+    for number in range(last + 1):
+        grid.add_column(justify="right" if number in right else "left", no_wrap=number < last or number in right)
     for row in rows:
         grid.add_row(*row)
     return grid
 
 
 def _table(*columns: str) -> "Table":
+    """A table of a name, numbers, and perhaps an example that may wrap."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1))
     for number, name in enumerate(columns):
-        text = number == 0 or name == "for example"
-        table.add_column(name, justify="left" if text else "right", no_wrap=True, overflow="ellipsis")
+        is_example = name == "for example"
+        table.add_column(name, justify="left" if number == 0 or is_example else "right", no_wrap=not is_example)
     return table
 
 
