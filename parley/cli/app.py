@@ -2,7 +2,7 @@
 
 import typer
 
-from parley.cli import build, demo, env, events, load, replay, stop, summary
+from parley.cli import build, demo, doctor, env, events, load, replay, stop, summary
 
 app = typer.Typer(
     help="The conversation-analytics warehouse on your own Postgres.",
@@ -13,6 +13,7 @@ app = typer.Typer(
 )
 app.command()(build.build)
 app.command()(demo.demo)
+app.command()(doctor.doctor)
 app.command()(env.env)
 app.add_typer(events.app, name="events")
 app.command()(load.load)

@@ -24,6 +24,12 @@ _UNFINISHED = """
 """
 _STILL_UNFINISHED = "select load_id, lines_done, fingerprint from raw.loads where load_id = %s and status <> 'complete'"
 _RESUME = "update raw.loads set status = 'running', finished_at = null, loaded_by = %s where load_id = %s"
+_AT_WORK = """
+    select load_id from raw.loads
+    join pg_locks on locktype = 'advisory' and objsubid = 2 and classid = %s and objid = load_id %% 2147483648
+    join pg_database on pg_database.oid = pg_locks.database and datname = current_database()
+    where status = 'running'
+"""
 _FINISH = "update raw.loads set status = %s, finished_at = now() where load_id = %s"
 _COUNTS = f"select received, {', '.join(OUTCOMES)} from raw.loads where load_id = %s".encode()
 _REASONS = """
@@ -102,6 +108,12 @@ def unfinished(connection: Connection, head: str, dialect: str, tenant_id: str |
 def resume(connection: Connection, load_id: int, loaded_by: str | None) -> None:
     """Take up an unfinished load again."""
     connection.execute(_RESUME, [loaded_by, load_id])
+
+
+def at_work(connection: Connection) -> set[int]:
+    """The loads that some process is at now."""
+    held = connection.execute(_AT_WORK, [_LOCK])
+    return {int(str(load_id)) for (load_id,) in held}
 
 
 @contextmanager
