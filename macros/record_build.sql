@@ -22,7 +22,7 @@
         build_id, command, as_of, started_at, finished_at, arguments,
         built, passed, warned, failed, errors, skipped, problems
     ) values (
-        '{{ invocation_id }}', '{{ flags.WHICH }}', {{ as_of() }}, '{{ run_started_at.isoformat() }}', clock_timestamp(),
+        '{{ var('build_id') or invocation_id }}', '{{ flags.WHICH }}', {{ as_of() }}, '{{ run_started_at.isoformat() }}', clock_timestamp(),
         {{ as_jsonb({
             'full_refresh': flags.FULL_REFRESH or false,
             'select': invocation_args_dict.get('select') or [],
@@ -31,6 +31,12 @@
         {{ counts['built'] }}, {{ counts['pass'] }}, {{ counts['warn'] }}, {{ counts['fail'] }}, {{ counts['error'] }},
         {{ counts['skipped'] }}, {{ as_jsonb(problems) }}
     )
+    on conflict (build_id) do update set
+        finished_at = excluded.finished_at,
+        {% for count in ['built', 'passed', 'warned', 'failed', 'errors', 'skipped'] -%}
+        {{ count }} = builds.{{ count }} + excluded.{{ count }},
+        {% endfor -%}
+        problems = builds.problems || excluded.problems
 {% endmacro %}
 
 {#- dbt's messages begin with a heading ("Database Error in model x (path)"); the reason is the line after it. -#}

@@ -1,5 +1,7 @@
 """Builds the tables: dbt, in this process, on the warehouse that the environment names.
 
+dbt runs twice: in between, Python works out what SQL cannot (`parley.analyses`), from facts for marts.
+
 The project is parsed before it is built, without the build's variables: dbt keeps a parsed project only while they stay
 the same, and `as_of` never does. That makes a second build start in a second or two instead of five to ten.
 """
@@ -7,6 +9,7 @@ the same, and `as_of` never does. That makes a second build start in a second or
 import json
 import os
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +17,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from parley import database, migrate, tenants, tracking_plan
+from parley.analyses import ANALYSES
 from parley.database import Connection
 from parley.errors import ParleyError
 from parley.settings import Settings
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
 
 LOCK = 0x6275696C64  # "build" in ASCII: held by the process that builds
 LOG = "logs/dbt.log"
+AFTER_ANALYSES = "source:analyses+"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +116,32 @@ def build(
         _prepare(connection, settings, order)
         with _environment(database.variables(settings)):
             as_of = order.as_of or datetime.now(UTC)
-            results = _run(settings, _parse(settings), arguments(order, as_of), on_progress)
+            results = _run_all(settings, connection, order, as_of, on_progress)
     return _outcome(results, as_of, time.monotonic() - began)
 
 
-def arguments(order: Order, as_of: datetime) -> list[str]:
-    """The arguments of dbt, without those that say where the project is."""
+def _run_all(
+    settings: Settings, connection: Connection, order: Order, as_of: datetime, on_progress: OnProgress
+) -> list[Any]:
+    """The results of dbt, then of the analyses' marts; of what is selected alone where the order selects."""
+    manifest = _parse(settings)
+    asked = arguments(order, as_of, build_id=str(uuid.uuid4()))
+    if order.select:
+        return _run(settings, manifest, asked, on_progress)
+    results = _run(settings, manifest, [*asked, "--exclude", AFTER_ANALYSES], on_progress)
+    if any(result.status.value == "error" for result in results):
+        return results  # facts are missing: what is made of them keeps its last state
+    for analysis in ANALYSES:
+        on_progress(Progress(total=len(ANALYSES), done=ANALYSES.index(analysis), running=(analysis.name,)))
+        with connection.transaction():
+            analysis.run(connection, as_of)
+    return results + _run(settings, manifest, [*asked, "--select", AFTER_ANALYSES], on_progress)
+
+
+def arguments(order: Order, as_of: datetime, build_id: str | None = None) -> list[str]:
+    """The arguments of dbt, without those that say where the project is. Runs of one `build_id` count as one build."""
     variables = {
+        "build_id": build_id,
         "as_of": as_of.astimezone(UTC).isoformat(),
         "from_date": order.from_date and order.from_date.isoformat(),
         "to_date": order.to_date and order.to_date.isoformat(),

@@ -1,0 +1,35 @@
+{{ config(
+    materialized='table',
+    indexes=[{'columns': ['tenant_id', 'experiment', 'metric', 'variant'], 'unique': true}],
+) }}
+
+select
+    tenant_id,
+    experiment,
+    metric,
+    variant,
+    is_control,
+    kind,
+    users,
+    conversions,
+    rate,
+    mean_value,
+    lift,
+    lift_ci_low,
+    lift_ci_high,
+    p_value,
+    p_value_adjusted,
+    is_significant,
+    lift_sequential_low,
+    lift_sequential_high,
+    sequential_p_value,
+    sequential_p_value_adjusted,
+    is_significant_sequential,
+    difference,
+    difference_ci_low,
+    difference_ci_high,
+    difference_p_value,
+    srm_p_value,
+    multiple_exposures,
+    reason
+from {{ source('analyses', 'experiment_results') }}
