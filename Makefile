@@ -8,7 +8,6 @@ PARLEY := $(BIN)/parley
 
 SIZE ?= 20000
 DEMO := $(or $(PARLEY_HOME),.parley)/demo-$(SIZE).ndjson.gz
-PORT ?= 8080
 
 .DEFAULT_GOAL := help
 .PHONY: help run test ui docs lint clean
@@ -28,8 +27,12 @@ run: $(READY) $(if $(EVENTS),,$(DEMO)) ## land events (EVENTS=…, else a demo),
 test: $(READY) ## every test, on a Postgres of its own (ARGS="-k landing" for some of them)
 	$(BIN)/pytest $(ARGS)
 
+ui: $(READY) ## Dagster on localhost:3000 (PORT=…): schedules, partitions, lineage, checks
+	$(BIN)/python -m dagster_project.serve $(if $(PORT),--port $(PORT))
+
 docs: $(READY) ## the tables and their lineage on localhost:8080 (PORT=…), and as one file: target/static_index.html
-	eval "$$($(PARLEY) env)" && $(BIN)/dbt docs generate --static && $(BIN)/dbt docs serve --no-browser --port $(PORT)
+	eval "$$($(PARLEY) env)" && $(BIN)/dbt --quiet docs generate --static
+	eval "$$($(PARLEY) env)" && $(BIN)/dbt docs serve --no-browser --port $(or $(PORT),8080)
 
 lint: $(READY) ## style and types, of Python and of SQL
 	$(BIN)/ruff check
@@ -48,7 +51,7 @@ $(READY): requirements.lock pyproject.toml
 	@[ -x $(BIN)/python ] || { \
 	    for python in $(PYTHON) python3 python3.13 python3.12 python3.11; do \
 	        if "$$python" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; \
-	        then echo "Making $(VENV) with $$($$python --version)"; exec "$$python" -m venv $(VENV); fi; \
+	        then echo "Making $(VENV) with $$("$$python" --version)"; exec "$$python" -m venv $(VENV); fi; \
 	    done; \
 	    echo 'Parley needs Python 3.11, 3.12 or 3.13 with its venv module (Debian: python3-venv), and finds none here:' >&2; \
 	    echo 'install one, or say where it is: make PYTHON=/path/to/python3 …' >&2; \
