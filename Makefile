@@ -10,6 +10,7 @@ SIZE ?= 20000
 DEMO := $(or $(PARLEY_HOME),.parley)/demo-$(SIZE).ndjson.gz
 
 .DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
 .PHONY: help run test ui docs lint clean
 
 help: ## this list
@@ -45,6 +46,7 @@ clean: ## stop the embedded Postgres; delete the environment and everything buil
 	rm -rf $(VENV) target logs dist .dagster .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 
 $(DEMO): | $(READY)
+	@mkdir -p $(@D)
 	$(PARLEY) demo $@ --size $(SIZE)
 
 $(READY): requirements.lock pyproject.toml
