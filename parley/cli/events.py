@@ -1,11 +1,15 @@
 """`parley events`: the event types of the tracking plan, and whether events of a file keep to it."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from parley.cli import console
+
+PROBLEMS_SHOWN = 10
 
 app = typer.Typer(no_args_is_help=True, help="Event types: what may land, and whether a file's events would.")
 
@@ -31,6 +35,7 @@ def list_types(tenant: Tenant = None) -> None:
     if tenant is not None:
         types = tuple(sorted(tracking_plan.seen_by(tenant, types), key=lambda kind: kind.event_name))
     table = Table("event type", "aliases", "required attributes", "version", "for", box=None, header_style="bold")
+    table.columns[0].no_wrap = True
     for kind in types:
         table.add_row(
             kind.event_name if kind.is_active else f"{kind.event_name} (inactive)",
@@ -63,3 +68,55 @@ def register(
         tracking_plan.sync(connection, settings.project / tracking_plan.FOLDER)
         tracking_plan.register_custom(connection, types)
     console.print(f"Registered for {tenant or 'all tenants'}: {', '.join(kind.event_name for kind in types)}.")
+
+
+@app.command()
+def validate(
+    file: Annotated[str, typer.Argument(help="NDJSON, CSV or Parquet, also gzipped; - for standard input.")],
+    dialect: Annotated[str, typer.Option(help="Whose envelope it is: one of tracking_plan/dialects.yml.")] = "parley",
+    tenant: Annotated[str | None, typer.Option(help="The tenant of events that name none.")] = None,
+) -> None:
+    """Say what would become of a file's events, and land none of them. Ends with status 1 if any would be rejected.
+
+    Example: [bold]parley events validate events.ndjson --tenant salon-paris[/]
+    """
+    from rich.table import Table
+
+    from parley import database, migrate
+    from parley.landing import sources
+    from parley.landing.judging import verdicts
+    from parley.landing.rules import Accepted, Dropped, Rules, arguments
+    from parley.settings import Settings
+
+    settings = Settings.load()
+    sources.check(file)
+    migrate.upgrade(settings)
+    with database.connect(settings) as connection:
+        contract = arguments(connection, settings, dialect, tenant)
+    rules = Rules(**contract)
+    outcomes: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    problems = Table("line", "event type", "rejected for", "", box=None, header_style="bold", pad_edge=False)
+    with sources.open_source(file, sources.Columns.of(contract["dialect"], contract["plan"].types)) as source:
+        for chunk in source:
+            for line, verdict in verdicts(rules, chunk):
+                if isinstance(verdict, Accepted):
+                    outcomes["would be accepted"] += 1
+                elif isinstance(verdict, Dropped):
+                    outcomes[verdict.outcome.replace("_", " ")] += 1
+                else:
+                    outcomes["would be rejected"] += 1
+                    reasons[verdict.reason] += 1
+                    if problems.row_count < PROBLEMS_SHOWN:
+                        problems.add_row(
+                            str(line), escape(verdict.event_name or ""), verdict.reason, escape(verdict.message)
+                        )
+    for counted in (outcomes, reasons):
+        if counted:
+            console.print(", ".join(f"{name}: {number:,}" for name, number in counted.most_common()))
+    if not outcomes:
+        console.print("There are no events in it.")
+    if reasons:
+        console.print()
+        console.print(problems)
+        raise typer.Exit(1)

@@ -47,7 +47,7 @@ class Judged:
 
 def judge_chunk(rules: Rules, chunk: Chunk) -> Judged:
     """Judge the lines of a chunk. Blank lines are no events."""
-    return collect(_verdicts(rules, chunk))
+    return collect(verdicts(rules, chunk))
 
 
 def collect(verdicts: Iterable[tuple[int, Verdict]]) -> Judged:
@@ -78,7 +78,8 @@ def collect(verdicts: Iterable[tuple[int, Verdict]]) -> Judged:
     return Judged("".join(keys).encode(), b"".join(events), b"".join(rejected), frozenset(months), counts)
 
 
-def _verdicts(rules: Rules, chunk: Chunk) -> Iterator[tuple[int, Verdict]]:
+def verdicts(rules: Rules, chunk: Chunk) -> Iterator[tuple[int, Verdict]]:
+    """The verdict on every line of a chunk that is not blank, with its number."""
     received_at = datetime.now(UTC)
     judge = rules.judge
     for refusal in chunk.refused:
