@@ -7,6 +7,7 @@ script count.
 
 import re
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 
 Scrub = Callable[[str], str]
@@ -22,9 +23,11 @@ _EMAIL = re.compile(
     """,
     re.VERBOSE,
 )
-_IBAN_START = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}[0-9]{2}(?=[A-Za-z0-9 \u00a0-])")
+# Patterns begin with the digit and look back from there: a text has few digits, so that most places are passed over.
+_IBAN_CHECK = re.compile(r"[0-9]{2}(?<=[A-Za-z]{2}[0-9]{2})(?<![A-Za-z0-9][A-Za-z]{2}[0-9]{2})(?=[A-Za-z0-9 \u00a0-])")
 _IBAN_BODY = re.compile(r"(?:[ \u00a0-]?[A-Za-z0-9]){15,34}")
-_CARD = re.compile(rf"(?<!\d)\d(?:[{_SPACES}{_DASHES}./_]{{0,2}}\d){{12,}}(?!\d)")
+_CARD = re.compile(rf"\d(?<!\d\d)(?:[{_SPACES}{_DASHES}./_]{{0,2}}\d){{12,}}(?!\d)")
+_SEVEN_DIGITS = re.compile(rf"\d(?:[{_SPACES}{_DASHES}./()]{{0,3}}\d){{6}}")
 _NUMBER = re.compile(
     rf"""
     (?P<other>
@@ -81,13 +84,12 @@ def ibans(text: str) -> str:
     """IBANs whose check digits are right (ISO 13616: modulo 97 is 1), grouped or not."""
     parts: list[str] = []
     done = 0
-    for start in _IBAN_START.finditer(text):
-        if start.start() < done:
-            continue
-        body = _IBAN_BODY.match(text, start.start())
+    for check in _IBAN_CHECK.finditer(text):
+        start = check.start() - 2
+        body = _IBAN_BODY.match(text, start) if start >= done else None
         end = _end_of_iban(body) if body else None
         if end:
-            parts += (text[done : start.start()], "[iban]")
+            parts += (text[done:start], "[iban]")
             done = end
     return "".join((*parts, text[done:])) if parts else text
 
@@ -136,7 +138,7 @@ def _luhn(digits: str) -> bool:
 
 def phones(text: str) -> str:
     """Phone numbers as people write them. Dates, amounts, years and UUIDs stay; IPv4 addresses are truncated."""
-    return _NUMBER.sub(_mask_phone, text)
+    return _NUMBER.sub(_mask_phone, text) if _SEVEN_DIGITS.search(text) else text
 
 
 def _mask_phone(match: re.Match[str]) -> str:
@@ -163,6 +165,7 @@ def truncate_ip(text: str) -> str:
     return ", ".join((match and _network(match[1] or match[2])) or "[ip]" for match in found)
 
 
+@lru_cache(maxsize=10_000)
 def _network(text: str) -> str | None:
     """The first address of an address's network, None where the text is no address. Mapped IPv4 counts as IPv4."""
     try:

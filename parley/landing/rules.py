@@ -110,7 +110,17 @@ class _Refusal(Exception):
 class _Type:
     """An event type made ready to judge by; its schema is compiled when its first event comes."""
 
-    __slots__ = ("clean", "clean_refused", "event_name", "is_active", "is_valid", "renames", "schema", "version")
+    __slots__ = (
+        "clean",
+        "clean_refused",
+        "errors",
+        "event_name",
+        "is_active",
+        "is_valid",
+        "renames",
+        "schema",
+        "version",
+    )
 
     def __init__(self, kind: EventType, privacy: Privacy) -> None:
         self.event_name = kind.event_name
@@ -122,9 +132,11 @@ class _Type:
         self.clean = privacy.of_type(kind.privacy | aliases, frozenset(self.schema.get("properties", ())))
         self.clean_refused = privacy.of_refused(kind.privacy | aliases)
         self.is_valid: Callable[[Json], bool] = self._compile
+        self.errors: Callable[[Json], Iterator[ValidationError]]
 
     def _compile(self, attributes: Json) -> bool:
-        self.is_valid = compile_schema(self.schema).is_valid
+        validator = compile_schema(self.schema)
+        self.is_valid, self.errors = validator.is_valid, validator.iter_errors
         return self.is_valid(attributes)
 
 
@@ -482,7 +494,7 @@ def _valid(kind: _Type, given: Json) -> Json:
         present = {name: value for name, value in attributes.items() if value is not None}
         if len(present) < len(attributes) and kind.is_valid(present):
             return present
-        errors = list(compile_schema(kind.schema).iter_errors(present))
+        errors = list(kind.errors(present))
     except ValueError as error:  # of a text that is not Unicode, or of nesting without end
         raise Unstorable from error
     refusals = [_refusal(kind, error) for error in errors]
