@@ -14,6 +14,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Sequence,
     Table,
@@ -288,4 +289,52 @@ customer_predictions = Table(
     Column("reason", Text),
     schema=OPS,
     comment="One row per tenant and customer with an order: parley.predictions.",
+)
+
+topics = Table(
+    "topics",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("topic_id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("confidence", Double, nullable=False),
+    Column("example_questions", ARRAY(Text), nullable=False),
+    Column("created_at", _instant, nullable=False),
+    Column("updated_at", _instant, nullable=False),
+    schema=OPS,
+    comment="One row per tenant and topic of unanswered questions: parley.topics.",
+)
+
+question_topics = Table(
+    "question_topics",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("question_id", Uuid, primary_key=True),
+    Column("topic_id", Text, nullable=False),
+    schema=OPS,
+    comment="One row per tenant and question, with the topic it joined.",
+)
+
+topic_models = Table(
+    "topic_models",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("model", LargeBinary, nullable=False),
+    Column("updated_at", _instant, nullable=False),
+    schema=OPS,
+    comment="One row per tenant: what parley.topics has learned, to place new questions by.",
+)
+
+gap_statuses = Table(
+    "gap_statuses",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("gap_id", Text, primary_key=True),
+    Column("status", Text, nullable=False),
+    Column("note", Text),
+    Column("changed_by", Text, nullable=False),
+    Column("changed_at", _instant, nullable=False),
+    CheckConstraint("status in ('identified', 'in_progress', 'resolved')", name="status"),
+    schema=OPS,
+    comment="One row per tenant and gap whose status a person has set.",
 )
