@@ -368,10 +368,11 @@ class Rules:
         if type(content) is not dict:
             payload = dump(self._privacy.anything(content))
             return Rejected(None, None, refusal.reason, "$", _sentence("", refusal.message), payload)
-        envelope = self._dialect.envelope(content)
-        tenant_id = _readable(envelope.get("tenant_id", self._default_tenant))
+        envelope = self._dialect.envelope(event)
+        tenant_id = envelope.get("tenant_id")
+        tenant_id = _readable(self._default_tenant if tenant_id is None else tenant_id)
         tenant = self._tenants.get(tenant_id or "", self._unlisted)
-        name = envelope.get("event_name")
+        name = storable(envelope.get("event_name"))
         kind = tenant.types.get(name) if type(name) is str else None
         place = self._dialect.place(refusal.field, content) if refusal.field else ()
         steps = [self._privacy.scrub(step) if isinstance(step, str) else step for step in (*place, *refusal.steps)]
@@ -394,7 +395,7 @@ class Rules:
                     kept[key] = kind.clean_refused(value)
                 case "context" if type(value) is dict:
                     kept[key] = self._privacy.context(value)
-                case "user_id" if tenant.hash_user_ids and value is not None:
+                case "user_id" if tenant.hash_user_ids and value not in (None, ""):
                     kept[key] = self._privacy.hash(str(value) if type(value) is int else value)
                 case "tenant_id" if _is_id(value, MAX_TENANT):
                     kept[key] = value

@@ -261,7 +261,10 @@ def test_a_field_that_is_not_as_it_must_be_is_told_by_its_path(field: str, value
     assert verdict.message.endswith(".")
 
 
-@pytest.mark.parametrize(("field", "longest"), [("conversation_id", 128), ("session_id", 128), ("user_id", 128)])
+@pytest.mark.parametrize(
+    ("field", "longest"),
+    [("tenant_id", 64), ("conversation_id", 128), ("session_id", 128), ("user_id", 128), ("source", 32)],
+)
 def test_ids_may_be_as_long_as_the_contract_says(field: str, longest: int) -> None:
     assert getattr(accepted(event(**{field: "é" * longest})), field) == "é" * longest
 
@@ -281,7 +284,8 @@ def test_a_default_tenant_serves_events_that_name_none() -> None:
     by = rules(default_tenant="salon")
     assert accepted(event(tenant_id=...), by).tenant_id == "salon"
     assert accepted(event(), by).tenant_id == "shop"
-    assert rejected(event(tenant_id=..., event_name="?"), by).tenant_id == "salon"
+    for absent in (..., None):
+        assert rejected(event(tenant_id=absent, event_name="?"), by).tenant_id == "salon"
 
 
 def test_a_tenant_that_the_seed_does_not_name_is_refused_only_when_tenants_are_strict() -> None:
@@ -446,6 +450,7 @@ def test_neither_can_ids_hold_it(field: str, value: str) -> None:
     verdict = rejected(event(**{field: value}))
     assert (verdict.reason, verdict.path) == ("invalid_value", f"$.{field}")
     assert "\0" not in repr(verdict)
+    assert verdict.tenant_id == (None if field == "tenant_id" else "shop")
 
 
 def test_a_backslash_before_u0000_is_just_text() -> None:
@@ -564,6 +569,8 @@ def test_a_refused_event_that_is_mended_by_the_plan_lands_as_it_would_have() -> 
     kind = custom(tenant_id="*", privacy={"member": "hash"})
     mended = accepted(payload_of(refused), rules(kind, replayed=True))
     assert mended == accepted(given, rules(kind))
+    anonymous = rejected(given | {"user_id": ""})
+    assert accepted(payload_of(anonymous), rules(kind, replayed=True)).user_id is None
 
 
 def test_a_hash_is_hashed_once_only_in_a_replay() -> None:
