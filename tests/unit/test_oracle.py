@@ -247,7 +247,7 @@ def test_an_order_sent_again_elsewhere_counts_where_it_was_completed_first() -> 
             chat("12:00", "commerce.order_completed", "sooner", order_id="o", revenue=5),
         ],
     )
-    assert {name: revenue for name, revenue in columns(found, "conversation_id", "revenue")} == {
+    assert dict(columns(found, "conversation_id", "revenue")) == {
         "sooner": Decimal(5),
         "later": Decimal(0),
     }
@@ -503,20 +503,13 @@ def test_a_search_was_used_by_a_click_before_the_next_search() -> None:
 
 
 def test_a_booking_takes_the_earliest_of_each_step() -> None:
-    later_request = {"services_count": 3, "estimated_total": 5}
+    later_request: Row = {"services_count": 3, "estimated_total": 5}
     found = row(
         "facts.bookings",
         [
             event("2024-03-05 23:00", "booking.slot_hold", user=None, booking_id="b"),
             event("2024-03-06 12:00", "booking.requested", booking_id="b", estimated_total=19.99),
-            event(
-                "2024-03-06 12:01",
-                "booking.requested",
-                conversation="c",
-                booking_id="b",
-                services_count=3,
-                estimated_total=5,
-            ),
+            event("2024-03-06 12:01", "booking.requested", conversation="c", booking_id="b", **later_request),
             event("2024-03-06 12:02", "booking.confirmed", conversation="d", booking_id="b"),
             event("2024-03-06 12:03", "booking.confirmed", booking_id="b"),
         ],

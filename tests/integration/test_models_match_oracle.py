@@ -1,0 +1,30 @@
+"""The models against the oracle on real data, landed by `load` and built by `build` like anybody's.
+
+That the oracle says what others worked out from the same data is tested in tests/unit/test_oracle_on_real_data.py.
+"""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from parley.build import Order
+from parley.settings import Settings
+from tests.oracle import TABLES, World, differences
+from tests.oracle.files import SHARED, read
+from tests.warehouse import Warehouse
+
+FILES = [SHARED / "data/star.events.ndjson.gz", SHARED / "data/online_retail.events.ndjson.gz"]
+AS_OF = datetime(2020, 5, 27, 12, tzinfo=UTC)  # some of STAR's periods are not over, and some days yet to come
+
+pytestmark = pytest.mark.skipif(not all(map(Path.exists, FILES)), reason="../shared/data is not beside the repository")
+
+
+def test_every_table_of_the_oracle_is_what_the_models_make_of_real_data(database: Settings, tmp_path: Path) -> None:
+    warehouse = Warehouse(database, tmp_path)
+    for file in FILES:
+        warehouse.land_file(file)
+    warehouse.build(Order(as_of=AS_OF, select=tuple(f"+{name.partition('.')[2]}" for name in TABLES)))
+    world = World.of([event for file in FILES for event in read(file)], AS_OF)
+    for name, (rows, key) in TABLES.items():
+        assert differences(rows(world), warehouse.read(name), key)[:10] == [], name

@@ -1,0 +1,110 @@
+"""The promise of the rebuild strategy, on real Postgres: whatever lands and is built in whatever order, an incremental
+build leaves every fact and mart as a full refresh would, row for row, and as the oracle says.
+
+`PARLEY_EXAMPLES` says how many histories are tried (each takes several builds).
+"""
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from parley.build import Order
+from parley.settings import Settings
+from tests.oracle import TABLES, World, differences
+from tests.oracle.histories import TENANTS, History, histories
+from tests.warehouse import MODELS, Warehouse, copy_project
+
+EXAMPLES = int(os.environ.get("PARLEY_EXAMPLES", "4"))
+Choice = dict[str, Any]
+
+builds = st.sampled_from(
+    [
+        *[{"select": (MODELS,)}] * 4,
+        {"select": (f"{MODELS},+path:models/facts",)},
+        {"select": (f"{MODELS},+daily_metrics",)},
+        {"select": (f"{MODELS},+responses",), "full_refresh": True},
+        {"select": (MODELS,), "days": 3},
+    ]
+)
+"""What a build between two loads builds: everything, a part of it, a part of it anew, or some days once more."""
+
+
+@pytest.fixture
+def warehouse(database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
+    """A warehouse of the histories' tenants."""
+    monkeypatch.setenv("PARLEY_PROJECT", str(copy_project(tmp_path / "project", TENANTS)))
+    warehouse = Warehouse(Settings.load(), tmp_path)
+    warehouse.build(Order(as_of=datetime.now(UTC), select=("resource_type:seed",)))
+    return warehouse
+
+
+def order(as_of: datetime, choice: Choice) -> Order:
+    """The build of that choice; its days are those before `as_of`."""
+    days = choice.get("days")
+    return Order(
+        as_of=as_of,
+        select=choice["select"],
+        full_refresh=choice.get("full_refresh", False),
+        from_date=as_of.date() - timedelta(days=days) if days else None,
+        to_date=as_of.date() if days else None,
+    )
+
+
+def assert_the_oracle_agrees(warehouse: Warehouse, world: World) -> None:
+    found = {
+        name: wrong
+        for name, (rows, key) in TABLES.items()
+        if (wrong := differences(rows(world), warehouse.read(name), key)[:10])
+    }
+    assert not found
+
+
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking would take hours
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(history=histories(min_events=40, max_events=160), choices=st.lists(builds, min_size=4, max_size=4))
+def test_an_incremental_build_leaves_every_table_as_a_full_refresh_would(
+    warehouse: Warehouse, history: History, choices: list[Choice]
+) -> None:
+    warehouse.empty()
+    for step, choice in zip(history.steps, choices, strict=False):
+        warehouse.land(step.load)
+        if step.as_of:
+            warehouse.build(order(step.as_of, choice))
+    last = Order(as_of=history.as_of, select=(MODELS,))
+
+    warehouse.build(last)
+    incremental = warehouse.contents()
+    assert_the_oracle_agrees(warehouse, history.world())
+
+    warehouse.build(Order(as_of=last.as_of, select=last.select, full_refresh=True))
+    full = warehouse.contents()
+    assert incremental.keys() == full.keys()
+    wrong = {
+        table: {"too much": standing - set(full[table]), "missing": set(full[table]) - standing}
+        for table in full
+        if (standing := set(incremental[table])) != set(full[table]) or len(incremental[table]) != len(full[table])
+    }
+    assert not wrong
+
+
+@settings(max_examples=1, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(history=histories(min_events=40, max_events=80))
+def test_a_build_with_nothing_new_changes_nothing(warehouse: Warehouse, history: History) -> None:
+    warehouse.empty()
+    for step in history.steps:
+        warehouse.land(step.load)
+    again = Order(as_of=history.as_of, select=(MODELS,))
+    warehouse.build(again)
+    before = warehouse.contents()
+    warehouse.build(again)
+    assert warehouse.contents() == before
+    assert warehouse.read("ops.changes") == []

@@ -1,0 +1,97 @@
+"""A real warehouse for tests of the models: files land and dbt builds, with tenants of the test's own."""
+
+import csv
+import shutil
+from collections.abc import Iterable
+from itertools import count
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from parley.build import Order, build
+from parley.landing.loader import load
+from parley.settings import Settings
+from tests.oracle import Event, Row, Tenant
+from tests.oracle.files import write
+
+PROJECT = Path(__file__).resolve().parents[1]
+MODELS = "resource_type:model"  # without seeds and checks
+
+
+def copy_project(folder: Path, tenants: Iterable[Tenant]) -> Path:
+    """The project in another folder, with these tenants in its seed."""
+    folder.mkdir(parents=True)
+    for name in ("dbt_project.yml", "profiles.yml", "models", "macros", "docs", "tests", "tracking_plan"):
+        (folder / name).symlink_to(PROJECT / name)
+    shutil.copytree(PROJECT / "seeds", folder / "seeds")
+    with (PROJECT / "seeds/tenants.csv").open() as file:
+        columns = next(csv.reader(file))
+    with (folder / "seeds/tenants.csv").open("w", newline="") as file:
+        rows = csv.DictWriter(file, columns, restval="")
+        rows.writeheader()
+        rows.writerows({"name": tenant.tenant_id, **vars(tenant)} for tenant in tenants)
+    return folder
+
+
+class Warehouse:
+    """The warehouse of `settings`: what lands in it, what is built of it, and what the tables then hold."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        self.settings = settings
+        self._files = (folder / f"load-{number}.ndjson.gz" for number in count(1))
+
+    def land(self, events: Iterable[Event]) -> None:
+        """Land the events as a file, in which nothing may be refused."""
+        self.land_file(write(next(self._files), events))
+
+    def land_file(self, path: Path) -> None:
+        """Land a file in which nothing may be refused."""
+        counts = load(self.settings, str(path)).counts
+        assert counts.accepted + counts.duplicate == counts.received
+
+    def build(self, order: Order) -> None:
+        """Build, and check what was built; all of it must succeed."""
+        outcome = build(self.settings, order)
+        assert outcome.is_good, outcome.problems
+
+    def empty(self) -> None:
+        """Forget all that landed and all that was built; seeds and tracking plan stay."""
+        with _connect() as connection:
+            connection.execute("drop schema if exists staging, facts, marts cascade")
+            tables = connection.execute(
+                "select table_schema, table_name from information_schema.tables where table_schema in ('raw', 'ops')"
+                " and table_name not in ('event_types', 'alembic_version')"
+            ).fetchall()
+            names = (sql.Identifier(*table.values()) for table in tables)
+            connection.execute(sql.SQL("truncate {}").format(sql.SQL(", ").join(names)))
+
+    def read(self, table: str) -> list[Row]:
+        """The rows of a table, named with its schema."""
+        with _connect() as connection:
+            return connection.execute(sql.SQL("select * from {}").format(sql.Identifier(*table.split(".")))).fetchall()
+
+    def contents(self) -> dict[str, list[str]]:
+        """Every row of every fact and mart, as sorted text in which no digit is lost."""
+        with _connect() as connection:
+            tables = connection.execute(
+                "select table_schema, table_name from information_schema.tables"
+                " where table_schema in ('facts', 'marts') and table_type = 'BASE TABLE'"
+            ).fetchall()
+            return {
+                ".".join(table.values()): [
+                    row["line"]
+                    for row in connection.execute(
+                        sql.SQL("select standing::text as line from {} as standing order by 1").format(
+                            sql.Identifier(*table.values())
+                        )
+                    )
+                ]
+                for table in tables
+            }
+
+
+def _connect() -> psycopg.Connection[Row]:
+    """To the database that the environment names."""
+    return psycopg.connect(options="-c timezone=UTC", row_factory=dict_row)
