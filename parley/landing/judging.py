@@ -53,29 +53,28 @@ def judge_chunk(rules: Rules, chunk: Chunk) -> Judged:
 def collect(verdicts: Iterable[tuple[int, Verdict]]) -> Judged:
     """Line numbers and verdicts as a batch. Of an event that comes twice the first counts."""
     counts: Counter[tuple[str, str]] = Counter()
-    seen: set[tuple[str, str]] = set()
-    keys: list[str] = []
+    keys: dict[str, None] = {}
     events: list[bytes] = []
     rejected: list[bytes] = []
     months: set[str] = set()
     for line, verdict in verdicts:
         tenant_id = verdict.tenant_id or UNKNOWN_TENANT
         if isinstance(verdict, Accepted):
-            key = (tenant_id, verdict.event_id)
-            if key in seen:
+            key = f"{cell(tenant_id)}\t{verdict.event_id}"
+            if key in keys:
                 counts[tenant_id, "duplicate"] += 1
                 continue
-            seen.add(key)
+            keys[key] = None
             counts[tenant_id, "accepted"] += 1
             months.add(verdict.occurred_at[:7])
-            keys.append(f"{len(events)}\t{cell(tenant_id)}\t{verdict.event_id}\n")
-            events.append(_event_row(verdict))
+            events.append(_event_row(key, verdict))
         elif isinstance(verdict, Dropped):
             counts[tenant_id, verdict.outcome] += 1
         else:
             counts[tenant_id, "rejected"] += 1
             rejected.append(_rejected_row(line, verdict))
-    return Judged("".join(keys).encode(), b"".join(events), b"".join(rejected), frozenset(months), counts)
+    numbered = "".join(f"{number}\t{key}\n" for number, key in enumerate(keys))
+    return Judged(numbered.encode(), b"".join(events), b"".join(rejected), frozenset(months), counts)
 
 
 def verdicts(rules: Rules, chunk: Chunk) -> Iterator[tuple[int, Verdict]]:
@@ -97,12 +96,11 @@ def verdicts(rules: Rules, chunk: Chunk) -> Iterator[tuple[int, Verdict]]:
                 yield number, judge(event, received_at)
 
 
-def _event_row(event: Accepted) -> bytes:
-    cells = (
-        f"{cell(event.tenant_id)}\t{event.event_id}\t{cell(event.event_name)}\t{event.occurred_at}\t"
-        f"{cell(event.conversation_id)}\t{cell(event.session_id)}\t{cell(event.user_id)}\t{cell(event.source)}\t"
-    )
-    return b"%b%b\t%b\t%d\n" % (cells.encode(), _json(event.attributes), _json(event.context), event.schema_version)
+def _event_row(key: str, event: Accepted) -> bytes:
+    _, _, name, occurred_at, conversation_id, session_id, user_id, source, attributes, context, version = event
+    ids = (cell(conversation_id), cell(session_id), cell(user_id), cell(source))
+    cells = "\t".join((key, cell(name), occurred_at, *ids))
+    return b"%b\t%b\t%b\t%d\n" % (cells.encode(), _json(attributes), _json(context), version)
 
 
 def _rejected_row(line: int, event: Rejected) -> bytes:
