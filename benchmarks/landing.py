@@ -1,0 +1,123 @@
+"""How fast events land, beside a bare COPY of the same rows, and how much memory that takes.
+
+`python -m benchmarks.landing [--size 1000000] [--file events.ndjson.gz]` makes a database on the server that the
+environment names (Parley's own where it names none) and drops it again. The full path is the command `parley load`, its
+start included. The bare COPY is of the rows that landed, made ready in a file, into an empty table with the primary key
+(tenant_id, event_id).
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from psycopg import sql
+
+from parley import database
+from parley.database import Connection
+from parley.demo import Demo, write
+from parley.settings import Settings
+
+DATABASE = "parley_landing_benchmark"
+ROUNDS = 3
+MIB = 1024 * 1024
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", type=int, default=500_000, help="events of the demo to land (default: 500000)")
+    parser.add_argument("--file", type=Path, help="a file in the envelope of parley to land instead")
+    options = parser.parse_args()
+    settings = Settings.load()
+    os.environ.update(database.variables(settings))
+    os.environ.pop("DATABASE_URL", None)
+    home = os.environ["PGDATABASE"]
+    os.environ["PGDATABASE"] = DATABASE
+    with tempfile.TemporaryDirectory() as folder:
+        if options.file is None:
+            options.file = Path(folder, "demo.ndjson.gz")
+            write(options.file, Demo(end=datetime.now(UTC).date(), size=options.size))
+        loads, memory, copies, counts = [], 0, [], (0, 0)
+        for _ in range(ROUNDS):  # in turns, so that both meet the same noise
+            with database.connect(settings, autocommit=True, database=home) as connection:
+                connection.execute(sql.SQL("drop database if exists {}").format(sql.Identifier(DATABASE)))
+                connection.execute(sql.SQL("create database {}").format(sql.Identifier(DATABASE)))
+            seconds, peak = load(options.file)
+            loads.append(seconds)
+            memory = max(memory, peak)
+            with database.connect(settings, autocommit=True) as connection:
+                copies.append(bare_copy(connection, Path(folder, "rows")))
+                counts = lines_and_rows(connection)
+        with database.connect(settings, autocommit=True, database=home) as connection:
+            connection.execute(sql.SQL("drop database {}").format(sql.Identifier(DATABASE)))
+    lines, rows = counts
+    full, bare = statistics.median(loads), statistics.median(copies)
+    print(f"full path  {lines:>11,} events {full:>8.2f} s {lines / full:>10,.0f} events/s")
+    print(f"bare COPY  {rows:>11,} rows   {bare:>8.2f} s {rows / bare:>10,.0f} rows/s")
+    print(f"ratio      {bare / full:>11.2f} of the bare COPY's rows a second")
+    print(f"memory     {memory / MIB:>11,.0f} MiB resident at the peak, all processes of parley")
+
+
+def load(file: Path) -> tuple[float, int]:
+    """Land a file: seconds, and the most bytes that the processes had resident together."""
+    start = time.perf_counter()
+    peak = 0
+    command = [sys.executable, "-m", "parley", "load", str(file)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True) as process:
+        while process.poll() is None:
+            peak = max(peak, sum(map(resident, members(process.pid))))
+            time.sleep(0.05)
+    if process.returncode:
+        raise SystemExit(process.returncode)
+    return time.perf_counter() - start, peak
+
+
+def members(session: int) -> list[Path]:
+    """The folders in /proc of a session's processes."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if int((folder / "stat").read_text().rpartition(")")[2].split()[3]) == session:
+                found.append(folder)
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return found
+
+
+def resident(folder: Path) -> int:
+    """Bytes that a process has in memory."""
+    try:
+        return int((folder / "statm").read_text().split()[1]) * PAGE
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+
+
+def bare_copy(connection: Connection, file: Path) -> float:
+    """Seconds that a COPY of the rows of raw.events takes."""
+    with file.open("wb") as out, connection.cursor().copy("copy (select * from raw.events) to stdout") as copy:
+        for block in copy:
+            out.write(block)
+    connection.execute("create table bare (like raw.events, primary key (tenant_id, event_id))")
+    connection.execute("checkpoint")
+    start = time.perf_counter()
+    with file.open("rb") as rows, connection.cursor().copy("copy bare from stdin") as copy:
+        while block := rows.read(MIB):
+            copy.write(block)
+    return time.perf_counter() - start
+
+
+def lines_and_rows(connection: Connection) -> tuple[int, int]:
+    """How many events were received, and how many are stored."""
+    ((lines, rows),) = connection.execute("select received, accepted from raw.loads").fetchall()
+    return int(str(lines)), int(str(rows))
+
+
+if __name__ == "__main__":
+    main()
