@@ -1,9 +1,9 @@
-"""What Python works out between two dbt models: each reads facts and leaves its results in `ops`, where a mart picks them up.
+"""What Python works out between two dbt models: it reads facts and leaves results in `ops`, where a mart picks them up.
 
 The statistics themselves are in `experiments` and `predictions`; here they meet the database.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,8 +12,6 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from parley.database import Connection
-
-OnProgress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,25 +32,17 @@ def _rows(connection: Connection, query: str, parameters: Sequence[object] = ())
         return cursor.execute(query.encode(), parameters).fetchall()
 
 
-def _replace(connection: Connection, table: str, rows: Iterable[dict[str, Any]]) -> int:
-    """Leave exactly these rows in a table of `ops`."""
+def _replace(connection: Connection, table: str, rows: Sequence[dict[str, Any]]) -> int:
+    """Leave exactly these rows, which have the same columns, in a table of `ops`."""
     name = sql.Identifier("ops", table)
     connection.execute(sql.SQL("delete from {}").format(name))
-    columns: list[str] = []
-    count = 0
-    with connection.cursor() as cursor:
-        rows = iter(rows)
-        if (first := next(rows, None)) is None:
-            return 0
-        columns = list(first)
-        statement = sql.SQL("copy {} ({}) from stdin").format(name, sql.SQL(", ").join(map(sql.Identifier, columns)))
-        with cursor.copy(statement) as copy:
-            copy.write_row([first[column] for column in columns])
-            count = 1
+    if rows:
+        columns = sql.SQL(", ").join(map(sql.Identifier, rows[0]))
+        statement = sql.SQL("copy {} ({}) from stdin").format(name, columns)
+        with connection.cursor() as cursor, cursor.copy(statement) as copy:
             for row in rows:
-                copy.write_row([row[column] for column in columns])
-                count += 1
-    return count
+                copy.write_row(tuple(row.values()))
+    return len(rows)
 
 
 def experiments(connection: Connection, as_of: datetime) -> int:

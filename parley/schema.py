@@ -269,7 +269,7 @@ experiment_results = Table(
     Column("multiple_exposures", BigInteger, nullable=False),
     Column("reason", Text),
     schema=OPS,
-    comment="One row per tenant, experiment, metric and variant: parley.experiments.",
+    comment="One row per tenant, experiment, metric and variant.",
 )
 
 customer_predictions = Table(
@@ -288,7 +288,7 @@ customer_predictions = Table(
     Column("fitted_at", _instant, nullable=False),
     Column("reason", Text),
     schema=OPS,
-    comment="One row per tenant and customer with an order: parley.predictions.",
+    comment="One row per tenant and customer with an order.",
 )
 
 topics = Table(
@@ -322,7 +322,7 @@ topic_models = Table(
     Column("model", LargeBinary, nullable=False),
     Column("updated_at", _instant, nullable=False),
     schema=OPS,
-    comment="One row per tenant: what parley.topics has learned, to place new questions by.",
+    comment="One row per tenant: what was learned, to place new questions by.",
 )
 
 gap_statuses = Table(

@@ -56,6 +56,6 @@ def upgrade() -> None:
             reason text,
             constraint customer_predictions_pkey primary key (tenant_id, user_id)
         );
-        comment on table ops.experiment_results is 'One row per tenant, experiment, metric and variant: parley.experiments.';
-        comment on table ops.customer_predictions is 'One row per tenant and customer with an order: parley.predictions.';
+        comment on table ops.experiment_results is 'One row per tenant, experiment, metric and variant.';
+        comment on table ops.customer_predictions is 'One row per tenant and customer with an order.';
     """)

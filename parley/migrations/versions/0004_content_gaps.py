@@ -44,6 +44,6 @@ def upgrade() -> None:
         );
         comment on table ops.topics is 'One row per tenant and topic of unanswered questions: parley.topics.';
         comment on table ops.question_topics is 'One row per tenant and question, with the topic it joined.';
-        comment on table ops.topic_models is 'One row per tenant: what parley.topics has learned, to place new questions by.';
+        comment on table ops.topic_models is 'One row per tenant: what was learned, to place new questions by.';
         comment on table ops.gap_statuses is 'One row per tenant and gap whose status a person has set.';
     """)
