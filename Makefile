@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PARLEY := $(BIN)/parley
+WITH_ENV = variables="$$($(PARLEY) env)" && eval "$$variables" &&
 
 SIZE ?= 20000
 DEMO := $(or $(PARLEY_HOME),.parley)/demo-$(SIZE).ndjson.gz
@@ -32,8 +33,8 @@ ui: $(READY) ## Dagster on localhost:3000 (PORT=…): schedules, partitions, lin
 	$(BIN)/python -m dagster_project.serve $(if $(PORT),--port $(PORT))
 
 docs: $(READY) ## the tables and their lineage on localhost:8080 (PORT=…), and as one file: target/static_index.html
-	eval "$$($(PARLEY) env)" && $(BIN)/dbt --quiet docs generate --static
-	eval "$$($(PARLEY) env)" && $(BIN)/dbt docs serve --no-browser --port $(or $(PORT),8080)
+	$(WITH_ENV) $(BIN)/dbt --quiet docs generate --static
+	$(WITH_ENV) $(BIN)/dbt docs serve --no-browser --port $(or $(PORT),8080)
 
 lint: $(READY) ## style and types, of Python and of SQL
 	$(BIN)/ruff check

@@ -5,8 +5,11 @@
 
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,8 @@ Rows = Callable[..., list[dict[str, Any]]]
 """A query and its parameters to the rows it returns, by column name."""
 
 TEMPLATE = "parley_template"
+BUILT = "parley_built"
+BUILT_AS_OF = "2025-07-05T12:00:00+00:00"
 QUICK = {
     "fsync": "off",
     "full_page_writes": "off",
@@ -55,14 +60,43 @@ def server() -> Iterator[dict[str, str]]:
 @pytest.fixture
 def database(server: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Settings]:
     """A fresh, migrated database that the environment names, for this process and for those it starts."""
-    name = f"parley_test_{next(_numbers)}"
-    _administer(server, f"create database {name} template {TEMPLATE}")
-    _forget_the_outside(monkeypatch)
-    _use(monkeypatch, {**server, "PGDATABASE": name})
-    monkeypatch.setenv("PARLEY_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("PARLEY_SECRET", "the tests' secret")
-    yield Settings.load()
-    _administer(server, f"drop database {name} with (force)")
+    with _copy(server, TEMPLATE, monkeypatch, tmp_path / "home") as settings:
+        yield settings
+
+
+@pytest.fixture(scope="session")
+def _built(server: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("demo")
+    with pytest.MonkeyPatch.context() as environment:
+        _administer(server, f"create database {BUILT} template {TEMPLATE}")
+        _name_database(environment, server, BUILT, folder / "home")
+        for command in (
+            f"demo {folder}/demo.ndjson --size 400 --days 5 --end 2025-06-30",
+            f"load {folder}/demo.ndjson",
+            f"build --as-of {BUILT_AS_OF}",
+        ):
+            parley(*command.split()).check_returncode()
+    return BUILT
+
+
+@pytest.fixture
+def built(server: dict[str, str], _built: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Settings]:
+    """As `database`, with a small demo landed and built as of `BUILT_AS_OF`."""
+    with _copy(server, _built, monkeypatch, tmp_path / "home") as settings:
+        yield settings
+
+
+def parley(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command line as a person runs it, in the test's environment; dbt's files go to a folder beside its home."""
+    target = Path(os.environ["PARLEY_HOME"]).with_name("target")
+    return subprocess.run(
+        [sys.executable, "-m", "parley", *arguments],
+        env={**os.environ, "DBT_TARGET_PATH": str(target), "COLUMNS": "100"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 @pytest.fixture
@@ -74,6 +108,22 @@ def rows(database: Settings) -> Rows:
             return connection.execute(query.encode(), parameters or None).fetchall()
 
     return read
+
+
+@contextmanager
+def _copy(server: dict[str, str], template: str, environment: pytest.MonkeyPatch, home: Path) -> Iterator[Settings]:
+    name = f"parley_test_{next(_numbers)}"
+    _administer(server, f"create database {name} template {template}")
+    _name_database(environment, server, name, home)
+    yield Settings.load()
+    _administer(server, f"drop database {name} with (force)")
+
+
+def _name_database(environment: pytest.MonkeyPatch, server: dict[str, str], name: str, home: Path) -> None:
+    _forget_the_outside(environment)
+    _use(environment, {**server, "PGDATABASE": name})
+    environment.setenv("PARLEY_HOME", str(home))
+    environment.setenv("PARLEY_SECRET", "the tests' secret")
 
 
 def _forget_the_outside(environment: pytest.MonkeyPatch) -> None:

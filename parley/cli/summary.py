@@ -216,7 +216,7 @@ def _table(*columns: str) -> "Table":
     """A table of a name, numbers, and perhaps an example that may wrap."""
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1))
+    table = Table(box=None, pad_edge=False, collapse_padding=True, header_style="dim", padding=(0, 1))
     for number, name in enumerate(columns):
         is_example = name == "for example"
         table.add_column(name, justify="left" if number == 0 or is_example else "right", no_wrap=not is_example)

@@ -1,0 +1,138 @@
+"""Building through `parley.build` and the command line: what is built, what goes wrong, and how that is said."""
+
+import os
+import threading
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from parley import database
+from parley.build import LOCK, Order, Progress, build, is_running
+from parley.errors import ParleyError
+from parley.settings import Settings
+from tests.conftest import BUILT_AS_OF, parley
+from tests.oracle import Tenant
+from tests.warehouse import copy_project
+
+
+def execute(settings: Settings, query: str) -> list[tuple[object, ...]]:
+    with database.connect(settings, autocommit=True) as connection:
+        cursor = connection.execute(query.encode())
+        return cursor.fetchall() if cursor.description else []
+
+
+@pytest.fixture(autouse=True)
+def _own_target(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DBT_TARGET_PATH", str(tmp_path / "target"))
+
+
+def test_a_build_is_recorded_with_the_time_it_judged_by(built: Settings) -> None:
+    [(as_of, made, passed, wrong)] = execute(
+        built, "select as_of, built, passed, failed + errors + skipped from ops.builds"
+    )
+    assert as_of == datetime.fromisoformat(BUILT_AS_OF)
+    assert int(str(made)) > 20
+    assert int(str(passed)) > 20
+    assert wrong == 0
+
+
+def test_a_selected_build_builds_only_that_and_says_how_far_it_is(built: Settings) -> None:
+    seen: list[Progress] = []
+    outcome = build(built, Order(select=("daily_metrics",)), on_progress=seen.append)
+    assert outcome.is_good
+    assert outcome.built == 1
+    assert seen[-1].done == seen[-1].total == 1 + outcome.passed
+    assert ("daily_metrics",) in [progress.running for progress in seen]
+
+
+def test_a_failed_check_ends_the_command_with_status_1_and_its_name(built: Settings) -> None:
+    execute(built, "update marts.active_users set stickiness = 2")
+    done = parley("build", "--select", "active_users,resource_type:test")
+    assert done.returncode == 1
+    assert "between_0_and_1" in done.stdout
+    assert "logs/dbt.log" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "then parley build" in " ".join(parley("doctor").stdout.split())
+
+
+def test_a_table_that_cannot_be_built_is_named_with_the_reason(built: Settings) -> None:
+    execute(built, "alter table marts.session_metrics drop column bounce_rate")
+    execute(built, "insert into ops.changes (model, kind) values ('sessions', 'all')")
+    outcome = build(built, Order(select=("session_metrics",)))
+    assert not outcome.is_good
+    [problem] = outcome.problems
+    assert (problem.name, problem.kind, problem.status) == ("session_metrics", "model", "error")
+    assert "\n" not in problem.reason
+    assert outcome.skipped > 0
+
+
+def test_one_build_at_a_time(built: Settings) -> None:
+    with database.connect(built, autocommit=True) as other:
+        other.execute("select pg_advisory_lock(%s)", [LOCK])
+        assert is_running(other)
+        with pytest.raises(ParleyError, match="Another build is at work"):
+            build(built, Order(select=("daily_metrics",)))
+        threading.Timer(1, other.close).start()
+        assert build(built, Order(select=("daily_metrics",)), wait=True).is_good
+    with database.connect(built) as connection:
+        assert not is_running(connection)
+
+
+def test_an_unknown_time_zone_in_the_seed_is_named_before_anything_is_built(built: Settings, tmp_path: Path) -> None:
+    project = copy_project(tmp_path / "project", [Tenant(tenant_id="somewhere", time_zone="Mars/Olympus")])
+    with pytest.raises(ParleyError, match=r"tenants.csv, row 2, time_zone: 'Mars/Olympus'"):
+        build(replace(built, project=project), Order())
+    assert execute(built, "select count(*) from ops.builds") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("order", "sentence"),
+    [
+        (Order(tenant="nobody"), "There is no tenant 'nobody'"),
+        (Order(select=("no_such_table",)), "Nothing is selected"),
+        (Order(select=("state:modified",)), "dbt could not begin"),
+    ],
+)
+def test_an_order_that_fits_nothing_is_refused_in_a_sentence(built: Settings, order: Order, sentence: str) -> None:
+    with pytest.raises(ParleyError, match=sentence):
+        build(built, order)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("build", "--from", "2026-13-01"), "2026-13-01"),
+        (("build", "--as-of", "noon"), "'noon' is no time"),
+        (("build", "--from", "2026-02-01", "--to", "2026-01-01"), "is after"),
+        (("load", "no-such-file.ndjson"), "no-such-file.ndjson"),
+        (("load", __file__, "--dialect", "klingon"), "klingon"),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_answered_in_a_sentence(
+    database: Settings, arguments: tuple[str, ...], sentence: str
+) -> None:
+    done = parley(*arguments)
+    assert done.returncode != 0
+    assert sentence in done.stderr.replace("\n", " ")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["build", "summary", "doctor", "env"])
+def test_a_database_that_is_down_is_said_to_be(
+    database: Settings, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("PGHOST", "127.0.0.1")
+    monkeypatch.setenv("PGPORT", "1")
+    done = parley(command)
+    assert done.returncode == 1
+    assert "cannot be reached" in " ".join((done.stdout + done.stderr).split())
+    assert "Traceback" not in done.stderr
+
+
+def test_env_gives_other_programs_the_same_database(built: Settings) -> None:
+    exports = dict(line.removeprefix("export ").split("=", 1) for line in parley("env").stdout.splitlines())
+    assert exports["PGDATABASE"] == os.environ["PGDATABASE"]
+    assert exports["PGHOST"] == os.environ["PGHOST"]
+    assert exports["DBT_PROJECT_DIR"] == str(built.project)

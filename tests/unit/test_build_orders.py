@@ -1,0 +1,50 @@
+"""What is asked of dbt, and orders that make no sense."""
+
+import json
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+
+from parley.build import Order, arguments
+from parley.errors import ParleyError
+
+NOW = datetime(2026, 1, 31, 18, tzinfo=UTC)
+
+
+def test_an_order_without_wishes_builds_what_changed_as_of_one_time() -> None:
+    assert arguments(Order(), NOW) == ["build", "--vars", '{"as_of": "2026-01-31T18:00:00+00:00"}']
+
+
+def test_every_wish_reaches_dbt() -> None:
+    order = Order(
+        from_date=date(2026, 1, 1),
+        to_date=date(2026, 1, 2),
+        tenant="shop",
+        select=("+daily_metrics", "tag:x"),
+        threads=3,
+    )
+    command, _, variables, *others = arguments(order, NOW)
+    assert command == "build"
+    assert json.loads(variables) == {
+        "as_of": "2026-01-31T18:00:00+00:00",
+        "from_date": "2026-01-01",
+        "to_date": "2026-01-02",
+        "tenant": "shop",
+    }
+    assert others == ["--select", "+daily_metrics", "tag:x", "--threads", "3"]
+    assert arguments(Order(full_refresh=True), NOW)[-1] == "--full-refresh"
+
+
+@pytest.mark.parametrize(
+    ("wishes", "sentence"),
+    [
+        ({"from_date": date(2026, 2, 1), "to_date": date(2026, 1, 1)}, "--from 2026-02-01 is after --to 2026-01-01"),
+        ({"full_refresh": True, "tenant": "shop"}, "leave out --from, --to and --tenant"),
+        ({"as_of": datetime(2026, 1, 1)}, "--as-of has no offset"),
+        ({"threads": 0}, "--threads 0"),
+    ],
+)
+def test_an_order_that_makes_no_sense_is_refused(wishes: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ParleyError, match=sentence):
+        Order(**wishes)
