@@ -111,38 +111,50 @@ valid as (
 
 ),
 
--- the event whose breakdown value an attempt takes, where that is not the opening one
-attributed as (
+-- the step whose breakdown value an attempt takes
+credited as (
 
-    select distinct on (valid.tenant_id, valid.funnel_id, valid.unit_id, valid.event_id)
-        valid.tenant_id,
-        valid.funnel_id,
-        valid.unit_id,
-        valid.event_id,
-        events.breakdown_value
+    select
+        valid.*,
+        funnels.step_order,
+        case funnels.breakdown_touch
+            when 'last' then valid.reached
+            when 'step' then funnels.breakdown_step
+            else 1
+        end as credited_step
     from valid
     inner join funnels on valid.funnel_id = funnels.funnel_id
+
+),
+
+-- and the event that served it, where that is not the opening one, which serves step one and no other
+attributed as (
+
+    select distinct on (credited.tenant_id, credited.funnel_id, credited.unit_id, credited.event_id)
+        credited.tenant_id,
+        credited.funnel_id,
+        credited.unit_id,
+        credited.event_id,
+        events.breakdown_value
+    from credited
     inner join events
         on
-            valid.tenant_id = events.tenant_id
-            and valid.funnel_id = events.funnel_id
-            and valid.owner_id = events.owner_id
-            and events.occurred_at
-            = valid.reached_at[case funnels.breakdown_touch when 'last' then valid.reached else funnels.breakdown_step end]
+            credited.tenant_id = events.tenant_id
+            and credited.funnel_id = events.funnel_id
+            and credited.owner_id = events.owner_id
+            and credited.reached_at[credited.credited_step] = events.occurred_at
+            and credited.event_id <> events.event_id
     where
-        funnels.breakdown_touch in ('last', 'step')
+        credited.credited_step > 1
         and case
-            when funnels.step_order = 'unordered' then events.step_mask <> 0
-            else
-                events.step_mask
-                & (1 << (case funnels.breakdown_touch when 'last' then valid.reached else funnels.breakdown_step end - 1))
-                <> 0
+            when credited.step_order = 'unordered' then events.step_mask <> 0
+            else events.step_mask & (1 << (credited.credited_step - 1)) <> 0
         end
     order by
-        valid.tenant_id asc,
-        valid.funnel_id asc,
-        valid.unit_id asc,
-        valid.event_id asc,
+        credited.tenant_id asc,
+        credited.funnel_id asc,
+        credited.unit_id asc,
+        credited.event_id asc,
         events.event_id asc
 
 ),
@@ -150,31 +162,31 @@ attributed as (
 final as (
 
     select
-        valid.tenant_id,
-        valid.funnel_id,
-        valid.owner_id,
-        valid.unit_id,
-        valid.event_id as entry_event_id,
-        valid.entered_at,
-        valid.entered_on,
-        valid.entered_at + funnels.conversion_window as window_ends_at,
-        valid.reached,
+        credited.tenant_id,
+        credited.funnel_id,
+        credited.owner_id,
+        credited.unit_id,
+        credited.event_id as entry_event_id,
+        credited.entered_at,
+        credited.entered_on,
+        credited.entered_at + funnels.conversion_window as window_ends_at,
+        credited.reached,
         funnels.steps,
-        valid.reached = funnels.steps as is_converted,
-        valid.reached_at,
+        credited.reached = funnels.steps as is_converted,
+        credited.reached_at,
         case
             when funnels.breakdown is null then null
-            when funnels.breakdown_touch = 'first' then coalesce(valid.breakdown_value, '(none)')
+            when credited.credited_step = 1 then coalesce(credited.breakdown_value, '(none)')
             else coalesce(attributed.breakdown_value, '(none)')
         end as breakdown_value
-    from valid
-    inner join funnels on valid.funnel_id = funnels.funnel_id
+    from credited
+    inner join funnels on credited.funnel_id = funnels.funnel_id
     left join attributed
         on
-            valid.tenant_id = attributed.tenant_id
-            and valid.funnel_id = attributed.funnel_id
-            and valid.unit_id = attributed.unit_id
-            and valid.event_id = attributed.event_id
+            credited.tenant_id = attributed.tenant_id
+            and credited.funnel_id = attributed.funnel_id
+            and credited.unit_id = attributed.unit_id
+            and credited.event_id = attributed.event_id
 
 )
 

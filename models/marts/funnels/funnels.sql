@@ -55,13 +55,18 @@ attempts as (
 
 ),
 
--- a unit counts once in every period in which it entered, with its furthest attempt, the fastest among equals
+-- a unit counts once in every period in which it entered, with its furthest attempt, the fastest among equals; it can
+-- still go on for as long as any of its attempts can
 best as (
 
     select distinct on (
         attempts.tenant_id, attempts.funnel_id, attempts.period, attempts.period_start, attempts.unit_id
     )
-        attempts.*
+        attempts.*,
+        max(attempts.window_ends_at) over (
+            partition by
+                attempts.tenant_id, attempts.funnel_id, attempts.period, attempts.period_start, attempts.unit_id
+        ) as last_window_ends_at
     from attempts
     {{ only_touched('attempts') }}
     order by
@@ -102,7 +107,7 @@ counted as (
         count(*) as entered,
         count(*) filter (where by_value.reached >= steps.step) as reached,
         count(*) filter (where by_value.reached >= steps.step - 1) as reached_previous,
-        count(*) filter (where by_value.reached < steps.step and by_value.window_ends_at > {{ as_of() }})
+        count(*) filter (where by_value.reached < steps.step and by_value.last_window_ends_at > {{ as_of() }})
             as still_in_window,
         {{ mean(seconds_to_step()) }} as avg_seconds_from_previous,
         {{ percentile(0.5, seconds_to_step()) }} as median_seconds_from_previous,

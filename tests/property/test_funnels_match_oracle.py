@@ -1,0 +1,123 @@
+"""Many random units pass through many random funnels at once, and the tables must say what the oracle says.
+
+Ties are dense, events serve several steps, windows end at the very instant of an event, and calendars are hard. The
+events land in three loads; `PARLEY_SEED` makes another crowd.
+"""
+
+import os
+from datetime import datetime, timedelta
+from pathlib import Path
+from random import Random
+from uuid import UUID
+
+import pytest
+
+from parley.build import Order
+from parley.settings import Settings
+from tests.oracle import Event, Tenant, World, differences
+from tests.oracle.funnels import Exclusion, Funnel, Matcher, funnel_attempts, funnels_mart
+from tests.oracle.histories import HARD_MOMENTS, TENANTS
+from tests.seeds import write_funnels
+from tests.warehouse import Warehouse, copy_project
+
+SEED = int(os.environ.get("PARLEY_SEED", "1"))
+USERS, FUNNELS = 50, 24  # users of each tenant
+NAMES = ("commerce.view", "commerce.add_to_cart", "commerce.checkout", "cart.confirmed")
+NEVER_A_STEP = "conversation.abandoned"
+WINDOWS = (0, 60, 120, 3600, 86400, 7 * 86400)
+PAUSES = (0, 0, 0, 60, 60, 120, 600, 1800, 1801, 3600, 86400, 7 * 86400)
+PREDICATES = (
+    ("$.n > 1", lambda attributes: attributes.get("n", 0) > 1),
+    ('$.plan == "pro"', lambda attributes: attributes.get("plan") == "pro"),
+    ("exists($.plan)", lambda attributes: "plan" in attributes),
+)
+ATTEMPTS_KEY = ("tenant_id", "funnel_id", "unit_id", "entry_event_id")
+MART_KEY = ("tenant_id", "funnel_id", "period", "period_start", "breakdown_value", "step")
+
+
+def a_matcher(random: Random, names: tuple[str, ...] = NAMES) -> Matcher:
+    some = tuple(random.sample(names, random.choice((1, 1, 2))))
+    return Matcher(some, *random.choice(PREDICATES)) if random.random() < 0.25 else Matcher(some)
+
+
+def a_funnel(random: Random, number: int) -> Funnel:
+    steps = tuple(a_matcher(random) for _ in range(random.randint(1, 5)))
+    step_order = ("ordered", "strict", "unordered")[number % 3]
+    exclusions = []
+    for _ in range(random.choice((0, 0, 1, 2)) if len(steps) > 1 else 0):
+        after, before = sorted(random.sample(range(1, len(steps) + 1), 2))
+        # an event that a strict attempt goes through voids it or not by the order of ties: nobody says by which
+        names = (NEVER_A_STEP, "cart.confirmed") if step_order != "strict" else (NEVER_A_STEP, "conversation.rated")
+        exclusions.append(Exclusion(a_matcher(random, names), after, before))
+    touch = random.choice(("", "first", "last", "step"))
+    return Funnel(
+        funnel_id=f"f{number}",
+        steps=steps,
+        window=timedelta(seconds=random.choice(WINDOWS)),
+        step_order=step_order,
+        unit=("user", "conversation", "session")[number // 3 % 3],
+        tenant_id=random.choice(["*", "*", "*", TENANTS[0].tenant_id]),
+        exclusions=tuple(exclusions),
+        breakdown=random.choice(("channel", "$.plan")) if touch else "",
+        breakdown_touch=touch,
+        breakdown_step=random.randint(1, len(steps)) if touch == "step" else None,
+    )
+
+
+def some_events(random: Random, tenant: Tenant, user_id: str) -> list[Event]:
+    moment = random.choice(HARD_MOMENTS) - timedelta(seconds=random.choice(PAUSES))
+    events = []
+    for _ in range(random.randint(1, 7)):
+        moment += timedelta(seconds=random.choice(PAUSES))
+        attributes = {"n": random.randint(0, 3), "plan": random.choice(("pro", "free"))}
+        events.append(
+            Event(
+                tenant_id=tenant.tenant_id,
+                event_id=UUID(int=random.getrandbits(128), version=4),
+                event_name=random.choice((*NAMES, *NAMES, NEVER_A_STEP, "user.registered")),
+                occurred_at=moment,
+                conversation_id=random.choice((None, f"{user_id}-a", f"{user_id}-b")),
+                session_id=random.choice((None, f"{user_id}-a", f"{user_id}-s")),
+                user_id=random.choice((user_id, user_id, user_id, None)),
+                source=random.choice(("web", "telegram", None)),
+                attributes={name: value for name, value in attributes.items() if random.random() < 0.6},
+            )
+        )
+    return events
+
+
+def assert_the_oracle_agrees(warehouse: Warehouse, world: World, funnels: list[Funnel]) -> None:
+    attempts = funnel_attempts(world, funnels)
+    assert not differences(attempts, warehouse.read("facts.funnel_attempts"), ATTEMPTS_KEY)[:20]
+    assert not differences(funnels_mart(world, funnels), warehouse.read("marts.funnels"), MART_KEY)[:20]
+
+
+def test_funnels_are_as_the_oracle_says_after_every_load(
+    database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = Random(SEED)
+    funnels = [a_funnel(random, number) for number in range(FUNNELS)]
+    events = [event for tenant in TENANTS for user in range(USERS) for event in some_events(random, tenant, f"u{user}")]
+    project = copy_project(tmp_path / "project", TENANTS)
+    write_funnels(project, funnels)
+    monkeypatch.setenv("PARLEY_PROJECT", str(project))
+    warehouse = Warehouse(Settings.load(), tmp_path)
+    tables = ("+funnels", "+funnel_paths")
+
+    landed: list[Event] = []
+    random.shuffle(events)
+    for part in (events[: len(events) // 2], events[len(events) // 2 : -20], events[-20:]):
+        warehouse.land(part)
+        landed += part
+        as_of = a_clock(random, events, funnels)
+        warehouse.build(Order(as_of=as_of, select=tables))
+        assert_the_oracle_agrees(warehouse, World.of(landed, as_of, TENANTS), funnels)
+
+    incremental = warehouse.contents()
+    warehouse.build(Order(as_of=as_of, select=tables, full_refresh=True))
+    assert warehouse.contents() == incremental
+
+
+def a_clock(random: Random, events: list[Event], funnels: list[Funnel]) -> datetime:
+    """A time at which some attempt's window has just ended."""
+    return random.choice(events)["occurred_at"] + random.choice(funnels).window
