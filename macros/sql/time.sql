@@ -44,10 +44,13 @@
     end
 {%- endmacro %}
 
-{#- A period moved by whole periods: 1 is the next one, -1 the one before. -#}
+{#-
+    A period moved by whole periods: 1 is the next one, -1 the one before. What comes after `all` begins on a far date and
+    not at infinity, which Python's drivers cannot read.
+-#}
 {% macro period_shift(period, start, by) -%}
     case {{ period }}
-        when 'all' then 'infinity'::date
+        when 'all' then '9999-12-31'::date
         when 'quarter' then ({{ start }} + {{ by }} * interval '3 months')::date
         else ({{ start }} + {{ by }} * ('1 ' || {{ period }})::interval)::date
     end

@@ -35,7 +35,7 @@ periods as (
         tenant_id,
         'all' as period,
         '1970-01-01'::date as period_start,
-        'infinity'::date as last_day,
+        {{ period_shift("'all'", "'1970-01-01'::date", 1) }} - 1 as last_day,
         false as is_complete,
         sum(total_conversations)::bigint as total_conversations,
         sum(ai_resolved_conversations)::bigint as ai_resolved_conversations
