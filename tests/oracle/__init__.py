@@ -7,9 +7,20 @@ assert not differences(TABLES["facts.sessions"].rows(world), rows_of_the_model, 
 from collections.abc import Callable
 from typing import NamedTuple
 
+from tests.oracle.cohorts import user_lifecycle
 from tests.oracle.commerce import bookings, orders
 from tests.oracle.compare import differences
 from tests.oracle.conversations import conversations
+from tests.oracle.customers import customers
+from tests.oracle.domains import (
+    booking_metrics,
+    commerce_metrics,
+    error_metrics,
+    kb_metrics,
+    tool_chain_metrics,
+    tool_metrics,
+    voice_metrics,
+)
 from tests.oracle.metrics import daily_metrics, period_metrics
 from tests.oracle.responses import response_times, responses
 from tests.oracle.sessions import session_metrics, sessions
@@ -39,6 +50,15 @@ TABLES = {
     "marts.active_users": Table(active_users, ("tenant_id", "date")),
     "marts.response_times": Table(response_times, ("tenant_id", "hour", "model", "channel")),
     "marts.session_metrics": Table(session_metrics, ("tenant_id", "date")),
+    "marts.user_lifecycle": Table(user_lifecycle, ("tenant_id", "period", "period_start")),
+    "marts.customers": Table(customers, ("tenant_id", "user_id")),
+    "marts.voice_metrics": Table(voice_metrics, ("tenant_id", "date")),
+    "marts.tool_metrics": Table(tool_metrics, ("tenant_id", "date", "tool_name")),
+    "marts.tool_chain_metrics": Table(tool_chain_metrics, ("tenant_id", "date")),
+    "marts.kb_metrics": Table(kb_metrics, ("tenant_id", "date")),
+    "marts.commerce_metrics": Table(commerce_metrics, ("tenant_id", "date")),
+    "marts.booking_metrics": Table(booking_metrics, ("tenant_id", "date")),
+    "marts.error_metrics": Table(error_metrics, ("tenant_id", "date", "error_class")),
 }
 
 __all__ = ["TABLES", "Event", "Row", "Table", "Tenant", "World", "differences"]
