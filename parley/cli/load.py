@@ -2,7 +2,7 @@
 
 import getpass
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple
 from pathlib import Path
@@ -49,14 +49,15 @@ def load(
     settings = Settings.load()
     for file in files:
         sources.check(file)
-    reports: dict[str, Report] = {}
+    reports: list[tuple[str, Report]] = []
     broken = False
     for file in files:
         try:
             with _progress(file) as show:
-                reports[file] = loader.load(
+                report = loader.load(
                     settings, file, dialect=dialect, tenant_id=tenant, loaded_by=by or whoami(), on_progress=show
                 )
+            reports.append((Path(file).name, report))
         except sources.SourceError as error:  # the other files can be read all the same
             complain(error)
             broken = True
@@ -64,7 +65,7 @@ def load(
         show_reports(reports)
     if broken:
         raise typer.Exit(1)
-    if strict and any(report.counts.rejected for report in reports.values()):
+    if strict and any(report.counts.rejected for _, report in reports):
         raise ParleyError("Events were rejected: mend them or the tracking plan, then run `parley replay-rejected`.")
 
 
@@ -76,8 +77,8 @@ def whoami() -> str | None:
         return None
 
 
-def show_reports(reports: Mapping[str, "Report"]) -> None:
-    """Print what came of loads, by their names: the counts, why events were refused, and tenants without settings."""
+def show_reports(reports: Sequence[tuple[str, "Report"]]) -> None:
+    """Print what came of loads, by the names of their sources: counts, reasons of refusal, tenants without settings."""
     from rich.table import Table
 
     from parley.landing.batches import Counts
@@ -85,15 +86,15 @@ def show_reports(reports: Mapping[str, "Report"]) -> None:
     table = Table("", *HEADINGS, box=None, header_style="bold", pad_edge=False)
     for column in table.columns[1:]:
         column.justify = "right"
-    for name, report in reports.items():
+    for name, report in reports:
         resumed = f" (went on after line {report.resumed_after:,})" if report.resumed_after else ""
-        table.add_row(escape(Path(name).name) + resumed, *(f"{number:,}" for number in astuple(report.counts)))
+        table.add_row(escape(name) + resumed, *(f"{number:,}" for number in astuple(report.counts)))
     if len(reports) > 1:
-        total = sum((report.counts for report in reports.values()), Counts())
+        total = sum((report.counts for _, report in reports), Counts())
         table.add_row("all", *(f"{number:,}" for number in astuple(total)), style="bold")
     console.print(table)
-    _show_reasons(reason for report in reports.values() for reason in report.reasons)
-    unlisted = sorted({tenant for report in reports.values() for tenant in report.unlisted_tenants})
+    _show_reasons(reason for _, report in reports for reason in report.reasons)
+    unlisted = sorted({tenant for _, report in reports for tenant in report.unlisted_tenants})
     if unlisted:
         more = f" and {len(unlisted) - TENANTS_SHOWN:,} more" if len(unlisted) > TENANTS_SHOWN else ""
         names = escape(", ".join(unlisted[:TENANTS_SHOWN]))

@@ -28,4 +28,4 @@ def replay_rejected(
     passed = result.report.counts.received if result.report else 0
     console.print(f"{result.tried:,} refused events were judged again: {passed:,} are refused no longer.")
     if result.report:
-        show_reports({SOURCE: result.report})
+        show_reports([(SOURCE, result.report)])
