@@ -77,6 +77,7 @@ typed as (
         {{ number_attribute('rating') }} as rating,
         {{ text_attribute('judge') }} as judge,
         {{ text_attribute('rubric') }} as rubric,
+        {{ text_attribute('rubric_version') }} as rubric_version,
         {{ number_attribute('helpfulness') }} as helpfulness,
         {{ number_attribute('accuracy') }} as accuracy,
         {{ number_attribute('politeness') }} as politeness,

@@ -1,0 +1,179 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='rebuild',
+    unique_key=['tenant_id', 'conversation_id'],
+    indexes=[{'columns': ['tenant_id', 'conversation_id'], 'unique': true}],
+    meta={'rebuild': {
+        'key': {'conversation_id': 'id'},
+        'reads': {'stg_events': 'thread'},
+        'definitions': ['politeness_lexicon', 'quality_settings'],
+        'publishes': {'conversation': {'id': 'conversation_id'}},
+        'date': 'started_on',
+    }}
+) }}
+
+with events as (
+
+    select events.*
+    from {{ ref('stg_events') }} as events
+    {{ only_touched('events', conversation_id='thread_id') }}
+    where events.conversation_id is not null
+
+),
+
+patterns as (
+
+    select
+        {{ any_term('assistant', 'polite') }} as assistant_polite,
+        {{ any_term('assistant', 'rude') }} as assistant_rude,
+        {{ any_term('assistant', 'apology') }} as assistant_apology,
+        {{ any_term('customer', 'polite') }} as customer_polite,
+        {{ any_term('customer', 'rude') }} as customer_rude
+    from {{ ref('politeness_lexicon') }}
+
+),
+
+conversations as (
+
+    select
+        events.tenant_id,
+        events.conversation_id,
+        min(events.occurred_on) as started_on
+    from events
+    group by events.tenant_id, events.conversation_id
+    having bool_or(events.marks_conversation)
+
+),
+
+messages as (
+
+    select
+        events.tenant_id,
+        events.conversation_id,
+        events.event_id,
+        events.occurred_at,
+        events.event_name = 'message.received' as is_customers,
+        {{ plain_words('events.text') }} as words
+    from events
+    where events.event_name in ('message.received', 'message.sent') and events.text is not null
+
+),
+
+read_messages as (
+
+    select
+        messages.*,
+        settings.ending_messages,
+        settings.question_words,
+        settings.repeat_lookback,
+        settings.repeat_similarity,
+        case when is_customers then words ~ customer_polite else words ~ assistant_polite end as is_polite,
+        case when is_customers then words ~ customer_rude else words ~ assistant_rude end as is_rude,
+        not is_customers and words ~ assistant_apology as is_apology,
+        row_number() over (
+            partition by messages.tenant_id, conversation_id, is_customers
+            order by occurred_at desc, event_id desc
+        ) as nth_from_end,
+        case when is_customers then array(select distinct unnest(string_to_array(btrim(words), ' '))) end as word_set
+    from messages
+    cross join patterns
+    inner join lateral {{ own_or_shared(ref('quality_settings'), 'messages.tenant_id') }} as settings on true
+
+),
+
+counted as (
+
+    select
+        tenant_id,
+        conversation_id,
+        count(*) filter (where is_customers and is_polite) as polite_received,
+        count(*) filter (where is_customers and is_rude) as rude_received,
+        count(*) filter (where not is_customers and is_polite) as polite_sent,
+        count(*) filter (where not is_customers and is_rude) as rude_sent,
+        bool_or(is_apology) filter (where not is_customers and nth_from_end <= ending_messages)
+            as apologized_at_end
+    from read_messages
+    group by tenant_id, conversation_id
+
+),
+
+questions as (
+
+    select
+        *,
+        row_number() over (
+            partition by tenant_id, conversation_id
+            order by occurred_at, event_id
+        ) as question_number
+    from read_messages
+    where cardinality(word_set) >= question_words
+
+),
+
+repeats as (
+
+    select distinct
+        later.tenant_id,
+        later.conversation_id,
+        later.event_id
+    from questions as later
+    cross join lateral generate_series(1, later.repeat_lookback) as back (steps)
+    inner join questions as earlier
+        on
+            later.tenant_id = earlier.tenant_id
+            and later.conversation_id = earlier.conversation_id
+            and later.question_number - back.steps = earlier.question_number
+    cross join lateral (
+        select count(*) as words
+        from unnest(later.word_set) as word
+        where word = any(earlier.word_set)
+    ) as common
+    where
+        common.words::numeric / (cardinality(later.word_set) + cardinality(earlier.word_set) - common.words)
+        >= later.repeat_similarity
+
+),
+
+questions_counted as (
+
+    select
+        questions.tenant_id,
+        questions.conversation_id,
+        count(*) as questions,
+        count(repeats.event_id) as repeated_questions
+    from questions
+    left join repeats
+        on
+            questions.tenant_id = repeats.tenant_id
+            and questions.conversation_id = repeats.conversation_id
+            and questions.event_id = repeats.event_id
+    group by questions.tenant_id, questions.conversation_id
+
+),
+
+final as (
+
+    select
+        conversations.tenant_id,
+        conversations.conversation_id,
+        conversations.started_on,
+        coalesce(counted.polite_received, 0) as polite_received,
+        coalesce(counted.rude_received, 0) as rude_received,
+        coalesce(counted.polite_sent, 0) as polite_sent,
+        coalesce(counted.rude_sent, 0) as rude_sent,
+        counted.apologized_at_end,
+        coalesce(questions_counted.questions, 0) as questions,
+        coalesce(questions_counted.repeated_questions, 0) as repeated_questions
+    from conversations
+    left join counted
+        on
+            conversations.tenant_id = counted.tenant_id
+            and conversations.conversation_id = counted.conversation_id
+    left join questions_counted
+        on
+            conversations.tenant_id = questions_counted.tenant_id
+            and conversations.conversation_id = questions_counted.conversation_id
+
+)
+
+select * from final

@@ -1,0 +1,46 @@
+{% set scores = ['overall', 'helpfulness', 'accuracy', 'politeness'] -%}
+{{ config(
+    materialized='incremental',
+    incremental_strategy='rebuild',
+    unique_key=['tenant_id', 'date'],
+    indexes=[{'columns': ['tenant_id', 'date'], 'unique': true}],
+    meta={'rebuild': {
+        'key': {'date': 'date'},
+        'reads': {'conversation_quality_scores': 'day'},
+        'definitions': ['quality_settings'],
+        'publishes': {'day': {'date': 'date'}},
+        'date': 'date',
+    }}
+) }}
+
+with scores as (
+
+    select scores.*
+    from {{ ref('conversation_quality_scores') }} as scores
+    {{ only_touched('scores', date='started_on') }}
+
+),
+
+final as (
+
+    select
+        scores.tenant_id,
+        scores.started_on as date,
+        count(*) as conversations,
+        count(scores.basis) as scored_conversations,
+        count(*) filter (where scores.basis = 'judged') as judged_conversations,
+        {{ ratio('count(scores.basis)', 'count(*)') }} as scored_share,
+        {%- for score in scores %}
+        {{ mean('scores.' ~ score ~ '_score') }} as avg_{{ score }}_score,
+        {{ ratio(
+            'count(*) filter (where scores.' ~ score ~ '_score < settings.low_' ~ score ~ ')',
+            'count(scores.' ~ score ~ '_score)'
+        ) }} as low_{{ score }}_share{{ ',' if not loop.last }}
+        {%- endfor %}
+    from scores
+    inner join lateral {{ own_or_shared(ref('quality_settings'), 'scores.tenant_id') }} as settings on true
+    group by scores.tenant_id, scores.started_on
+
+)
+
+select * from final
