@@ -112,8 +112,8 @@ def build(
     """
     began = time.monotonic()
     migrate.upgrade(settings)
-    with database.connect(settings, autocommit=True) as connection, _only_one(connection, wait):
-        _prepare(connection, settings, order)
+    with database.connect(settings, autocommit=True) as connection, only_one(connection, wait):
+        prepare(connection, settings, order)
         with _environment(database.variables(settings)):
             as_of = order.as_of or datetime.now(UTC)
             results = _run_all(settings, connection, order, as_of, on_progress)
@@ -168,7 +168,7 @@ def is_running(connection: Connection) -> bool:
 
 
 @contextmanager
-def _only_one(connection: Connection, wait: bool) -> Iterator[None]:
+def only_one(connection: Connection, wait: bool) -> Iterator[None]:
     """Hold the build's lock. The connection's end lets go of it, however this process ends."""
     if wait:
         connection.execute("select pg_advisory_lock(%s)", [LOCK])
@@ -177,7 +177,7 @@ def _only_one(connection: Connection, wait: bool) -> Iterator[None]:
     yield
 
 
-def _prepare(connection: Connection, settings: Settings, order: Order) -> None:
+def prepare(connection: Connection, settings: Settings, order: Order) -> None:
     """Refuse what would fail in the middle of a build, and let the tracking plan's files hold."""
     listed = tenants.read(settings.project / tenants.SEED, connection)
     if order.tenant and order.tenant not in listed:
