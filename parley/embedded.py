@@ -33,6 +33,7 @@ SUPPORTED_VERSIONS = (16, 18)
 LONGEST_RECOVERY = 600  # seconds that a server may need to replay its log after a crash
 
 _SETTINGS = "parley.conf"
+_WHEELS_FOLDER = "python_PostgresServer"
 _SOCKET = ".s.PGSQL.5432"
 _LONGEST_SOCKET_PATH = 100  # bytes; Linux takes 107, macOS 103
 
@@ -46,7 +47,7 @@ def owns(settings: Settings, host: str) -> bool:
     """Whether `PGHOST` is the socket folder of the embedded server, as `parley env` prints it."""
     return bool(host) and Path(host) in (
         data_folder(settings),
-        *_runtime_folder(settings).glob("python_PostgresServer/*"),
+        *_runtime_folder(settings).glob(f"{_WHEELS_FOLDER}/*"),
     )
 
 
@@ -105,7 +106,7 @@ def _start(settings: Settings) -> None:
 
 def _server(settings: Settings) -> "PostgresServer":
     runtime = _runtime_folder(settings)
-    (runtime / "python_PostgresServer").mkdir(parents=True, exist_ok=True)
+    (runtime / _WHEELS_FOLDER).mkdir(parents=True, exist_ok=True)
     if runtime.stat().st_uid != os.geteuid():
         raise PermissionError(0, f"{runtime} belongs to another user")
     runtime.chmod(0o700)  # as a runtime folder must be, or platformdirs warns and takes another
@@ -118,13 +119,17 @@ def _server(settings: Settings) -> "PostgresServer":
             del os.environ["XDG_RUNTIME_DIR"]
         else:
             os.environ["XDG_RUNTIME_DIR"] = standing
-    return get_server(data_folder(settings), cleanup_mode=None, start=False, postgres_version=settings.postgres_version)
+    server = get_server(
+        data_folder(settings), cleanup_mode=None, start=False, postgres_version=settings.postgres_version
+    )
+    server.runtime_path = runtime / _WHEELS_FOLDER  # also if the wheel was imported for another home
+    return server
 
 
 def _runtime_folder(settings: Settings) -> Path:
     """Where the wheel keeps its lock, and the socket of a server whose data folder's path is too long for one."""
     folder = settings.home / "run"
-    if len(os.fsencode(folder / "python_PostgresServer" / "0123456789" / _SOCKET)) <= _LONGEST_SOCKET_PATH:
+    if len(os.fsencode(folder / _WHEELS_FOLDER / "0123456789" / _SOCKET)) <= _LONGEST_SOCKET_PATH:
         return folder
     return Path(tempfile.gettempdir()) / f"parley-{hashlib.sha256(os.fsencode(settings.home)).hexdigest()[:10]}"
 
