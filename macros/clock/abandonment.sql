@@ -3,7 +3,7 @@
     {{ conversation }}.last_event_at + {{ tenant }}.abandon_after_hours * interval '1 hour'
 {%- endmacro %}
 
-{#- `crosses` of facts.conversations: those that have fallen silent by now, and, for an earlier as_of, those that had not. -#}
+{#- `crosses` of facts.conversations: those that have fallen silent by as_of, and, for an earlier one, had not yet. -#}
 {% macro crosses_abandonment(spec) %}
     select conversations.tenant_id, conversations.conversation_id
     from {{ this }} as conversations

@@ -10,5 +10,6 @@
 
 {% macro seed_maximum(seed, column, default) %}
     {% if not execute or load_relation(seed) is none %}{% do return(default) %}{% endif %}
-    {% do return(run_query('select coalesce(max(' ~ column ~ '), ' ~ default ~ ') from ' ~ seed).columns[0].values()[0] | int) %}
+    {% set found = run_query('select coalesce(max(' ~ column ~ '), ' ~ default ~ ') from ' ~ seed) %}
+    {% do return(found.columns[0].values()[0] | int) %}
 {% endmacro %}

@@ -37,7 +37,7 @@
     {% endfor %}
 {% endmacro %}
 
-{#- How far an upstream goes now. Landing goes on while a build runs: only what staging took in is there for the others. -#}
+{#- How far an upstream goes now. Landing goes on while a build runs: the others have only what staging took in. -#}
 {% macro newest_position(upstream) -%}
     {%- if upstream != 'raw' -%}
     (select max(change_id) from ops.changes where model = '{{ upstream }}')
@@ -105,8 +105,8 @@
 
 {#-
     Conditions on rows that must be read again though no change of theirs was published: of every tenant after an
-    upstream's full refresh (and in one that keeps frozen history), of tenants whose settings changed, of the range asked for. Asked of the database first, so
-    that the usual build, where there is none, reads nothing.
+    upstream's full refresh (and in one that keeps frozen history), of tenants whose settings changed, of the range asked
+    for. Asked of the database first, so that the usual build, where there is none, reads nothing.
 -#}
 {% macro reread_conditions(spec, date_column) %}
     {% set conditions = [] %}
@@ -117,8 +117,9 @@
         {% do conditions.append('tenant_id in (' ~ literals(tenants) ~ ')') %}
     {% endif %}
     {% set range = [] %}
-    {% if date_column and var('from_date') %}{% do range.append(date_column ~ " >= '" ~ var('from_date') ~ "'::date") %}{% endif %}
-    {% if date_column and var('to_date') %}{% do range.append(date_column ~ " <= '" ~ var('to_date') ~ "'::date") %}{% endif %}
+    {% for bound, operator in [('from_date', '>='), ('to_date', '<=')] if date_column and var(bound) %}
+        {% do range.append(date_column ~ ' ' ~ operator ~ ' ' ~ literals([var(bound)]) ~ '::date') %}
+    {% endfor %}
     {% if var('tenant') %}{% do range.append('tenant_id in (' ~ literals([var('tenant')]) ~ ')') %}{% endif %}
     {% if range and (date_column or not var('from_date')) %}{% do conditions.append(range | join(' and ')) %}{% endif %}
     {% do return(conditions) %}

@@ -3,17 +3,21 @@
     select distinct
         changed.tenant_id,
         later.date::date as date
-    from (select tenant_id, min(date) as date from ({{ changed(spec) }}) as changed where date is not null group by tenant_id) as changed
+    from (
+        select tenant_id, min(date) as date from ({{ changed(spec) }}) as changed where date is not null group by tenant_id
+    ) as changed
     inner join {{ ref('stg_tenants') }} as tenants using (tenant_id)
     cross join lateral generate_series(
-        greatest(changed.date, {{ local_date(as_of(), 'tenants.time_zone') }} - {{ var('segment_history_days') - 1 }})::timestamp,
+        greatest(
+            changed.date, {{ local_date(as_of(), 'tenants.time_zone') }} - {{ var('segment_history_days') - 1 }}
+        )::timestamp,
         {{ local_date(as_of(), 'tenants.time_zone') }}::timestamp,
         interval '1 day'
     ) as later (date)
     {{ touched_beside_changes(spec) }}
 {% endmacro %}
 
-{#- `crosses` of marts.segment_sizes: its last day, which was not over, the days since, and days that have left the range. -#}
+{#- `crosses` of marts.segment_sizes: its last day, which was not over, days since, and days that left the range. -#}
 {% macro crosses_segment_dates(spec) %}
     select tenants.tenant_id, later.date::date
     from {{ ref('stg_tenants') }} as tenants

@@ -23,7 +23,7 @@
     case when jsonb_typeof({{ column }} -> '{{ name }}') = 'boolean' then ({{ column }} -> '{{ name }}')::boolean end
 {%- endmacro %}
 
-{#- Whether the attributes satisfy a SQL/JSON path predicate (`$.confidence_score > 0.8`); what they lack satisfies none. -#}
+{#- Whether attributes satisfy a SQL/JSON path predicate (`$.confidence_score > 0.8`); a missing one never does. -#}
 {% macro satisfies(attributes, predicate) -%}
     coalesce(jsonb_path_match({{ attributes }}, {{ predicate }}::jsonpath, '{}', true), false)
 {%- endmacro %}

@@ -1,4 +1,4 @@
-{#- The `touch` macros of cohort tables, whose keys travel in the id of a change as `cohort_id:period[:period_index]`. -#}
+{#- The `touch` macros of cohort tables, whose keys travel in a change's id as `cohort_id:period[:period_index]`. -#}
 
 {% macro touch_cohort_cells(spec) %}
     select distinct

@@ -46,10 +46,10 @@ messages as (
         false as is_measured,
         -- a turn opens with the customer's first message that follows no other unanswered one
         event_name = 'message.received'
-        and lag(event_name) over (
+        and lag(event_name, 1, '') over (
             partition by tenant_id, thread_id
             order by occurred_at, event_id
-        ) is distinct from 'message.received' as opens_turn
+        ) <> 'message.received' as opens_turn
     from events
     where event_name in ('message.received', 'message.sent') and conversation_id is not null
 

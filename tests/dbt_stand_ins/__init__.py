@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
+import yaml
 from jinja2 import Environment, nodes
 from jinja2.ext import Extension
 from jinja2.parser import Parser
@@ -80,7 +81,7 @@ globals().update(
             "source": lambda schema, table: RelationEmulator(f"{schema}.{table}"),
             "target": RelationEmulator("target"),
             "this": RelationEmulator("this_model"),
-            "var": lambda name, default=None: default,
+            "var": yaml.safe_load((PROJECT / "dbt_project.yml").read_text())["vars"].get,
         }
     )
 )

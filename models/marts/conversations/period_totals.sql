@@ -34,8 +34,12 @@ periods as (
         days.tenant_id,
         periods.period,
         {{ period_start('periods.period', 'days.started_on', 'tenants.week_start') }} as period_start
-    from (select distinct conversations.tenant_id, conversations.started_on from {{ ref('conversations') }} as conversations)
-        as days
+    from (
+        select distinct
+            conversations.tenant_id,
+            conversations.started_on
+        from {{ ref('conversations') }} as conversations
+    ) as days
     inner join tenants on days.tenant_id = tenants.tenant_id
     cross join {{ periods(rebuild_spec().periods) }}
     {%- endif %}

@@ -61,7 +61,7 @@ with_assumptions as (
     from periods
     {{ only_touched('periods') }}
     inner join lateral (
-        select * from {{ ref('roi_assumptions') }} as candidates
+        select candidates.* from {{ ref('roi_assumptions') }} as candidates
         where candidates.tenant_id in ('*', periods.tenant_id)
         order by candidates.tenant_id = '*'
         limit 1
@@ -82,8 +82,9 @@ final as (
         (total_conversations * human_cost)::double precision as human_agent_cost,
         (total_conversations * cost_per_conversation)::double precision as ai_cost,
         (ai_resolved_conversations * (human_cost - cost_per_conversation))::double precision as savings,
-        {{ roi_percentage('ai_resolved_conversations * (human_cost - cost_per_conversation)', 'cost_per_conversation') }}
-            as roi_percentage,
+        {{ roi_percentage(
+            'ai_resolved_conversations * (human_cost - cost_per_conversation)', 'cost_per_conversation'
+        ) }} as roi_percentage,
         minutes_per_conversation::double precision as minutes_per_conversation,
         hourly_cost::double precision as hourly_cost,
         cost_per_conversation::double precision as cost_per_conversation,

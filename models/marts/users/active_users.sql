@@ -42,8 +42,8 @@ user_days as (
 
 ),
 
--- A user counts on a date as active of the last n days from an active day on until n days later or, so that nobody counts
--- twice, until the next active day: +1 and -1 whose running sum is the number of active users.
+-- A user counts as active of the last n days from an active day on until n days later or, so that nobody counts twice,
+-- until the next active day: +1 and -1 whose running sum is the number of active users.
 steps as (
 
     select

@@ -28,7 +28,8 @@ active as (
         active.*,
         case
             when active.previous_active_start is null then 'new'
-            when {{ period_shift('active.period', 'active.previous_active_start', 1) }} = active.period_start then 'returning'
+            when {{ period_shift('active.period', 'active.previous_active_start', 1) }} = active.period_start
+                then 'returning'
             else 'resurrected'
         end as status
     from {{ ref('user_periods') }} as active
