@@ -84,7 +84,7 @@ def _open(connection: Connection, path: str, contract: Arguments, loaded_by: str
     if sources.can_be_reread(path):
         for earlier in loads.unfinished(connection, source.head, dialect, tenant_id):
             if source.skip(earlier.lines_done) and source.fingerprint == earlier.fingerprint:
-                loads.resume(connection, earlier.load_id, loaded_by)
+                loads.resume(connection, earlier.load_id, source=source.name, loaded_by=loaded_by)
                 return source, earlier.load_id, earlier.lines_done
             source.close()
             source = sources.open_source(path, columns)

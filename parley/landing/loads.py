@@ -23,7 +23,9 @@ _UNFINISHED = """
     order by lines_done desc
 """
 _STILL_UNFINISHED = "select load_id, lines_done, fingerprint from raw.loads where load_id = %s and status <> 'complete'"
-_RESUME = "update raw.loads set status = 'running', finished_at = null, loaded_by = %s where load_id = %s"
+_RESUME = """
+    update raw.loads set status = 'running', finished_at = null, source = %s, loaded_by = %s where load_id = %s
+"""
 _AT_WORK = """
     select load_id from raw.loads
     join pg_locks on locktype = 'advisory' and objsubid = 2 and classid = %s and objid = load_id %% 2147483648
@@ -105,9 +107,9 @@ def unfinished(connection: Connection, head: str, dialect: str, tenant_id: str |
             connection.execute("select pg_advisory_unlock(%s, %s)", _key(int(str(load_id))))
 
 
-def resume(connection: Connection, load_id: int, loaded_by: str | None) -> None:
-    """Take up an unfinished load again."""
-    connection.execute(_RESUME, [loaded_by, load_id])
+def resume(connection: Connection, load_id: int, *, source: str, loaded_by: str | None) -> None:
+    """Take up an unfinished load again, under the name that its source has now."""
+    connection.execute(_RESUME, [source, loaded_by, load_id])
 
 
 def at_work(connection: Connection) -> set[int]:
