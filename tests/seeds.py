@@ -9,12 +9,12 @@ from tests.oracle.funnels import Funnel, Matcher
 
 
 def write_seed(project: Path, name: str, rows: Iterable[dict[str, Any]]) -> None:
-    """Put these rows in the seed, under the columns that it has."""
+    """Put these rows in the seed, what its columns have no place for aside."""
     path = project / "seeds" / f"{name}.csv"
     with path.open(newline="") as file:
         columns = next(csv.reader(file))
     with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, columns, restval="")
+        writer = csv.DictWriter(file, columns, restval="", extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)
 
