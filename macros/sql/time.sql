@@ -51,8 +51,8 @@
 {% macro period_shift(period, start, by) -%}
     case {{ period }}
         when 'all' then '9999-12-31'::date
-        when 'quarter' then ({{ start }} + {{ by }} * interval '3 months')::date
-        else ({{ start }} + {{ by }} * ('1 ' || {{ period }})::interval)::date
+        when 'quarter' then ({{ start }} + ({{ by }}) * interval '3 months')::date
+        else ({{ start }} + ({{ by }}) * ('1 ' || {{ period }})::interval)::date
     end
 {%- endmacro %}
 

@@ -33,10 +33,10 @@ final as (
             as first_response_p99_ms,
         count(*) filter (where event_name = 'voice.barge_in') as barge_ins,
         -- a turn can be interrupted more than once: the share is of interruptions per turn, at most one each
-        least({{ ratio(
-            "count(*) filter (where event_name = 'voice.barge_in')",
+        {{ ratio(
+            "least(count(*) filter (where event_name = 'voice.barge_in'), count(*) filter (where event_name = 'voice.turn_started'))",
             "count(*) filter (where event_name = 'voice.turn_started')"
-        ) }}, 1.0) as barge_in_rate,
+        ) }} as barge_in_rate,
         {{ percentile(0.95, 'latency_ms') }} filter (where event_name = 'voice.asr_partial')
             as asr_partial_latency_p95_ms
     from events
