@@ -332,7 +332,7 @@ gap_statuses = Table(
     Column("gap_id", Text, primary_key=True),
     Column("status", Text, nullable=False),
     Column("note", Text),
-    Column("changed_by", Text, nullable=False),
+    Column("changed_by", Text),
     Column("changed_at", _instant, nullable=False),
     CheckConstraint("status in ('identified', 'in_progress', 'resolved')", name="status"),
     schema=OPS,

@@ -2,7 +2,7 @@
 
 import typer
 
-from parley.cli import build, demo, doctor, env, events, load, replay, stop, summary
+from parley.cli import build, demo, doctor, env, events, gaps, load, replay, stop, summary
 
 app = typer.Typer(
     help="The conversation-analytics warehouse on your own Postgres.",
@@ -16,6 +16,7 @@ app.command()(demo.demo)
 app.command()(doctor.doctor)
 app.command()(env.env)
 app.add_typer(events.app, name="events")
+app.add_typer(gaps.app, name="gaps")
 app.command()(load.load)
 app.command()(replay.replay_rejected)
 app.command()(stop.stop)

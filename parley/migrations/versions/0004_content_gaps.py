@@ -37,7 +37,7 @@ def upgrade() -> None:
             gap_id text not null,
             status text not null,
             note text,
-            changed_by text not null,
+            changed_by text,
             changed_at timestamptz not null,
             constraint gap_statuses_pkey primary key (tenant_id, gap_id),
             constraint gap_statuses_status_check check (status in ('identified', 'in_progress', 'resolved'))

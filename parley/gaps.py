@@ -1,0 +1,79 @@
+"""What people say of content gaps: their status, which builds keep and `marts.content_gaps` shows."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, get_args
+
+from psycopg.rows import class_row
+
+from parley.database import Connection
+from parley.errors import ParleyError
+
+Status = Literal["identified", "in_progress", "resolved"]
+STATUSES: tuple[Status, ...] = get_args(Status)
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A row of `marts.content_gaps`, with the status as it stands now, which the mart has from the next build on."""
+
+    tenant_id: str
+    gap_id: str
+    topic: str
+    status: Status
+    frequency: int
+    customers: int
+    escalation_rate: float | None
+    """Share of the questions, 0 to 1."""
+    last_seen_at: datetime
+    example_questions: list[str]
+    frequency_after: int | None
+    """Questions since it was resolved."""
+
+
+def find(connection: Connection, tenant_id: str | None = None, status: Status | None = None) -> list[Gap]:
+    """The gaps of a tenant or of all, the most frequent first. Raises ParleyError where nothing has been built yet."""
+    row = connection.execute("select to_regclass('marts.content_gaps') is not null").fetchone()
+    if row != (True,):
+        raise ParleyError("There are no content gaps yet: land events with `parley load` and run `parley build`.")
+    with connection.cursor(row_factory=class_row(Gap)) as cursor:
+        return cursor.execute(
+            """
+            select
+                gaps.tenant_id, gaps.gap_id, topic, coalesce(statuses.status, 'identified') as status,
+                frequency, customers, escalation_rate, last_seen_at, example_questions, frequency_after
+            from marts.content_gaps as gaps
+            left join ops.gap_statuses as statuses
+                on statuses.tenant_id = gaps.tenant_id and statuses.gap_id = gaps.gap_id
+            where
+                (%(tenant)s::text is null or gaps.tenant_id = %(tenant)s)
+                and (%(status)s::text is null or coalesce(statuses.status, 'identified') = %(status)s)
+            order by frequency desc, gaps.tenant_id, gaps.gap_id
+            """,
+            {"tenant": tenant_id, "status": status},
+        ).fetchall()
+
+
+def set_status(
+    connection: Connection, gap_id: str, status: Status, *, tenant_id: str, by: str | None, note: str | None = None
+) -> None:
+    """Note the status of a gap. From `resolved` on, the mart counts what is still asked.
+
+    Raises ParleyError where the tenant has no such gap.
+    """
+    known = connection.execute(
+        "select exists (select from ops.topics where tenant_id = %s and topic_id = %s)", [tenant_id, gap_id]
+    ).fetchone()
+    if known != (True,):
+        raise ParleyError(f"The tenant {tenant_id!r} has no gap {gap_id!r}: `parley gaps list` shows the ids.")
+    connection.execute(
+        """
+        insert into ops.gap_statuses (tenant_id, gap_id, status, note, changed_by, changed_at)
+        values (%s, %s, %s, %s, %s, clock_timestamp())
+        on conflict (tenant_id, gap_id) do update set
+            status = excluded.status, note = excluded.note,
+            changed_by = excluded.changed_by, changed_at = excluded.changed_at
+        where gap_statuses.status <> excluded.status or gap_statuses.note is distinct from excluded.note
+        """,
+        [tenant_id, gap_id, status, note, by],
+    )
