@@ -19,7 +19,7 @@ from sqlfluff.core.templaters.builtins.dbt import RelationEmulator
 PROJECT = Path(__file__).resolve().parents[2]
 
 
-class _Returned(Exception):  # noqa: N818
+class _Returned(Exception):
     """Carries out of a macro what it gave to dbt's `return`."""
 
 
@@ -59,7 +59,9 @@ def _macros(given: dict[str, object]) -> dict[str, object]:
 
         return call
 
-    names = {macro.name: calling(macro.name) for file in files for macro in environment.parse(file).find_all(nodes.Macro)}
+    names = {
+        macro.name: calling(macro.name) for file in files for macro in environment.parse(file).find_all(nodes.Macro)
+    }
     for file in files:
         module = environment.from_string(file, globals=given | names).module
         written |= {name: macro for name, macro in vars(module).items() if isinstance(macro, Macro)}
