@@ -1,39 +1,45 @@
-"""The assets: what landed in `raw`, and every dbt seed, view, fact and mart made of it."""
+"""The assets: what landed in `raw`, and every seed, view, fact, analysis and mart made of it."""
 
 import os
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject, dbt_assets
-from pydantic import Field
+from dagster_dbt import (
+    DagsterDbtTranslator,
+    DagsterDbtTranslatorSettings,
+    DbtProject,
+    dbt_assets,
+    get_asset_key_for_model,
+)
 
-from dagster_project.arguments import dbt_arguments
 from dagster_project.inbox import land_all, land_file
-from dagster_project.partitions import days
 from dagster_project.reporting import group_of, landing_metadata, landing_table, model_metadata
-from dagster_project.resources import WarehouseDbt
+from dagster_project.resources import BuildChoices, WarehouseDbt
 from dagster_project.retries import retried
-from parley import database
+from parley import build, database
+from parley.analyses import Analysis
+from parley.database import Connection
 from parley.settings import Settings
 
 LANDING = dg.AssetKey(["raw", "landing"])
-DBT_BUILD = "dbt_build"  # the op, by whose name run config reaches it
-DEFAULT_OWNERS = ["team:analytics"]
+ANALYSES = "analyses"  # dbt's source of what Python works out
+BUILD_POOL = "dbt"
+OWNERS = ["team:analytics"]  # of what names no other in dbt
 
 
 @dg.asset(
     key=LANDING,
     group_name="landing",
-    owners=DEFAULT_OWNERS,
+    owners=OWNERS,
     kinds={"python", "postgres"},
     pool="landing",
     description=(
-        "Everything that landed: the tables of schema `raw`. A run lands the files of the inbox and puts them "
-        "away under `done/`; a broken one stays, fails the check, and holds up nothing."
+        "Everything that landed: the tables of schema `raw`. A run lands the files of the inbox and puts them away "
+        "under `done/`; a broken one stays, fails the check, and holds up nothing."
     ),
 )
 def landing(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
@@ -55,7 +61,7 @@ class Translator(DagsterDbtTranslator):
         super().__init__(DagsterDbtTranslatorSettings(enable_duplicate_source_asset_keys=True))
 
     def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
-        if dbt_resource_props["resource_type"] == "source":
+        if dbt_resource_props["resource_type"] == "source" and dbt_resource_props["source_name"] == "raw":
             return LANDING
         return super().get_asset_key(dbt_resource_props)
 
@@ -66,72 +72,104 @@ class Translator(DagsterDbtTranslator):
         return str(dbt_resource_props["description"])  # without the SQL that the default adds
 
     def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:
-        return [*(super().get_owners(dbt_resource_props) or DEFAULT_OWNERS)]
+        return [*(super().get_owners(dbt_resource_props) or OWNERS)]
 
 
-class BuildConfig(dg.Config):
-    """Run config of the dbt assets."""
-
-    only_changes: bool = Field(
-        default=False, description="Take in what changed since the last build; do not build the partitions' days again."
-    )
-    tenant: str | None = Field(default=None, description="Of the partitions' days, build only this tenant's again.")
-    full_refresh: bool = Field(default=False, description="Build every table anew, whatever the partitions.")
-    as_of: str | None = Field(
-        default=None, description='The build\'s "now" (RFC 3339 with an offset); else when the run started.'
-    )
-
-
-def build_dbt_assets(settings: Settings, project: DbtProject) -> dg.AssetsDefinition:
+def build_dbt_assets(
+    project: DbtProject, days: dg.PartitionsDefinition[str]
+) -> tuple[dg.AssetsDefinition, dg.AssetsDefinition]:
     """The dbt project as assets of daily partitions, with its tests as checks; a range of days is one run.
 
-    Staging views and tables of whole periods are in the same set: edges hold between assets of one run only. Every run,
-    whatever its partitions, also takes in all that changed since the last.
+    Views and tables of whole periods are partitioned too: edges hold between assets of one run only. What is made of
+    the analyses is a step of its own, after them. Every run, whatever its partitions, takes in all that changed.
     """
 
-    @dbt_assets(
-        manifest=project.manifest_path,
-        project=project,
-        dagster_dbt_translator=Translator(),
-        partitions_def=days(settings),
-        backfill_policy=dg.BackfillPolicy.single_run(),
-        name=DBT_BUILD,
-        pool="dbt",
-    )
-    def dbt_build(context: dg.AssetExecutionContext, dbt: WarehouseDbt, config: BuildConfig) -> Iterator[object]:
-        asked = context.partition_key_range
-        arguments = dbt_arguments(
-            as_of=config.as_of or started_at(context).isoformat(),
-            only_changes=config.only_changes,
-            days=(asked.start, asked.end),
-            tenant=config.tenant,
-            full_refresh=config.full_refresh,
+    def step(name: str, select: str, exclude: str | None = None) -> dg.AssetsDefinition:
+        @dbt_assets(
+            name=name,
+            select=select,
+            exclude=exclude,
+            manifest=project.manifest_path,
+            project=project,
+            dagster_dbt_translator=Translator(),
+            partitions_def=days,
+            backfill_policy=dg.BackfillPolicy.single_run(),
+            pool=BUILD_POOL,
         )
-        with retried(), database.connect(Settings.load(), autocommit=True) as connection:
-            invocation = dbt.cli(arguments, context=context, target_path=target_path())
-            for event in invocation.stream_raw_events():
-                for result in event.to_default_asset_events(
-                    manifest=invocation.manifest,
-                    dagster_dbt_translator=invocation.dagster_dbt_translator,
-                    context=invocation.context,
-                    target_path=invocation.target_path,
-                    project=invocation.project,
-                ):
-                    if isinstance(result, dg.Output):
-                        metadata = model_metadata(connection, event.raw_event["data"])
-                        context.add_output_metadata(metadata, output_name=result.output_name)
-                    yield result
+        def run(context: dg.AssetExecutionContext, dbt: WarehouseDbt, choices: BuildChoices) -> Iterator[object]:
+            settings = Settings.load()
+            order = choices.order(context)
+            with retried(), _turn(settings) as connection:
+                build.prepare(connection, settings, order)
+                # both steps of a run are one build
+                arguments = build.arguments(order, choices.time(context), build_id=context.run_id)
+                yield from _run_dbt(context, dbt, arguments, connection)
 
-    return dbt_build
+        return run
 
-
-def target_path() -> Path:
-    """Where dbt leaves its artifacts: where it always does, and not in a folder of every run, which would pile up."""
-    return Path(os.environ.get("DBT_TARGET_PATH", "target"))
+    return (
+        step("dbt_build", select="fqn:*", exclude=build.AFTER_ANALYSES),
+        step("dbt_build_after_analyses", select=build.AFTER_ANALYSES),
+    )
 
 
-def started_at(context: dg.AssetExecutionContext) -> datetime:
-    """When the run began: the same for every attempt of it."""
-    record = context.instance.get_run_record_by_id(context.run_id)
-    assert record is not None
-    return datetime.fromtimestamp(record.start_time, UTC) if record.start_time else record.create_timestamp
+def build_analysis(
+    analysis: Analysis, dbt: dg.AssetsDefinition, days: dg.PartitionsDefinition[str]
+) -> dg.AssetsDefinition:
+    """The tables of an analysis, between the facts that it reads and the marts made of it.
+
+    It works everything out anew whatever the partitions, which it has so that a range of days runs through it.
+    """
+
+    @dg.multi_asset(
+        name=f"analyse_{analysis.name}",
+        specs=[
+            dg.AssetSpec(
+                dg.AssetKey([ANALYSES, table]),
+                deps=[get_asset_key_for_model([dbt], model) for model in analysis.reads],
+                description=analysis.run.__doc__,
+                group_name=ANALYSES,
+                owners=OWNERS,
+                kinds={"python", "postgres"},
+            )
+            for table in analysis.writes
+        ],
+        partitions_def=days,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        pool=BUILD_POOL,
+    )
+    def run(context: dg.AssetExecutionContext, choices: BuildChoices) -> Iterator[dg.MaterializeResult[None]]:
+        with retried(), _turn(Settings.load()) as connection, connection.transaction():
+            rows = analysis.run(connection, choices.time(context))
+        for table in analysis.writes:
+            yield dg.MaterializeResult(asset_key=[ANALYSES, table], metadata={"rows_written": rows})
+
+    return run
+
+
+@contextmanager
+def _turn(settings: Settings) -> Iterator[Connection]:
+    """A connection that holds the build's lock: `parley build` elsewhere waits, or is waited for."""
+    with database.connect(settings, autocommit=True) as connection, build.only_one(connection, wait=True):
+        yield connection
+
+
+def _run_dbt(
+    context: dg.AssetExecutionContext, dbt: WarehouseDbt, arguments: Sequence[str], connection: Connection
+) -> Iterator[object]:
+    """dbt's events as Dagster's, those of tables with their rows."""
+    # dbt's artifacts go where they always go, not to a folder of every run, which would pile up
+    target = Path(os.environ.get("DBT_TARGET_PATH", "target"))
+    invocation = dbt.cli(arguments, context=context, target_path=target)
+    for event in invocation.stream_raw_events():
+        for result in event.to_default_asset_events(
+            manifest=invocation.manifest,
+            dagster_dbt_translator=invocation.dagster_dbt_translator,
+            context=invocation.context,
+            target_path=invocation.target_path,
+            project=invocation.project,
+        ):
+            if isinstance(result, dg.Output):
+                metadata = model_metadata(connection, event.raw_event["data"])
+                context.add_output_metadata(metadata, output_name=result.output_name)
+            yield result

@@ -4,12 +4,14 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from dagster_project.assets import build_dbt_assets, landing
+from dagster_project.assets import build_analysis, build_dbt_assets, landing
 from dagster_project.checks import every_file_landed
 from dagster_project.jobs import build, land, months_ahead, rebuild
+from dagster_project.partitions import days_since
 from dagster_project.project import prepared_project
-from dagster_project.resources import warehouse_dbt
+from dagster_project.resources import BuildChoices, warehouse_dbt
 from dagster_project.schedules import schedules
+from parley.analyses import ANALYSES
 from parley.settings import Settings
 
 
@@ -17,13 +19,20 @@ def build_defs(resource_overrides: Mapping[str, object] | None = None) -> dg.Def
     """All definitions, under the environment's settings; tests may put resources of their own in place."""
     settings = Settings.load()
     project = prepared_project(settings)
+    days = days_since(settings)
+    dbt, dbt_after_analyses = build_dbt_assets(project, days)
+    analyses = [build_analysis(analysis, dbt, days) for analysis in ANALYSES]
     return dg.Definitions(
-        assets=[landing, build_dbt_assets(settings, project)],
+        assets=[landing, dbt, *analyses, dbt_after_analyses],
         asset_checks=[every_file_landed],
         jobs=[land, build, rebuild, months_ahead],
         schedules=schedules(settings),
         executor=dg.in_process_executor,
-        resources={"dbt": warehouse_dbt(project), **(resource_overrides or {})},
+        resources={
+            "dbt": warehouse_dbt(project),
+            "choices": BuildChoices.configure_at_launch(),
+            **(resource_overrides or {}),
+        },
     )
 
 

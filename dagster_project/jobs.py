@@ -4,21 +4,22 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from dagster_project.assets import DBT_BUILD, LANDING, BuildConfig
+from dagster_project.assets import LANDING
+from dagster_project.resources import BuildChoices
 from dagster_project.retries import retried
 from parley import database, migrate
 from parley.landing.partitions import ensure_ahead
 from parley.settings import Settings
 
 _landing = dg.AssetSelection.assets(LANDING)
-_dbt = dg.AssetSelection.kind("dbt")
+_built = dg.AssetSelection.all() - _landing
 
 land = dg.define_asset_job("land", selection=_landing, description="Land the files of the inbox, nothing more.")
 
 build = dg.define_asset_job(
     "build",
-    selection=_landing | _dbt,
-    config=dg.RunConfig(ops={DBT_BUILD: BuildConfig(only_changes=True)}),
+    selection=dg.AssetSelection.all(),
+    config=dg.RunConfig(resources={"choices": BuildChoices(only_changes=True)}),
     description=(
         "Land the inbox and take in everything that changed since the last build, on whichever day. The partition "
         "asked for is marked as built, and needs no building again."
@@ -27,7 +28,7 @@ build = dg.define_asset_job(
 
 rebuild = dg.define_asset_job(
     "rebuild",
-    selection=_dbt,
+    selection=_built,
     description=(
         "Build a range of days again, in one run, after taking in what changed; of one tenant where the run config "
         "says so. With `full_refresh` everything is built anew."

@@ -5,7 +5,7 @@ import dagster as dg
 from parley.settings import Settings
 
 
-def days(settings: Settings) -> dg.DailyPartitionsDefinition:
+def days_since(settings: Settings) -> dg.DailyPartitionsDefinition:
     """Every day from PARLEY_FIRST_DAY to today (UTC), today included.
 
     A day before the first, or of a tenant whose tomorrow has begun, has no partition of its own; every build takes in

@@ -14,6 +14,7 @@ import pytest
 
 from dagster_project.definitions import build_defs
 from dagster_project.project import prepared_project
+from parley.analyses import ANALYSES
 from parley.errors import ParleyError
 from parley.settings import Settings
 
@@ -33,33 +34,39 @@ def definitions() -> Iterator[dg.Definitions]:
 
 @pytest.fixture(scope="module")
 def specs(definitions: dg.Definitions) -> dict[dg.AssetKey, dg.AssetSpec]:
-    return {spec.key: spec for spec in definitions.resolve_all_asset_specs()}
+    return {spec.key: spec for spec in definitions.resolve_all_asset_specs() if spec.group_name != "default"}
 
 
 def parents(spec: dg.AssetSpec) -> set[str]:
     return {dep.asset_key.to_user_string() for dep in spec.deps}
 
 
-def test_every_model_and_seed_is_an_asset_and_nothing_else_but_what_landed(
+def test_what_landed_and_every_seed_model_and_analysis_is_an_asset_and_nothing_else(
     specs: dict[dg.AssetKey, dg.AssetSpec],
 ) -> None:
     models = {
         f"{path.relative_to(PROJECT / 'models').parts[0]}/{path.stem}" for path in PROJECT.glob("models/**/*.sql")
     }
     seeds = {f"seeds/{path.stem}" for path in PROJECT.glob("seeds/*.csv")}
-    assert {key.to_user_string() for key in specs} == models | seeds | {"raw/landing"}
+    analyses = {f"analyses/{table}" for analysis in ANALYSES for table in analysis.writes}
+    assert {key.to_user_string() for key in specs} == {"raw/landing"} | seeds | models | analyses
 
 
-def test_dbt_assets_have_one_partition_a_day_and_build_any_range_in_one_run(
+def test_all_that_is_built_has_one_partition_a_day_and_any_range_is_one_run(
     definitions: dg.Definitions, specs: dict[dg.AssetKey, dg.AssetSpec]
 ) -> None:
-    dbt = definitions.resolve_assets_def(dg.AssetKey(["facts", "conversations"]))
-    assert dbt.keys == specs.keys() - {LANDING}
-    assert isinstance(dbt.partitions_def, dg.DailyPartitionsDefinition)
-    keys = dbt.partitions_def.get_partition_keys(current_time=TICK)
-    assert (keys[0], keys[-1]) == ("2026-01-01", "2026-11-21")
-    assert dbt.backfill_policy == dg.BackfillPolicy.single_run()
-    assert dbt.op.pool == "dbt"
+    built = {definitions.resolve_assets_def(key) for key in specs.keys() - {LANDING}}
+    assert {assets.op.name for assets in built} == {
+        "dbt_build",
+        *(f"analyse_{analysis.name}" for analysis in ANALYSES),
+        "dbt_build_after_analyses",
+    }
+    for assets in built:
+        assert isinstance(assets.partitions_def, dg.DailyPartitionsDefinition)
+        days = assets.partitions_def.get_partition_keys(current_time=TICK)
+        assert (days[0], days[-1]) == ("2026-01-01", "2026-11-21")
+        assert assets.backfill_policy == dg.BackfillPolicy.single_run()
+        assert assets.op.pool == "dbt"
 
 
 def test_lineage_runs_from_landing_over_staging_and_facts_to_marts(specs: dict[dg.AssetKey, dg.AssetSpec]) -> None:
@@ -69,6 +76,11 @@ def test_lineage_runs_from_landing_over_staging_and_facts_to_marts(specs: dict[d
     assert "facts/responses" in parents(specs[dg.AssetKey(["facts", "conversations"])])
     assert "facts/conversations" in parents(specs[dg.AssetKey(["marts", "period_totals"])])
     assert parents(specs[dg.AssetKey(["marts", "daily_metrics"])]) == {"marts/period_totals"}
+
+
+def test_analyses_stand_between_facts_and_the_marts_made_of_them(specs: dict[dg.AssetKey, dg.AssetSpec]) -> None:
+    assert parents(specs[dg.AssetKey(["analyses", "experiment_results"])]) == {"facts/experiment_arms"}
+    assert parents(specs[dg.AssetKey(["marts", "experiment_results"])]) == {"analyses/experiment_results"}
 
 
 def test_every_asset_says_what_it_is_who_owns_it_and_where_it_belongs(specs: dict[dg.AssetKey, dg.AssetSpec]) -> None:
@@ -127,7 +139,7 @@ def test_the_hourly_build_takes_in_changes_and_is_shown_under_its_day(definition
         )
         [request] = hourly.evaluate_tick(context).run_requests or []
         assert request.partition_key == "2026-11-21"
-        assert request.run_config["ops"]["dbt_build"]["config"]["only_changes"] is True
+        assert request.run_config["resources"]["choices"]["config"]["only_changes"] is True
         instance.add_run(dg.DagsterRun(job_name="build", status=dg.DagsterRunStatus.STARTED))
         assert "still at work" in str(hourly.evaluate_tick(context).skip_message)
 

@@ -1,26 +1,22 @@
 """The plain helpers of dagster_project: arguments, failures, inbox, reporting."""
 
-import json
 import os
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 
-from dagster_project.arguments import dbt_arguments
 from dagster_project.failures import may_pass
 from dagster_project.inbox import Outcome, Waiting, land_all, put_away, waiting
+from dagster_project.orders import order, parse_as_of
 from dagster_project.reporting import group_of, landing_metadata, landing_table, rows_written
+from parley.build import Order
 from parley.errors import ParleyError
 from parley.landing.batches import Counts
 from parley.landing.loads import Reason, Report
 
-AS_OF = "2026-11-21T09:00:00+00:00"
+AS_OF = datetime(2026, 11, 21, 9, tzinfo=UTC)
 DAYS = ("2026-11-01", "2026-11-03")
-
-
-def variables(arguments: list[str]) -> dict[str, str]:
-    found: dict[str, str] = json.loads(arguments[arguments.index("--vars") + 1])
-    return found
 
 
 def report(counts: Counts, *reasons: Reason) -> Report:
@@ -34,26 +30,29 @@ def write(folder: Path, *names: str) -> None:
         path.write_text(name)
 
 
-def test_the_days_of_a_run_reach_dbt_as_variables() -> None:
-    arguments = dbt_arguments(as_of=AS_OF, days=DAYS)
-    assert arguments[0] == "build"
-    assert "--full-refresh" not in arguments
-    assert variables(arguments) == {"as_of": AS_OF, "from_date": "2026-11-01", "to_date": "2026-11-03"}
+def test_the_days_of_a_run_are_built_again() -> None:
+    assert order(as_of=AS_OF, days=DAYS) == Order(as_of=AS_OF, from_date=date(2026, 11, 1), to_date=date(2026, 11, 3))
 
 
 def test_a_tenant_limits_the_days() -> None:
-    assert variables(dbt_arguments(as_of=AS_OF, days=DAYS, tenant="shop-newyork"))["tenant"] == "shop-newyork"
+    assert order(as_of=AS_OF, days=DAYS, tenant="shop-newyork").tenant == "shop-newyork"
 
 
-def test_where_only_changes_count_dbt_is_asked_for_no_days() -> None:
-    arguments = dbt_arguments(as_of=AS_OF, days=DAYS, tenant="shop-newyork", only_changes=True)
-    assert variables(arguments) == {"as_of": AS_OF}
+def test_where_only_changes_count_no_days_are_asked_for() -> None:
+    assert order(as_of=AS_OF, days=DAYS, tenant="shop-newyork", only_changes=True) == Order(as_of=AS_OF)
 
 
 def test_a_full_refresh_is_not_limited_to_days() -> None:
-    arguments = dbt_arguments(as_of=AS_OF, days=DAYS, tenant="shop-newyork", full_refresh=True)
-    assert "--full-refresh" in arguments
-    assert variables(arguments) == {"as_of": AS_OF}
+    asked = order(as_of=AS_OF, days=DAYS, tenant="shop-newyork", full_refresh=True)
+    assert asked == Order(as_of=AS_OF, full_refresh=True)
+
+
+def test_a_time_is_read_with_its_offset_or_refused() -> None:
+    assert parse_as_of("2026-11-21T10:00:00+01:00") == AS_OF
+    with pytest.raises(ParleyError, match="no time"):
+        parse_as_of("yesterday")
+    with pytest.raises(ParleyError, match="no offset"):
+        order(as_of=parse_as_of("2026-11-21T10:00:00"), days=DAYS)
 
 
 @pytest.mark.parametrize(

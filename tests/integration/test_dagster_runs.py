@@ -1,0 +1,175 @@
+"""Runs of the code location on real Postgres: landing an inbox, and building a day, a range and everything."""
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import date
+from functools import partial
+from pathlib import Path
+
+import dagster as dg
+import psycopg
+import pytest
+from psycopg import sql
+
+from dagster_project import instance as dagster_instance
+from dagster_project.definitions import build_defs
+from parley.demo import Demo, write
+from parley.settings import Settings
+from tests.conftest import Rows
+
+PROJECT = Path(__file__).parents[2]
+LANDING = dg.AssetKey(["raw", "landing"])
+MART = dg.AssetKey(["marts", "daily_metrics"])
+END = date(2025, 6, 30)
+AS_OF = "2025-07-05T12:00:00Z"
+FIRST, LAST, OUTSIDE = "2025-06-21", "2025-06-23", "2025-06-26"
+
+
+@pytest.fixture
+def settings(database: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
+    """A fresh warehouse with an empty inbox, and dbt's artifacts in a folder of the test's own."""
+    monkeypatch.setenv("PARLEY_PROJECT", str(PROJECT))
+    monkeypatch.setenv("PARLEY_FIRST_DAY", "2025-06-01")
+    monkeypatch.setenv("DBT_TARGET_PATH", str(tmp_path / "target"))
+    found = Settings.load()
+    found.inbox.mkdir(parents=True)
+    return found
+
+
+@pytest.fixture
+def instance(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
+    """Dagster's own instance in the same Postgres, as `make ui` has it."""
+    for name, value in dagster_instance.prepare(settings).items():
+        monkeypatch.setenv(name, value)
+    with dg.DagsterInstance.get() as found:
+        yield found
+
+
+def landed(result: dg.ExecuteInProcessResult) -> dict[str, object]:
+    [event] = [event for event in result.get_asset_materialization_events() if event.asset_key == LANDING]
+    return {name: value.value for name, value in event.step_materialization_data.materialization.metadata.items()}
+
+
+def test_an_inbox_lands_except_for_its_broken_files(settings: Settings, rows: Rows) -> None:
+    write(settings.inbox / "good.ndjson.gz", Demo(end=END, size=300, days=5, seed=7))
+    whole = (settings.inbox / "good.ndjson.gz").read_bytes()
+    (settings.inbox / "again.ndjson.gz").write_bytes(gzip.compress(gzip.decompress(whole) + b"\n"))
+    (settings.inbox / "cut.ndjson.gz").write_bytes(whole[: len(whole) // 2])
+    for second, name in enumerate(("good.ndjson.gz", "again.ndjson.gz", "cut.ndjson.gz")):
+        os.utime(settings.inbox / name, (second, second))
+    job = build_defs().resolve_job_def("land")
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = job.execute_in_process(instance=instance, raise_on_error=False)
+        found = landed(result)
+        assert (found["files_landed"], found["files_broken"], found["received"]) == (2, 1, 600)
+        assert found["accepted"] == rows("select count(*) as events from raw.events")[0]["events"]
+        assert int(str(found["duplicate"])) >= int(str(found["accepted"]))
+        [check] = result.get_asset_check_evaluations()
+        assert (check.check_name, check.passed, result.success) == ("every_file_landed", False, False)
+        assert {path.name for path in (settings.inbox / "done").iterdir()} == {"good.ndjson.gz", "again.ndjson.gz"}
+
+        (settings.inbox / "cut.ndjson.gz").unlink()
+        result = job.execute_in_process(instance=instance)
+        assert landed(result)["received"] == 0
+        assert result.success
+
+
+@pytest.mark.timeout(600)  # four runs of dbt
+def test_a_day_a_range_and_everything_are_built_to_what_a_full_refresh_gives(
+    settings: Settings, instance: dg.DagsterInstance, rows: Rows
+) -> None:
+    write(settings.inbox / "events.ndjson.gz", Demo(end=END, size=1500, days=20, seed=7))
+    definitions = build_defs()
+
+    # the hourly build lands and builds everything, though it is shown under one day
+    build = definitions.resolve_job_def("build")
+    result = build.execute_in_process(
+        instance=instance, partition_key="2025-06-30", run_config=build_config(only_changes=True)
+    )
+    assert result.success
+    assert landed(result)["received"] == 1500
+    assert all(check.passed for check in result.get_asset_check_evaluations())
+    whole = contents()
+    assert len(whole["marts.daily_metrics"]) > 20
+    assert materialized(instance) == {"2025-06-30"}
+
+    # what is wrong on three days is mended for the range that is asked for, from the command line
+    spoil(FIRST, LAST, OUTSIDE)
+    dagster(
+        *("asset", "materialize", "--module-name", "dagster_project.definitions"),
+        *("--select", '+key:"marts/daily_metrics" and kind:dbt', "--partition-range", f"{FIRST}...{LAST}"),
+        *("--config-json", json.dumps(build_config())),
+    )
+    assert spoiled(rows) == {date.fromisoformat(OUTSIDE)}
+    assert materialized(instance) == {FIRST, "2025-06-22", LAST, "2025-06-30"}
+    assert len(instance.get_runs()) == 2
+
+    # … and for one day
+    rebuild = partial(
+        definitions.resolve_job_def("rebuild").execute_in_process,
+        instance=instance,
+        asset_selection=sorted(
+            dg.AssetSelection.assets(MART).upstream().resolve(definitions.resolve_asset_graph()) - {LANDING}
+        ),
+    )
+    assert rebuild(partition_key=OUTSIDE, run_config=build_config()).success
+    assert contents() == whole
+
+    # a full refresh builds everything anew
+    spoil(FIRST, OUTSIDE)
+    assert rebuild(partition_key=LAST, run_config=build_config(full_refresh=True)).success
+    assert contents() == whole
+
+
+def build_config(**choices: bool) -> dict[str, object]:
+    return {"resources": {"choices": {"config": {"as_of": AS_OF, **choices}}}}
+
+
+def materialized(instance: dg.DagsterInstance) -> set[str]:
+    return set(instance.get_materialized_partitions(MART))
+
+
+def dagster(*arguments: str) -> None:
+    """Dagster's command line, in a process of its own."""
+    command = [str(Path(sys.executable).with_name("dagster")), *arguments]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def spoil(*days: str) -> None:
+    """Write what is not so into a fact and a mart, in columns that no invariant holds together."""
+    with psycopg.connect() as connection:
+        connection.execute(
+            "update marts.daily_metrics set unique_customers = 4242 where date = any(%s::date[])", [[*days]]
+        )
+        connection.execute(
+            "update facts.conversations set channel = 'spoiled' where started_on = any(%s::date[])", [[*days]]
+        )
+
+
+def spoiled(rows: Rows) -> set[date]:
+    query = """
+        select date from marts.daily_metrics where unique_customers = 4242
+        union
+        select started_on from facts.conversations where channel = 'spoiled'
+    """
+    return {row["date"] for row in rows(query)}
+
+
+def contents() -> dict[str, list[str]]:
+    """Every row of every fact and mart, as sorted text."""
+    with psycopg.connect() as connection:
+        tables = connection.execute(
+            "select table_schema, table_name from information_schema.tables"
+            " where table_schema in ('facts', 'marts') and table_type = 'BASE TABLE'"
+        ).fetchall()
+        query = sql.SQL("select whole::text from {} as whole order by 1")
+        return {
+            f"{schema}.{table}": [row for (row,) in connection.execute(query.format(sql.Identifier(schema, table)))]
+            for schema, table in tables
+        }
