@@ -22,6 +22,13 @@ from tests.oracle.domains import (
     voice_metrics,
 )
 from tests.oracle.metrics import daily_metrics, period_metrics
+from tests.oracle.quality import (
+    conversation_quality_scores,
+    conversation_signals,
+    conversation_wording,
+    judgements,
+    quality_daily,
+)
 from tests.oracle.responses import response_times, responses
 from tests.oracle.sessions import session_metrics, sessions
 from tests.oracle.tools import kb_searches, tool_calls
@@ -45,11 +52,16 @@ TABLES = {
     "facts.bookings": Table(bookings, ("tenant_id", "booking_id")),
     "facts.orders": Table(orders, ("tenant_id", "order_id")),
     "facts.user_days": Table(user_days, ("tenant_id", "user_id", "date")),
+    "facts.judgements": Table(judgements, ("tenant_id", "judgement_id")),
+    "facts.conversation_wording": Table(conversation_wording, ("tenant_id", "conversation_id")),
+    "facts.conversation_signals": Table(conversation_signals, ("tenant_id", "conversation_id")),
     "marts.daily_metrics": Table(daily_metrics, ("tenant_id", "date")),
     "marts.period_metrics": Table(period_metrics, ("tenant_id", "period", "period_start")),
     "marts.active_users": Table(active_users, ("tenant_id", "date")),
     "marts.response_times": Table(response_times, ("tenant_id", "hour", "model", "channel")),
     "marts.session_metrics": Table(session_metrics, ("tenant_id", "date")),
+    "marts.conversation_quality_scores": Table(conversation_quality_scores, ("tenant_id", "conversation_id")),
+    "marts.quality_daily": Table(quality_daily, ("tenant_id", "date")),
     "marts.user_lifecycle": Table(user_lifecycle, ("tenant_id", "period", "period_start")),
     "marts.customers": Table(customers, ("tenant_id", "user_id")),
     "marts.voice_metrics": Table(voice_metrics, ("tenant_id", "date")),

@@ -45,6 +45,20 @@ _NAMES = UUID("00000000-0000-4000-8000-000000000000")
 _INSTANT = timedelta(microseconds=1)
 
 _durations = st.sampled_from([0, 250, 999.5, 1000, 1000.5, 3000, 3001, 12345.678])
+_shares = st.sampled_from([0, 0.125, 0.5, 1])
+_texts = st.sampled_from(
+    [
+        "Where is my order?",
+        "my order, where is it",
+        "Thanks!",
+        "You idiot",
+        "Sorry, no…",
+        "Tyvärr",
+        "ありがとうね",
+        "",
+        " ",
+    ]
+)
 _money = st.integers(0, 100_000).map(lambda cents: cents / 100)
 _models = st.sampled_from(["small", "large"])
 _tools = {"tool_name": st.sampled_from(["search", "book"])}
@@ -52,14 +66,18 @@ _orders = st.sampled_from(["o1", "o2", "o3"])
 _bookings = {"booking_id": st.sampled_from(["b1", "b2"])}
 
 KINDS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
-    "message.received": st.just({}),
-    "message.sent": st.fixed_dictionaries({}, optional={"is_fallback": st.booleans()}),
+    "message.received": st.fixed_dictionaries({}, optional={"text": _texts}),
+    "message.sent": st.fixed_dictionaries({}, optional={"is_fallback": st.booleans(), "text": _texts}),
     "conversation.started": st.just({}),
     "conversation.resolved": st.fixed_dictionaries(
         {}, optional={"resolved_by": st.sampled_from(["assistant", "human"])}
     ),
     "conversation.escalated": st.just({}),
     "conversation.abandoned": st.just({}),
+    "conversation.scored": st.fixed_dictionaries(
+        {"judge": st.sampled_from(["gpt", "Human:ann"]), "rubric": st.just("support"), "overall": _shares},
+        optional={"helpfulness": _shares, "politeness": _shares, "rubric_version": st.sampled_from(["1", "2"])},
+    ),
     "conversation.rated": st.fixed_dictionaries({"rating": st.sampled_from([0, 0.25, 0.5, 1])}),
     "ai.response": st.fixed_dictionaries({"duration_ms": _durations, "model": _models}),
     "ai.tool_call_started": st.fixed_dictionaries(_tools),
