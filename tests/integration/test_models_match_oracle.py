@@ -17,7 +17,11 @@ from tests.warehouse import Warehouse
 FILES = [SHARED / "data/star.events.ndjson.gz", SHARED / "data/online_retail.events.ndjson.gz"]
 AS_OF = datetime(2020, 5, 27, 12, tzinfo=UTC)  # some of STAR's periods are not over, and some days yet to come
 
-pytestmark = pytest.mark.skipif(not all(map(Path.exists, FILES)), reason="../shared/data is not beside the repository")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(1200),
+    pytest.mark.skipif(not all(map(Path.exists, FILES)), reason="../shared/data is not beside the repository"),
+]
 
 
 def test_every_table_of_the_oracle_is_what_the_models_make_of_real_data(database: Settings, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from tests.oracle import TABLES, World, differences
 from tests.oracle.histories import TENANTS, History, histories
 from tests.warehouse import MODELS, Warehouse, copy_project
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]  # a history takes as many builds as it has files, and more
 EXAMPLES = int(os.environ.get("PARLEY_EXAMPLES", "4"))
 Choice = dict[str, Any]
 
