@@ -12,8 +12,16 @@ from parley.errors import ParleyError
 NOW = datetime(2026, 1, 31, 18, tzinfo=UTC)
 
 
+def variables(asked: list[str]) -> dict[str, str]:
+    found: dict[str, str] = json.loads(asked[asked.index("--vars") + 1])
+    return found
+
+
 def test_an_order_without_wishes_builds_what_changed_as_of_one_time() -> None:
-    assert arguments(Order(), NOW) == ["build", "--vars", '{"as_of": "2026-01-31T18:00:00+00:00"}']
+    asked = arguments(Order(), NOW)
+    assert asked[0] == "build"
+    assert variables(asked) == {"as_of": "2026-01-31T18:00:00+00:00"}
+    assert not {"--full-refresh", "--select", "--threads"} & set(asked)
 
 
 def test_every_wish_reaches_dbt() -> None:
@@ -24,16 +32,15 @@ def test_every_wish_reaches_dbt() -> None:
         select=("+daily_metrics", "tag:x"),
         threads=3,
     )
-    command, _, variables, *others = arguments(order, NOW)
-    assert command == "build"
-    assert json.loads(variables) == {
+    asked = arguments(order, NOW)
+    assert variables(asked) == {
         "as_of": "2026-01-31T18:00:00+00:00",
         "from_date": "2026-01-01",
         "to_date": "2026-01-02",
         "tenant": "shop",
     }
-    assert others == ["--select", "+daily_metrics", "tag:x", "--threads", "3"]
-    assert arguments(Order(full_refresh=True), NOW)[-1] == "--full-refresh"
+    assert asked[-5:] == ["--select", "+daily_metrics", "tag:x", "--threads", "3"]
+    assert "--full-refresh" in arguments(Order(full_refresh=True), NOW)
 
 
 @pytest.mark.parametrize(
