@@ -17,19 +17,25 @@
     {{ touched_beside_changes(spec) }}
 {% endmacro %}
 
-{#- `crosses` of marts.segment_sizes: its last day, which was not over, days since, and days that left the range. -#}
+{#-
+    `crosses` of marts.segment_sizes: its last day, which was not over, days of the range that it does not have (those
+    since, and, for an earlier as_of, those before), and days that are out of the range.
+-#}
 {% macro crosses_segment_dates(spec) %}
-    select tenants.tenant_id, later.date::date
+    select tenants.tenant_id, asked.date::date
     from {{ ref('stg_tenants') }} as tenants
     left join (select tenant_id, max(date) as date from {{ this }} group by tenant_id) as last_ones using (tenant_id)
     cross join lateral generate_series(
-        greatest(
-            least(last_ones.date, {{ local_date(as_of(), 'tenants.time_zone') }}),
-            {{ local_date(as_of(), 'tenants.time_zone') }} - {{ var('segment_history_days') - 1 }}
-        )::timestamp,
+        ({{ local_date(as_of(), 'tenants.time_zone') }} - {{ var('segment_history_days') - 1 }})::timestamp,
         {{ local_date(as_of(), 'tenants.time_zone') }}::timestamp,
         interval '1 day'
-    ) as later (date)
+    ) as asked (date)
+    where
+        asked.date >= least(last_ones.date, {{ local_date(as_of(), 'tenants.time_zone') }})
+        or not exists (
+            select from {{ this }} as standing
+            where standing.tenant_id = tenants.tenant_id and standing.date = asked.date::date
+        )
     union
     select rows.tenant_id, rows.date
     from {{ this }} as rows
