@@ -16,7 +16,7 @@ from tests.oracle.cohorts import Cohort
 from tests.oracle.files import SHARED, read
 from tests.oracle.funnels import Funnel, Matcher
 from tests.seeds import write_funnels, write_seed
-from tests.warehouse import Warehouse, copy_project
+from tests.warehouse import MODELS, Warehouse, copy_project
 
 pytestmark = pytest.mark.skipif(
     not (SHARED / "data/reference").is_dir(), reason="../shared/data is not beside the repository"
@@ -81,7 +81,7 @@ def warehouse(database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_retention_revenue_and_funnels_are_those_of_the_references(warehouse: Warehouse) -> None:
-    models = ("+cohort_retention", "+funnel_attempts")
+    models = ("resource_type:seed", f"{MODELS},+cohort_retention", f"{MODELS},+funnel_attempts")
     warehouse.build(Order(as_of=datetime(2011, 12, 9, 23, tzinfo=UTC), select=models))
     retention = [row for row in warehouse.read("marts.cohort_retention") if row["cohort_id"] == "purchases"]
     shop = reference("online_retail")

@@ -18,7 +18,7 @@ from tests.oracle import Event, Tenant, World, differences
 from tests.oracle.funnels import Exclusion, Funnel, Matcher, funnel_attempts, funnels_mart
 from tests.oracle.histories import HARD_MOMENTS, TENANTS
 from tests.seeds import write_funnels
-from tests.warehouse import Warehouse, copy_project
+from tests.warehouse import MODELS, Warehouse, copy_project
 
 SEED = int(os.environ.get("PARLEY_SEED", "1"))
 USERS, FUNNELS = 50, 24  # users of each tenant
@@ -102,7 +102,7 @@ def test_funnels_are_as_the_oracle_says_after_every_load(
     write_funnels(project, funnels)
     monkeypatch.setenv("PARLEY_PROJECT", str(project))
     warehouse = Warehouse(Settings.load(), tmp_path)
-    tables = ("+funnels", "+funnel_paths")
+    tables = ("resource_type:seed", f"{MODELS},+funnels", f"{MODELS},+funnel_paths")
 
     landed: list[Event] = []
     random.shuffle(events)
