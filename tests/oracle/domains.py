@@ -6,7 +6,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from tests.oracle.commerce import CONFIRMED, HELD, REFUNDED, REQUESTED, bookings, first_completions, orders, total
+from tests.oracle.commerce import REFUNDED, bookings, first_completions, orders, total
 from tests.oracle.conversations import attributes, count
 from tests.oracle.figures import distinct, mean, percentile, ratio
 from tests.oracle.tools import kb_searches, tool_calls
@@ -144,14 +144,8 @@ def commerce_metrics(world: World) -> list[Row]:
 
 def booking_metrics(world: World) -> list[Row]:
     """One row per tenant and local date on which a booking reached a stage for the first time."""
-    stages = {"held_at": HELD, "requested_at": REQUESTED, "confirmed_at": CONFIRMED}
-    reached = {
-        stage: grouped(
-            (booking for booking in bookings(world) if booking[stage] is not None),
-            lambda booking, stage=stage: _on(world, booking, stage),  # type: ignore[misc]
-        )
-        for stage in stages
-    }
+    stages = ("held_at", "requested_at", "confirmed_at")
+    reached = {stage: _bookings_by_day(world, stage) for stage in stages}
     rows = []
     for key in {key for days in reached.values() for key in days}:
         held, requested, confirmed = (reached[stage].get(key, []) for stage in stages)
@@ -167,6 +161,11 @@ def booking_metrics(world: World) -> list[Row]:
             }
         )
     return rows
+
+
+def _bookings_by_day(world: World, stage: str) -> dict[Day, list[Row]]:
+    known = (booking for booking in bookings(world) if booking[stage] is not None)
+    return grouped(known, lambda booking: _on(world, booking, stage))
 
 
 def error_metrics(world: World) -> list[Row]:
