@@ -149,6 +149,7 @@ def arguments(order: Order, as_of: datetime, build_id: str | None = None) -> lis
     }
     return [
         "build",
+        *("--exclude-resource-type", "unit_test"),  # they test the models, not the data: `make test` runs them
         *("--vars", json.dumps({name: value for name, value in variables.items() if value})),
         *(("--full-refresh",) if order.full_refresh else ()),
         *(("--select", *order.select) if order.select else ()),

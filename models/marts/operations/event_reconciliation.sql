@@ -54,15 +54,30 @@ in_facts as (
 
 ),
 
+too_late as (
+
+    select
+        events.tenant_id,
+        events.received_on as date,
+        count(*) as too_late_events
+    from {{ ref('stg_too_late_events') }} as events
+    {{ only_touched('events', date='received_on') }}
+    group by events.tenant_id, events.received_on
+
+),
+
 final as (
 
     select
         landed.*,
         coalesce(staged.staged_events, 0) as staged_events,
         coalesce(in_facts.fact_events, 0) as fact_events,
-        landed.accepted = coalesce(staged.staged_events, 0)
-        and landed.accepted = coalesce(in_facts.fact_events, 0) as is_accounted_for
+        coalesce(too_late.too_late_events, 0) as too_late_events,
+        landed.accepted = coalesce(staged.staged_events, 0) + coalesce(too_late.too_late_events, 0)
+        and landed.accepted = coalesce(in_facts.fact_events, 0) + coalesce(too_late.too_late_events, 0)
+            as is_accounted_for
     from landed
+    left join too_late on landed.tenant_id = too_late.tenant_id and landed.date = too_late.date
     left join staged on landed.tenant_id = staged.tenant_id and landed.date = staged.date
     left join in_facts on landed.tenant_id = in_facts.tenant_id and landed.date = in_facts.date
 

@@ -1,0 +1,37 @@
+{{ config(materialized='view') }}
+
+-- Accepted events of days that were frozen history when they arrived: they changed nothing any more.
+
+with events as (
+
+    select * from {{ source('raw', 'events') }}
+
+),
+
+tenants as (
+
+    select * from {{ ref('stg_tenants') }}
+
+),
+
+final as (
+
+    select
+        events.tenant_id,
+        events.event_id,
+        events.event_name,
+        events.occurred_at,
+        events.received_at,
+        {{ local_date('events.received_at', 'tenants.time_zone') }} as received_on
+    from events
+    inner join ops.raw_horizon as horizon on events.tenant_id = horizon.tenant_id
+    inner join tenants on events.tenant_id = tenants.tenant_id
+    left join {{ ref('stg_events') }} as staged
+        on events.tenant_id = staged.tenant_id and events.event_id = staged.event_id
+    where
+        events.occurred_at < {{ local_midnight('horizon.frozen_before', 'tenants.time_zone') }}
+        and staged.event_id is null
+
+)
+
+select * from final

@@ -1,0 +1,154 @@
+"""What retention has frozen stays, and what a person changes in a seed holds for the whole history, in builds of both
+kinds."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID, uuid5
+
+import psycopg
+import pytest
+
+from parley.build import Order
+from parley.settings import Settings
+from tests.oracle import Event, Tenant
+from tests.seeds import write_seed
+from tests.warehouse import MODELS, Warehouse, copy_project
+
+AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
+BUILD = Order(as_of=AS_OF, select=("resource_type:seed", MODELS))
+FULL = Order(as_of=AS_OF, select=(MODELS,), full_refresh=True)
+SHOP = "shop"
+
+
+def event(name: str, at: str, conversation: str = "c", user: str = "u", **attributes: object) -> Event:
+    occurred_at = datetime.fromisoformat(at).replace(tzinfo=UTC)
+    return Event(
+        tenant_id=SHOP,
+        event_id=uuid5(UUID(int=0), f"{name} {at} {conversation} {user}"),
+        event_name=name,
+        occurred_at=occurred_at,
+        conversation_id=conversation,
+        user_id=user,
+        source="web",
+        attributes=attributes,
+    )
+
+
+JANUARY = [
+    event("message.received", "2026-01-10T10:00", "january"),
+    event("conversation.resolved", "2026-01-10T10:05", "january"),
+    event("commerce.order_completed", "2026-01-31T23:50", "across", order_id="1", revenue=10),
+]
+FEBRUARY = [
+    event("message.received", "2026-02-01T00:05", "across"),
+    event("message.received", "2026-02-10T10:00", "february"),
+    event("message.sent", "2026-02-10T10:01", "february", text="Hello"),
+]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return copy_project(tmp_path / "project", [Tenant(tenant_id=SHOP, time_zone="UTC")])
+
+
+@pytest.fixture
+def warehouse(database: Settings, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
+    monkeypatch.setenv("PARLEY_PROJECT", str(project))
+    warehouse = Warehouse(Settings.load(), tmp_path)
+    warehouse.land([*JANUARY, *FEBRUARY])
+    warehouse.build(BUILD)
+    return warehouse
+
+
+def drop_before(month: str) -> None:
+    """What retention leaves: a horizon, and no raw events before it."""
+    with psycopg.connect() as connection:
+        connection.execute("insert into ops.raw_horizon values (%s, %s::date)", [SHOP, month])
+        connection.execute("delete from raw.events where occurred_at < %s::date", [month])
+
+
+def rows_before(warehouse: Warehouse, day: str) -> dict[str, list[str]]:
+    """The rows of January of the tables that have a day."""
+    dated = {
+        "facts.conversations": "started_on",
+        "facts.sessions": "started_on",
+        "facts.user_days": "date",
+        "facts.orders": "ordered_on",
+        "marts.daily_metrics": "date",
+        "marts.session_metrics": "date",
+    }
+    return {
+        table: sorted(str(row) for row in warehouse.read(table) if str(row[column]) < day)
+        for table, column in dated.items()
+    }
+
+
+def test_neither_a_build_nor_a_full_refresh_changes_frozen_history(warehouse: Warehouse) -> None:
+    january = rows_before(warehouse, "2026-02-01")
+    assert all(january.values())
+    drop_before("2026-02-01")
+
+    warehouse.land(
+        [
+            event("message.received", "2026-01-10T10:30", "january"),  # too late: that day is history
+            event("message.received", "2026-02-10T12:00", "february"),
+            event("message.received", "2026-02-20T12:00", "new"),
+        ]
+    )
+    warehouse.build(BUILD)
+    assert rows_before(warehouse, "2026-02-01") == january
+    incremental = warehouse.contents()
+    february = {row["conversation_id"]: row["messages"] for row in warehouse.read("facts.conversations")}
+    assert february["february"] == 3
+    assert february["new"] == 1
+
+    warehouse.build(FULL)
+    assert rows_before(warehouse, "2026-02-01") == january
+    assert warehouse.contents() == incremental
+
+
+def test_a_changed_setting_holds_for_all_history_from_the_next_build_on(warehouse: Warehouse, project: Path) -> None:
+    write_seed(
+        project, "tenants", [{"tenant_id": SHOP, "name": "Shop", "time_zone": "Asia/Tokyo", "session_gap_minutes": 10}]
+    )
+    warehouse.build(BUILD)
+    incremental = warehouse.contents()
+    starts = {row["conversation_id"]: str(row["started_on"]) for row in warehouse.read("facts.conversations")}
+    assert starts["across"] == "2026-02-01"  # 23:50 UTC is the next morning in Tokyo
+    warehouse.build(FULL)
+    assert warehouse.contents() == incremental
+
+
+def test_a_changed_funnel_is_counted_over_all_history(warehouse: Warehouse, project: Path) -> None:
+    write_seed(
+        project,
+        "funnel_steps",
+        [
+            {"funnel_id": "shop_purchase", "step": 1, "step_name": "Order", "event_names": "commerce.order_completed"},
+            {"funnel_id": "shop_purchase", "step": 2, "step_name": "Question", "event_names": "message.received"},
+        ],
+    )
+    warehouse.build(BUILD)
+    incremental = warehouse.contents()
+    reached = {
+        row["step"]: row["reached"]
+        for row in warehouse.read("marts.funnels")
+        if row["funnel_id"] == "shop_purchase" and row["period"] == "all" and row["breakdown_value"] == "(all)"
+    }
+    assert reached == {1: 1, 2: 1}
+    warehouse.build(FULL)
+    assert warehouse.contents() == incremental
+
+
+def test_one_tenant_or_some_days_are_built_again_without_a_difference(warehouse: Warehouse) -> None:
+    before = warehouse.contents()
+    with psycopg.connect() as connection:
+        connection.execute("delete from marts.daily_metrics")
+        connection.execute("update facts.conversations set messages = 99")
+    days = Order(as_of=AS_OF, from_date=AS_OF.date().replace(month=1, day=1), to_date=AS_OF.date(), select=(MODELS,))
+    warehouse.build(days)
+    assert warehouse.contents() == before
+    with psycopg.connect() as connection:
+        connection.execute("update facts.sessions set events = 99")
+    warehouse.build(Order(as_of=AS_OF, tenant=SHOP, select=(MODELS,)))
+    assert warehouse.contents() == before
