@@ -53,7 +53,7 @@ def judge_chunk(rules: Rules, chunk: Chunk) -> Judged:
 def collect(verdicts: Iterable[tuple[int, Verdict]]) -> Judged:
     """Line numbers and verdicts as a batch. Of an event that comes twice the first counts."""
     counts: Counter[tuple[str, str]] = Counter()
-    keys: dict[str, None] = {}
+    keys: dict[str, int] = {}
     events: list[bytes] = []
     rejected: list[bytes] = []
     months: set[str] = set()
@@ -64,7 +64,7 @@ def collect(verdicts: Iterable[tuple[int, Verdict]]) -> Judged:
             if key in keys:
                 counts[tenant_id, "duplicate"] += 1
                 continue
-            keys[key] = None
+            keys[key] = len(events)
             counts[tenant_id, "accepted"] += 1
             months.add(verdict.occurred_at[:7])
             events.append(_event_row(key, verdict))
@@ -73,7 +73,8 @@ def collect(verdicts: Iterable[tuple[int, Verdict]]) -> Judged:
         else:
             counts[tenant_id, "rejected"] += 1
             rejected.append(_rejected_row(line, verdict))
-    numbered = "".join(f"{number}\t{key}\n" for number, key in enumerate(keys))
+    # in order, so that neighbours in the index of keys are looked up and stored one after the other
+    numbered = "".join(f"{number}\t{key}\n" for key, number in sorted(keys.items()))
     return Judged(numbered.encode(), b"".join(events), b"".join(rejected), frozenset(months), counts)
 
 

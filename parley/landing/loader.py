@@ -104,7 +104,7 @@ def _store_all(
 ) -> Iterator[tuple[int, Counts]]:
     """Store what is left of a source, batch by batch: the lines that are done then, and what became of the batch's."""
     rules: Rules | None = None  # of this process, once those of the workers have been overtaken by an erasure
-    for chunk, judged in _judged(iter(source), partial(Rules, **contract)):
+    for chunk, judged in _judged(source, partial(Rules, **contract)):
         lines_done = chunk.first_line + chunk.lines - 1
         if rules:
             judged = judge_chunk(rules, chunk)
@@ -126,8 +126,9 @@ def _store_all(
         yield lines_done, counts
 
 
-def _judged(chunks: Iterator[Chunk], make_rules: MakeRules) -> Iterator[tuple[Chunk, Judged]]:
+def _judged(source: Source, make_rules: MakeRules) -> Iterator[tuple[Chunk, Judged]]:
     """The chunks in their order, and what is made of them: by workers, unless there is only one chunk."""
+    chunks = iter(source)
     first = next(chunks, None)
     if first is None:
         return
@@ -140,7 +141,9 @@ def _judged(chunks: Iterator[Chunk], make_rules: MakeRules) -> Iterator[tuple[Ch
     if second is None:
         yield first, judge_chunk(make_rules(), first)
     else:
-        with Workers(make_rules, min(os.cpu_count() or 1, MAX_WORKERS)) as workers:
+        # one keeps up with a table, which this process has to take apart
+        count = 1 if source.is_table else min(os.cpu_count() or 1, MAX_WORKERS)
+        with Workers(make_rules, count) as workers:
             yield from workers.judge(chain((first, second), chunks))
     if failure:
         raise failure

@@ -28,6 +28,7 @@ STDIN = "-"
 MAX_EVENT = 64 * 1024  # bytes of one line
 CHUNK = 2 * 1024 * 1024  # bytes, about: what is judged and stored at once
 RECORDS = 5_000  # at most in a chunk of CSV or Parquet
+ROWS = 1_000  # of Parquet decoded at once: more take more memory and no less time
 BLOCK = 256 * 1024  # bytes read at once
 
 _BOM = b"\xef\xbb\xbf"
@@ -133,8 +134,10 @@ class Columns:
 class Source(AbstractContextManager["Source"]):
     """An open source, read chunk by chunk."""
 
-    def __init__(self, name: str, file: IO[bytes], head: bytes, reader: Reader) -> None:
+    def __init__(self, name: str, file: IO[bytes], head: bytes, reader: Reader, *, is_table: bool = False) -> None:
         self.name = name
+        self.is_table = is_table
+        """Whether lines have to be made of its records, which takes about as long as judging them."""
         self.head = _hash(head).hexdigest()
         """What the fingerprints of all that begins with this first line begin with."""
         self._file = file
@@ -217,7 +220,7 @@ def _open(name: str, file: IO[bytes], size: int | None, columns: Columns) -> Sou
     if start.startswith(_PARQUET):
         if size is None:
             raise SourceError("A stream cannot be read as Parquet: give the file by its name.")
-        return Source(name, file, _PARQUET, _parquet(name, file, columns))
+        return Source(name, file, _PARQUET, _parquet(name, file, columns), is_table=True)
     blocks = chain([start], blocks)
     blocks = _enlarged(_gunzip(name, blocks) if start.startswith(_GZIP) else blocks)
     first = next(blocks, b"").removeprefix(_BOM)
@@ -227,11 +230,9 @@ def _open(name: str, file: IO[bytes], size: int | None, columns: Columns) -> Sou
         raise SourceError(f"{name} is one JSON array: write one event per line, for example with `jq -c '.[]'`.")
     head = first.partition(b"\n")[0]
     pieces = _whole_lines(chain([first], blocks))
-    if first and (name.lower().endswith((".csv", ".csv.gz")) or columns.event_name in _header(head)):
-        chunks = _gathered(_csv(name, pieces, columns))
-    else:
-        chunks = _ndjson(pieces)
-    return Source(name, file, head, (chunks, (lambda: file.tell() / size) if size else None))
+    is_table = bool(first) and (name.lower().endswith((".csv", ".csv.gz")) or columns.event_name in _header(head))
+    chunks = _gathered(_csv(name, pieces, columns)) if is_table else _ndjson(pieces)
+    return Source(name, file, head, (chunks, (lambda: file.tell() / size) if size else None), is_table=is_table)
 
 
 def _hash(content: bytes) -> Any:
@@ -410,7 +411,7 @@ def _parquet(name: str, file: IO[bytes], columns: Columns) -> Reader:
     def records() -> Iterator[Record]:
         nonlocal line
         try:
-            for batch in table.iter_batches(batch_size=RECORDS, columns=wanted):
+            for batch in table.iter_batches(batch_size=ROWS, columns=wanted, use_threads=False):
                 for cells in batch.cast(read, safe=False).to_pylist(maps_as_pydicts="lossy"):
                     line += 1
                     yield line, _encoded(line, columns.event(cells))
