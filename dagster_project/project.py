@@ -2,7 +2,6 @@
 
 import fcntl
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 from dagster_dbt import DbtProject
 
+from dagster_project.programs import program
 from parley.errors import ParleyError
 from parley.settings import Settings
 
@@ -24,11 +24,6 @@ INPUTS = (
     "tests/data",
     "docs/catalog",
 )
-
-
-def dbt_executable() -> str:
-    """The dbt of this Python environment, which need not be on the PATH."""
-    return str(Path(sys.executable).with_name("dbt"))
 
 
 def prepared_project(settings: Settings) -> DbtProject:
@@ -56,21 +51,8 @@ def _is_fresh(manifest: Path, inputs: list[Path]) -> bool:
 def _parse(project: DbtProject) -> None:
     folder = project.manifest_path.parent
     with TemporaryDirectory(dir=folder) as scratch:
-        command = [
-            dbt_executable(),
-            "--quiet",
-            "parse",
-            "--target-path",
-            scratch,
-            "--log-path",
-            scratch,
-        ]
-        command += [
-            "--project-dir",
-            str(project.project_dir),
-            "--profiles-dir",
-            str(project.profiles_dir),
-        ]
+        command = [program("dbt"), "--quiet", "parse", "--target-path", scratch, "--log-path", scratch]
+        command += ["--project-dir", str(project.project_dir), "--profiles-dir", str(project.profiles_dir)]
         done = subprocess.run(
             command,
             cwd=project.project_dir,

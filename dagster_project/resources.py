@@ -8,7 +8,7 @@ from dagster_dbt import DbtCliResource, DbtProject
 from pydantic import Field
 
 from dagster_project.orders import order, parse_as_of
-from dagster_project.project import dbt_executable
+from dagster_project.programs import program
 from parley import database
 from parley.build import Order
 from parley.settings import Settings
@@ -23,9 +23,11 @@ class WarehouseDbt(DbtCliResource):
 
 
 def warehouse_dbt(project: DbtProject) -> WarehouseDbt:
-    """dbt of this Python environment on the project."""
+    """dbt of this Python environment on the project, by way of `quick_dbt`."""
     return WarehouseDbt(
-        project_dir=str(project.project_dir), profiles_dir=str(project.profiles_dir), dbt_executable=dbt_executable()
+        project_dir=str(project.project_dir),
+        profiles_dir=str(project.profiles_dir),
+        dbt_executable=program("parley-dbt"),
     )
 
 

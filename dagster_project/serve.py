@@ -10,6 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 from dagster_project import instance
+from dagster_project.programs import program
 from parley import database
 from parley.errors import ParleyError
 from parley.settings import Settings
@@ -28,24 +29,24 @@ def main() -> None:
         environment = {**os.environ, **database.variables(settings), **instance.prepare(settings)}
     except ParleyError as error:
         sys.exit(f"parley: {error}")
-    programs = [
+    commands = [
         ["dagster-webserver", "--host", asked.host, "--port", str(asked.port)],
         ["dagster-daemon", "run"],
     ]
     print(f"Dagster on http://{asked.host}:{asked.port} (Ctrl-C stops it)", flush=True)
-    sys.exit(_run_together(programs, settings.project, environment))
+    sys.exit(_run_together(commands, settings.project, environment))
 
 
-def _run_together(programs: list[list[str]], folder: Path, environment: dict[str, str]) -> int:
+def _run_together(commands: list[list[str]], folder: Path, environment: dict[str, str]) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     running = [
         subprocess.Popen(
-            [str(Path(sys.executable).with_name(program[0])), *program[1:], "--workspace", "workspace.yaml"],
+            [program(command[0]), *command[1:], "--workspace", "workspace.yaml"],
             cwd=folder,
             env=environment,
             start_new_session=True,  # Ctrl-C reaches us alone, and we stop both in order
         )
-        for program in programs
+        for command in commands
     ]
     try:
         while all(process.poll() is None for process in running):
