@@ -11,6 +11,9 @@
     }}
 ) }}
 
+{% set turns = "count(*) filter (where event_name = 'voice.turn_started')" %}
+{% set barge_ins = "count(*) filter (where event_name = 'voice.barge_in')" %}
+
 with events as (
 
     select events.*
@@ -24,19 +27,16 @@ final as (
     select
         tenant_id,
         occurred_on as date,
-        count(*) filter (where event_name = 'voice.turn_started') as turns,
+        {{ turns }} as turns,
         {{ percentile(0.5, 'duration_ms') }} filter (where event_name = 'voice.first_response')
             as first_response_p50_ms,
         {{ percentile(0.95, 'duration_ms') }} filter (where event_name = 'voice.first_response')
             as first_response_p95_ms,
         {{ percentile(0.99, 'duration_ms') }} filter (where event_name = 'voice.first_response')
             as first_response_p99_ms,
-        count(*) filter (where event_name = 'voice.barge_in') as barge_ins,
+        {{ barge_ins }} as barge_ins,
         -- a turn can be interrupted more than once: the share is of interruptions per turn, at most one each
-        {{ ratio(
-            "least(count(*) filter (where event_name = 'voice.barge_in'), count(*) filter (where event_name = 'voice.turn_started'))",
-            "count(*) filter (where event_name = 'voice.turn_started')"
-        ) }} as barge_in_rate,
+        {{ ratio('least(' ~ barge_ins ~ ', ' ~ turns ~ ')', turns) }} as barge_in_rate,
         {{ percentile(0.95, 'latency_ms') }} filter (where event_name = 'voice.asr_partial')
             as asr_partial_latency_p95_ms
     from events
