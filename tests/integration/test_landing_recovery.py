@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
@@ -31,7 +32,7 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "BLOCK", 5_000)
 
 
-def stop_after(lines: int) -> object:
+def stop_after(lines: int) -> Callable[[Progress], None]:
     def stop(progress: Progress) -> None:
         if progress.lines >= lines:
             raise Stop
