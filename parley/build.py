@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 LOCK = 0x6275696C64  # "build" in ASCII: held by the process that builds
 LOG = "logs/dbt.log"
 AFTER_ANALYSES = "source:analyses+"
+OUT_OF_SYNC = "schemas on this incremental model are out of sync"  # as dbt says it
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +277,8 @@ def _outcome(results: list[Any], as_of: datetime, seconds: float) -> Outcome:
 
 def _reason(message: str) -> str:
     """The first line of dbt's message that says something: a heading such as "Database Error in model x" does not."""
+    if OUT_OF_SYNC in message:
+        return "its columns have changed since it was built: build it anew with --full-refresh."
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     if len(lines) > 1 and " Error" in lines[0]:
         del lines[0]
