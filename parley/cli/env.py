@@ -1,10 +1,20 @@
 """`parley env`: the variables by which dbt, psql, MetricFlow and Dagster reach the same database."""
 
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from parley.cli import typer
+
+if TYPE_CHECKING:
+    from parley.settings import Settings
 
 
 def env() -> None:
     """Print what other programs need to reach the warehouse, and start the embedded Postgres if it is that.
+
+    Puts parley, dbt, mf and dagster on the PATH, and a psql and pg_dump that fit the embedded Postgres.
 
     Example: [bold]eval "$(parley env)" && psql[/]
     """
@@ -23,6 +33,18 @@ def env() -> None:
         "DBT_PROJECT_DIR": str(settings.project),
         "DBT_PROFILES_DIR": str(settings.project),
         **instance.prepare(settings),
+        "PATH": _path(settings),
     }
     for name, value in variables.items():
         typer.echo(f"export {name}={shlex.quote(value)}")
+
+
+def _path(settings: "Settings") -> str:
+    from parley import database, embedded
+
+    ours, brought = str(Path(sys.executable).parent), str(embedded.programs())
+    others = [
+        folder for folder in os.environ.get("PATH", os.defpath).split(os.pathsep) if folder not in (ours, brought)
+    ]
+    folders = [ours, brought, *others] if database.is_embedded(settings) else [ours, *others, brought]
+    return os.pathsep.join(folders)

@@ -168,7 +168,7 @@ def _verdict(accounting: "Accounting | None", build: "Build | None") -> "Iterabl
         if accounting:
             colour = "red" if accounting.unaccounted else "green"
             said.append(f"[{colour}]{accounting.unaccounted:,} accepted events unaccounted for[/]")
-            said.append(f"{_share(accounting.late_share)} arrived on a later day than they happened")
+            said.append(f"{_share(accounting.late_share)} landed on a later day than they happened")
         yield "; ".join(said) + "."
         for problem in build.problems[:3]:
             yield f"  [red]{escape(problem['name'])}[/]: {escape(problem['message'])}"

@@ -1,6 +1,9 @@
 """Building through `parley.build` and the command line: what is built, what goes wrong, and how that is said."""
 
+import json
 import os
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from datetime import datetime
@@ -131,8 +134,43 @@ def test_a_database_that_is_down_is_said_to_be(
     assert "Traceback" not in done.stderr
 
 
-def test_env_gives_other_programs_the_same_database(built: Settings) -> None:
-    exports = dict(line.removeprefix("export ").split("=", 1) for line in parley("env").stdout.splitlines())
-    assert exports["PGDATABASE"] == os.environ["PGDATABASE"]
-    assert exports["PGHOST"] == os.environ["PGHOST"]
-    assert exports["DBT_PROJECT_DIR"] == str(built.project)
+def test_env_gives_other_programs_the_same_database(built: Settings, tmp_path: Path) -> None:
+    (tmp_path / "env").write_text(parley("env").stdout)
+    said = subprocess.run(
+        [
+            "bash",
+            "-c",
+            f". {tmp_path}/env && psql -Atc 'select current_database()' && which dbt && echo $DBT_PROJECT_DIR",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    here = Path(sys.executable).with_name("dbt")
+    assert said.stdout.splitlines() == [os.environ["PGDATABASE"], str(here), str(built.project)]
+
+
+def test_a_url_reaches_the_same_database(built: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    host, name = os.environ["PGHOST"], os.environ["PGDATABASE"]
+    for variable in ("PGHOST", "PGPORT", "PGUSER", "PGDATABASE"):
+        monkeypatch.delenv(variable)
+    monkeypatch.setenv("DATABASE_URL", f"postgresql://postgres@/{name}?host={host}&application_name=other")
+    assert parley("build", "--select", "daily_metrics").returncode == 0
+    assert json.loads(parley("summary", "--json").stdout)["landed"]["received"] == 400
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "sentence"),
+    [
+        ("PGUSER", "nobody", "refused the user 'nobody'"),
+        ("PGDATABASE", "no_such_database", "There is no database 'no_such_database'"),
+        ("DATABASE_URL", "mysql://here/there", "does not start with postgresql://"),
+    ],
+)
+def test_a_server_that_refuses_is_explained(
+    database: Settings, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, sentence: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    done = parley("summary")
+    assert done.returncode == 1
+    assert sentence in " ".join(done.stderr.split())
