@@ -12,7 +12,7 @@ DEMO := $(or $(PARLEY_HOME),.parley)/demo-$(SIZE).ndjson.gz
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test ui docs lint clean
+.PHONY: help run test ui docs lint lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,10 @@ lint: $(READY) ## style and types, of Python and of SQL
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/sqlfluff lint models
+
+lock: $(READY) ## new pins of everything, for every Python that Parley runs on
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --group dev pyproject.toml -o requirements.lock
 
 clean: ## stop the embedded Postgres; delete the environment and everything built, but no data (.parley)
 	if [ -x $(PARLEY) ]; then $(PARLEY) stop; fi
