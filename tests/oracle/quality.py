@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from functools import cache
 from math import floor
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ class Rubric:
     lexicon: Sequence[Row]
 
     @classmethod
+    @cache
     def shipped(cls) -> "Rubric":
         """The one in `seeds/`."""
         judges = (row["judge"] for row in _seed("quality_judges"))
@@ -62,7 +64,8 @@ def _seed(name: str) -> list[Row]:
         return list(csv.DictReader(file))
 
 
-def words(text: str) -> list[str]:
+@cache
+def words(text: str) -> tuple[str, ...]:
     """The words of a text in small letters; each kana or Chinese character is one."""
     spaced = ""
     for character in text:
@@ -72,10 +75,10 @@ def words(text: str) -> list[str]:
             spaced += f" {character} "
         else:
             spaced += character.lower() if ord(character) < 0x100 or character in "ŒŸ" else character
-    return spaced.split()
+    return tuple(spaced.split())
 
 
-def _contains(whole: list[str], part: list[str]) -> bool:
+def _contains(whole: tuple[str, ...], part: tuple[str, ...]) -> bool:
     starts = range(len(whole) - len(part) + 1)
     return bool(part) and any(whole[start : start + len(part)] == part for start in starts)
 
