@@ -101,7 +101,7 @@ class TopicModel:
         labels = _groups(vectors[founders], self.encoder)
         for label in range(labels.max(initial=-1) + 1):
             members = np.flatnonzero(labels == label)
-            ids = sorted(chain.from_iterable(question_ids[member] for member in members))
+            ids = sorted(chain.from_iterable(question_ids[int(member)] for member in members))
             topic = _free_topic_id(self.tenant_id, ids, centres)
             centres[topic] = normalize(vectors[founders[members]].mean(axis=0, keepdims=True))[0]
             for member in founders[members]:
