@@ -20,9 +20,14 @@ from parley.errors import ParleyError
 Vectors = NDArray[np.float32]
 """(texts, dimensions); each row has length 1, or 0 where the encoder knows nothing of the text."""
 
+JAPANESE = r"[一-龯々〆]+|[ァ-ヴー]+|[ぁ-ゖ]+"
+"""Runs of one script: Japanese has no spaces, but its scripts take turns where words begin."""
+LETTER = r"(?:(?![一-龯々〆ァ-ヴーぁ-ゖ])\w)"
+"""A letter or digit of any other script."""
+
 BLOCK = 5_000  # texts encoded at a time: bounds the memory
 LEARNED_FROM = 20_000  # texts at most, which is plenty for the words of a tenant
-DIMENSIONS = 300
+DIMENSIONS, NEW_DIMENSIONS = 300, 64
 
 
 class Encoder(Protocol):
@@ -56,17 +61,19 @@ def shuffled(texts: Sequence[str]) -> list[str]:
 class Lexicon:
     """Latent semantic analysis of character and word n-grams, learned from a tenant's own questions.
 
-    n-grams are hashed into a fixed number of features, so that no word of a customer's is stored. Frozen once learned.
+    n-grams are hashed into a fixed number of features, so that no word of a customer's is stored. Frozen once learned:
+    what was never seen then goes at random, and always the same way, into dimensions of its own. So a question on
+    something new is far from what is known, and close to its like.
     """
 
     near: ClassVar[float] = 0.4
     same: ClassVar[float] = 0.5
-    joins: ClassVar[float] = 0.45
+    joins: ClassVar[float] = 0.35
 
     weights: NDArray[np.float32]
-    """(features,): how telling a feature is (its inverse document frequency); 0 for what is too rare to tell."""
+    """(features,): how telling a feature is (its inverse document frequency); 0 for what was seen but too rarely."""
     components: NDArray[np.float16]
-    """(features, dimensions)"""
+    """(features, dimensions): the axes, then those of what was never seen."""
 
     @classmethod
     def learn(cls, texts: Sequence[str]) -> "Lexicon":
@@ -75,15 +82,17 @@ class Lexicon:
         if not sample:
             raise ParleyError("There are no questions to learn topics from: land events with `parley load` first.")
         rarest = 1 + (len(sample) >= 200) + (len(sample) >= 2_000)
-        weights = []
-        for counts in _counts(sample):
-            texts_with = np.bincount(counts.indices, minlength=counts.shape[1])
-            inverse = np.log((1 + len(sample)) / (1 + texts_with)) + 1
-            weights.append(np.where(texts_with >= rarest, inverse, 0).astype(np.float32))
-        all_weights = np.concatenate(weights)
+        texts_with = np.concatenate([np.bincount(each.indices, minlength=each.shape[1]) for each in _counts(sample)])
+        inverse = np.log((1 + len(sample)) / (1 + texts_with)) + 1
+        unseen = texts_with == 0
+        weights = np.where(unseen | (texts_with >= rarest), inverse, 0).astype(np.float32)
+        weighted = _weighted(sample, weights)
         dimensions = max(1, min(DIMENSIONS, len(sample) * 3 // 4))
-        _, _, axes = randomized_svd(_weighted(sample, all_weights), dimensions, n_iter=2, random_state=0)
-        return cls(all_weights, np.ascontiguousarray(axes.T, dtype=np.float16))
+        _, scales, axes = randomized_svd(weighted, dimensions, n_iter=2, random_state=0)
+        length = np.sqrt((scales**2).sum() / len(sample))  # of what the axes keep of a text
+        signs = np.random.default_rng(0).choice([-1.0, 1.0], (len(weights), NEW_DIMENSIONS)) / np.sqrt(NEW_DIMENSIONS)
+        components = np.hstack([axes.T, np.where(unseen[:, np.newaxis], signs * length, 0)])
+        return cls(weights, components.astype(np.float16))
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         components = self.components.astype(np.float32)
@@ -102,6 +111,7 @@ def _vectorizer(analyzer: str, shortest: int, longest: int, bits: int) -> Hashin
         analyzer=analyzer,
         ngram_range=(shortest, longest),
         n_features=2**bits,
+        token_pattern=f"{JAPANESE}|{LETTER}{{2,}}",
         lowercase=False,
         norm=None,
         alternate_sign=False,

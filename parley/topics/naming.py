@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from math import log
 
-from parley.topics.encoders import plain, shuffled
+from parley.topics.encoders import JAPANESE, LETTER, plain, shuffled
 from parley.topics.model import Question, TopicModel, silhouette
 from parley.topics.stopwords import STOP_WORDS
 
@@ -16,10 +16,9 @@ LONGEST_NAME = 60  # characters
 COMMON = 0.1  # share of a topic's questions that a word of its name is in
 SAMPLE = 200  # texts of a topic that are looked at closely
 
-# Words; French elisions (l', qu') come apart. Japanese has no spaces: its scripts take turns where words begin,
-# and what is in hiragana alone is mostly grammar.
+# French elisions (l', qu') come apart from their words; Japanese words in hiragana alone are mostly grammar.
 _ELISION = re.compile(r"\b(?:[cdjlmnst]|qu|jusqu|lorsqu|puisqu)['’](?=\w{2})")
-_WORD = re.compile(r"[一-龯々〆]+|[ァ-ヴー]+|[ぁ-ゖ]+|(?:(?![一-龯々〆ァ-ヴーぁ-ゖ])\w)+(?:['’][^\W\d_]+)*")
+_WORD = re.compile(rf"{JAPANESE}|{LETTER}+(?:['’][^\W\d_]+)*")
 _HIRAGANA = re.compile(r"[ぁ-ゖー]+")
 
 
@@ -36,15 +35,12 @@ class Description:
 def words(text: str) -> list[str]:
     """The words of a plain text that may tell what it is about, in order."""
     found = (word.replace("’", "'") for word in _WORD.findall(_ELISION.sub(" ", text)))
-    return [word for word in found if word not in STOP_WORDS and len(word) > _too_short(word) and _tells(word)]
-
-
-def _too_short(word: str) -> int:
-    return 1 if word.isascii() else 0
+    return [word for word in found if word not in STOP_WORDS and _tells(word)]
 
 
 def _tells(word: str) -> bool:
-    return not word.isdigit() and not _HIRAGANA.fullmatch(word)
+    is_short = len(word) == 1 and word.isascii()
+    return not (is_short or word.isdigit() or _HIRAGANA.fullmatch(word))
 
 
 def describe(
