@@ -149,7 +149,7 @@ class Sentences:
 
     near: ClassVar[float] = 0.5
     same: ClassVar[float] = 0.75
-    joins: ClassVar[float] = 0.6
+    joins: ClassVar[float] = 0.55
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Raises ParleyError where the extra is not installed."""
