@@ -12,13 +12,14 @@ import json
 import random
 import resource
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
+from scipy.stats import spearmanr
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 from parley.topics import Question, TopicModel, describe, learn
@@ -53,15 +54,34 @@ def scores(truth: list[str], found: list[str | None]) -> dict[str, float]:
     }
 
 
+def confidence_and_purity(confidences: list[float], intents: list[str], found: list[str | None]) -> dict[str, float]:
+    """Whether confidence tells pure topics from mixed ones, over topics of five questions or more.
+
+    A topic's purity is the share of its most frequent intent. Gives Spearman's rank correlation of the two, and the
+    mean purity of the third with the highest confidence.
+    """
+    members: defaultdict[str | None, list[tuple[float, str]]] = defaultdict(list)
+    for topic, confidence, intent in zip(found, confidences, intents, strict=True):
+        members[topic].append((confidence, intent))
+    many = [each for each in members.values() if len(each) >= 5]
+    sureness = [sum(value for value, _ in each) / (len(each) + 1) for each in many]
+    purity = np.array([Counter(intent for _, intent in each).most_common(1)[0][1] / len(each) for each in many])
+    surest = np.argsort(sureness)[-(len(many) // 3) :]
+    return {
+        "confidence_purity_rank_correlation": round(float(spearmanr(sureness, purity).statistic), 2),
+        "purity_of_surest_third": round(float(purity[surest].mean()), 2),
+    }
+
+
 def at_once(data: Labelled, sentences: bool) -> dict[str, float]:
     """All questions learned from and grouped in one go."""
-    questions = [question for question, _ in data]
+    questions, intents = [question for question, _ in data], [intent for _, intent in data]
     taken, (assignments, _) = seconds(lambda: learn("bench", questions, sentences=sentences).assign(questions))
-    topics = {each.question_id: each.topic_id for each in assignments}
-    return {
-        **scores([intent for _, intent in data], [topics[question.question_id] for question in questions]),
-        "seconds": taken,
-    }
+    by_id = {each.question_id: each for each in assignments}
+    placed = [by_id[question.question_id] for question in questions]
+    found = [each.topic_id for each in placed]
+    purity = confidence_and_purity([each.confidence for each in placed], intents, found)
+    return {**scores(intents, found), **purity, "seconds": taken}
 
 
 def in_batches(data: Labelled, sentences: bool) -> dict[str, float]:
