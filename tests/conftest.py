@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -20,6 +20,9 @@ from psycopg.rows import dict_row
 
 from parley import embedded, migrate
 from parley.settings import Settings
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 Rows = Callable[..., list[dict[str, Any]]]
 """A query and its parameters to the rows it returns, by column name."""
@@ -108,6 +111,23 @@ def rows(database: Settings) -> Rows:
             return connection.execute(query.encode(), parameters or None).fetchall()
 
     return read
+
+
+@pytest.fixture(scope="module")
+def _browser() -> "Iterator[Browser]":
+    from tests.browser import launched
+
+    with launched() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(_browser: "Browser", tmp_path: Path) -> "Iterator[Page]":
+    """A tab of a headless Chromium; what it last showed is in `tmp_path / "page.png"`. Skips where there is none."""
+    from tests.browser import tab
+
+    with tab(_browser, tmp_path / "page.png") as opened:
+        yield opened
 
 
 @contextmanager
