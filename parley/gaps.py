@@ -6,6 +6,7 @@ from typing import Literal, get_args
 
 from psycopg.rows import class_row
 
+from parley import audit
 from parley.database import Connection
 from parley.errors import ParleyError
 
@@ -66,7 +67,7 @@ def set_status(
     ).fetchone()
     if known != (True,):
         raise ParleyError(f"The tenant {tenant_id!r} has no gap {gap_id!r}: `parley gaps list` shows the ids.")
-    connection.execute(
+    changed = connection.execute(
         """
         insert into ops.gap_statuses (tenant_id, gap_id, status, note, changed_by, changed_at)
         values (%s, %s, %s, %s, %s, clock_timestamp())
@@ -77,3 +78,7 @@ def set_status(
         """,
         [tenant_id, gap_id, status, note, by],
     )
+    if changed.rowcount:
+        audit.record(
+            connection, "gap.status_set", tenant_id=tenant_id, actor=by, details={"gap_id": gap_id, "status": status}
+        )

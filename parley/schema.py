@@ -338,3 +338,18 @@ gap_statuses = Table(
     schema=OPS,
     comment="One row per tenant and gap whose status a person has set.",
 )
+
+audit_log = Table(
+    "audit_log",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("recorded_at", _instant, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("tenant_id", Text),
+    Column("actor", Text),
+    Column("details", JSONB, nullable=False),
+    Column("previous_hash", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+    schema=OPS,
+    comment="One row per action that must be traceable, chained by hashes: parley.audit.",
+)

@@ -2,7 +2,7 @@
 
 import typer
 
-from parley.cli import build, demo, doctor, env, events, gaps, load, replay, stop, summary
+from parley.cli import audit, build, demo, doctor, env, events, gaps, load, replay, stop, summary
 
 app = typer.Typer(
     help="The conversation-analytics warehouse on your own Postgres.",
@@ -11,6 +11,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="rich",
 )
+app.add_typer(audit.app, name="audit")
 app.command()(build.build)
 app.command()(demo.demo)
 app.command()(doctor.doctor)

@@ -72,7 +72,7 @@ def set_status(
 
     settings = Settings.load()
     migrate.upgrade(settings)
-    with database.connect(settings, autocommit=True) as connection:
+    with database.connect(settings) as connection:
         gaps.set_status(connection, gap, _status(status), tenant_id=tenant, by=by or whoami(), note=note)
     console.print(f"The gap is {status}; marts.content_gaps shows it from the next build on.")
 
