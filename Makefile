@@ -5,6 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PARLEY := $(BIN)/parley
+BI_VENV := .venv-bi
+BI_READY := $(BI_VENV)/.ready
+BI := dashboards/superset/requirements-bi
 WITH_ENV = variables="$$($(PARLEY) env)" && eval "$$variables" &&
 
 SIZE ?= 20000
@@ -12,7 +15,7 @@ DEMO := $(or $(PARLEY_HOME),.parley)/demo-$(SIZE).ndjson.gz
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test ui docs lint lock clean
+.PHONY: help run test ui bi docs lint lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +35,9 @@ test: $(READY) ## every test, on a Postgres of its own (ARGS="-k landing" for so
 ui: $(READY) ## Dagster on localhost:3000 (PORT=…): schedules, partitions, lineage, checks
 	$(BIN)/python -m dagster_project.serve $(if $(PORT),--port $(PORT))
 
+bi: $(READY) $(BI_READY) ## dashboards: Superset in an environment of its own, on localhost:8088 (PORT=…)
+	$(BIN)/python -m dashboards.superset.serve $(if $(PORT),--port $(PORT))
+
 docs: $(READY) ## the tables and their lineage on localhost:8080 (PORT=…), and as one file: target/static_index.html
 	$(WITH_ENV) $(BIN)/dbt --quiet docs generate --static
 	$(WITH_ENV) $(BIN)/dbt docs serve --no-browser --port $(or $(PORT),8080)
@@ -45,10 +51,12 @@ lint: $(READY) ## style and types, of Python and of SQL
 lock: $(READY) ## new pins of everything, for every Python that Parley runs on
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --group dev pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    $(BI).in -o $(BI).lock
 
 clean: ## stop the embedded Postgres; delete the environment and everything built, but no data (.parley)
 	if [ -x $(PARLEY) ]; then $(PARLEY) stop; fi
-	rm -rf $(VENV) target logs dist .dagster .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) $(BI_VENV) target logs dist .dagster .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 
 $(DEMO): | $(READY)
 	@mkdir -p $(@D)
@@ -67,4 +75,12 @@ $(READY): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	$(BIN)/uv pip sync --quiet --python $(BIN)/python requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation --no-deps --editable .
+	@touch $@
+
+$(BI_READY): $(BI).lock | $(READY)
+	@[ -x $(BI_VENV)/bin/python ] || { \
+	    echo 'Making $(BI_VENV) for Superset, a gigabyte or so'; \
+	    PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/uv venv --quiet --no-python-downloads --python '>=3.11,<3.13' $(BI_VENV); \
+	}
+	$(BIN)/uv pip sync --quiet --python $(BI_VENV)/bin/python $(BI).lock
 	@touch $@

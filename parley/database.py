@@ -136,11 +136,14 @@ def _explain(error: psycopg.OperationalError, found: Mapping[str, str], name: st
     return f"Postgres at {where} cannot be reached: is it running, and are PGHOST and PGPORT (or DATABASE_URL) right?"
 
 
-def sqlalchemy_url(settings: Settings, driver: str = "psycopg") -> str:
-    """The warehouse as an SQLAlchemy URL. The driver is always named: a bare URL means different ones."""
+def sqlalchemy_url(settings: Settings, driver: str = "psycopg", **others: str) -> str:
+    """The warehouse as an SQLAlchemy URL. The driver is always named: a bare URL means different ones.
+
+    `others` are variables that differ from the warehouse's: `PGUSER`, `PGPASSWORD`, `PGDATABASE`.
+    """
     from sqlalchemy import URL
 
-    found = variables(settings)
+    found = variables(settings) | others
     query = {"host": found["PGHOST"], "port": found["PGPORT"], "sslmode": found.get("PGSSLMODE", "")}
     return URL.create(
         f"postgresql+{driver}",

@@ -1,0 +1,254 @@
+"""What each kind of chart is in Superset: a compact line of a board becomes the parameters of a visualisation.
+
+    number      one metric, large
+    change      one metric, large, with the same stretch of time before
+    line, area, bar   metrics over `x`, one series each, or one per value of `by`
+    share       a metric per value of `by`, as a ring
+    heat        a metric over `x` and `y`
+    funnel      a metric per value of `by`, in the order of another
+    table       metrics by `by`; or plain `columns` of the rows themselves, page by page, with their number
+
+Every kind takes `where` ({column: value or list}), `width` (of 12), and `dates: false` where the date filter must not
+act.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dashboards.superset.bundle import Dataset
+
+Spec = dict[str, Any]
+
+GREEN, AMBER, RED, GREY, BLUE = "#3f9c6f", "#e0a030", "#cf4d4d", "#8a93a0", "#2f6fb3"
+
+# A value or a metric that means the same on every board looks the same on every board.
+LABEL_COLOURS = {
+    "resolved_conversations": GREEN,
+    "escalated_conversations": AMBER,
+    "abandoned_conversations": RED,
+    "open_conversations": GREY,
+    "resolved": GREEN,
+    "escalated": AMBER,
+    "abandoned": RED,
+    "open": GREY,
+}
+
+
+def params(spec: Spec, dataset: "Dataset") -> dict[str, Any]:
+    """The visualisation's parameters (`viz_type` among them)."""
+    own = _KINDS[spec["kind"]](spec, dataset)
+    return {
+        "datasource": "1__table",
+        "extra_form_data": {},
+        "row_limit": 1000,
+        "adhoc_filters": _filters(spec, dataset),
+        "color_scheme": "parley",
+        **own,
+    }
+
+
+def _number(spec: Spec, dataset: "Dataset") -> dict[str, Any]:
+    return {
+        "viz_type": "big_number_total",
+        "metric": spec["metric"],
+        "y_axis_format": dataset.metrics[spec["metric"]].d3,
+        "subtitle": spec.get("under", ""),
+        "header_font_size": 0.4,
+        "subtitle_font_size": 0.125,
+    }
+
+
+def _change(spec: Spec, dataset: "Dataset") -> dict[str, Any]:
+    return {
+        "viz_type": "pop_kpi",
+        "metric": spec["metric"],
+        "time_compare": ["inherit"],
+        "y_axis_format": dataset.metrics[spec["metric"]].d3,
+        "percentDifferenceFormat": "+.1%",
+        "header_font_size": 0.4,
+        "subheader_font_size": 0.125,
+        "comparison_color_enabled": True,
+        "comparison_color_scheme": "Red" if spec.get("less_is_better") else "Green",
+    }
+
+
+def _over(viz_type: str) -> Callable[[Spec, "Dataset"], dict[str, Any]]:
+    def over(spec: Spec, dataset: "Dataset") -> dict[str, Any]:
+        metrics = _metrics(spec)
+        in_time = dataset.columns[spec["x"]]["data_type"] in ("date", "timestamptz")
+        return {
+            "viz_type": viz_type,
+            "x_axis": spec["x"],
+            "time_grain_sqla": spec.get("grain", "P1D") if in_time else None,
+            "x_axis_time_format": "smart_date",
+            "metrics": metrics,
+            "groupby": _listed(spec.get("by")),
+            "stack": "Stack" if spec.get("stack") else None,
+            "y_axis_format": dataset.metrics[metrics[0]].d3,
+            "rich_tooltip": True,
+            "showTooltipTotal": bool(spec.get("stack")),
+            "show_legend": len(metrics) > 1 or "by" in spec,
+            "legendType": "scroll",
+            "legendOrientation": "top",
+            "markerEnabled": viz_type == "echarts_timeseries_line",
+            "markerSize": 4,
+            "truncateYAxis": False,
+            "y_axis_bounds": spec.get("bounds", [None, None]),
+            "tooltipTimeFormat": "%a %d %b %Y",
+        }
+
+    return over
+
+
+def _share(spec: Spec, dataset: "Dataset") -> dict[str, Any]:
+    return {
+        "viz_type": "pie",
+        "groupby": _listed(spec["by"]),
+        "metric": spec["metric"],
+        "number_format": dataset.metrics[spec["metric"]].d3,
+        "donut": True,
+        "innerRadius": 45,
+        "outerRadius": 70,
+        "label_type": "key_percent",
+        "show_labels": True,
+        "labels_outside": True,
+        "show_legend": False,
+        "sort_by_metric": True,
+        "show_total": True,
+    }
+
+
+def _heat(spec: Spec, dataset: "Dataset") -> dict[str, Any]:
+    return {
+        "viz_type": "heatmap_v2",
+        "x_axis": spec["x"],
+        "groupby": spec["y"],
+        "metric": spec["metric"],
+        "y_axis_format": dataset.metrics[spec["metric"]].d3,
+        "linear_color_scheme": "parley_blues",
+        "normalize_across": "heatmap",
+        "sort_x_axis": "alpha_asc",
+        "sort_y_axis": "alpha_asc",
+        "xscale_interval": 1,
+        "yscale_interval": 1,
+        "left_margin": "auto",
+        "bottom_margin": "auto",
+        "value_bounds": spec.get("bounds", [None, None]),
+        "show_legend": False,
+        "show_percentage": False,
+        "show_values": spec.get("values", False),
+        "row_limit": 10000,
+    }
+
+
+def _funnel(spec: Spec, dataset: "Dataset") -> dict[str, Any]:
+    return {
+        "viz_type": "funnel",
+        "groupby": _listed(spec["by"]),
+        "metric": spec["metric"],
+        "number_format": dataset.metrics[spec["metric"]].d3,
+        "percent_calculation_type": "first_step",
+        "label_type": "key_value_percent",
+        "tooltip_label_type": 5,
+        "sort_by_metric": True,
+        "show_legend": False,
+        "show_labels": True,
+        "show_tooltip_labels": True,
+    }
+
+
+def _table(spec: Spec, dataset: "Dataset") -> dict[str, Any]:
+    order = spec.get("order")
+    shared = {
+        "viz_type": "table",
+        "table_timestamp_format": "%Y-%m-%d %H:%M",
+        "page_length": 0,
+        "include_search": False,
+        "show_cell_bars": spec.get("bars", False),
+        "color_pn": False,
+        "order_desc": not spec.get("ascending", False),
+        "row_limit": spec.get("limit", 1000),
+        "column_config": _formats(spec, dataset),
+    }
+    if "columns" in spec:
+        order_by = [f'["{order}", {"true" if spec.get("ascending") else "false"}]'] if order else []
+        return {
+            **shared,
+            "query_mode": "raw",
+            "all_columns": spec["columns"],
+            "order_by_cols": order_by,
+            "server_pagination": True,
+            "server_page_length": spec.get("page", 10),
+        }
+    return {
+        **shared,
+        "query_mode": "aggregate",
+        "groupby": _listed(spec["by"]),
+        "metrics": _metrics(spec),
+        "timeseries_limit_metric": order,
+    }
+
+
+def _formats(spec: Spec, dataset: "Dataset") -> dict[str, Any]:
+    formats = {name: dataset.metrics[name].d3 for name in _metrics(spec)}
+    formats |= {name: dataset.d3(name) for name in spec.get("columns", []) if dataset.d3(name)}
+    return {name: {"d3NumberFormat": d3, "d3SmallNumberFormat": d3} for name, d3 in formats.items()}
+
+
+def _listed(value: str | list[str] | None) -> list[str]:
+    return [value] if isinstance(value, str) else value or []
+
+
+def _metrics(spec: Spec) -> list[str]:
+    return _listed(spec.get("metrics") or spec.get("metric"))
+
+
+def metrics(spec: Spec) -> list[str]:
+    """The metrics that a chart shows or sorts by."""
+    order = spec.get("order")
+    return _metrics(spec) + ([order] if order and "columns" not in spec else [])
+
+
+def columns(spec: Spec) -> list[str]:
+    """The columns that a chart shows, groups, sorts or filters by."""
+    order = [spec["order"]] if "order" in spec and "columns" in spec else []
+    named = [spec[part] for part in ("x", "y") if part in spec]
+    return named + _listed(spec.get("by")) + spec.get("columns", []) + list(spec.get("where", {})) + order
+
+
+def _filters(spec: Spec, dataset: "Dataset") -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = [
+        {
+            "clause": "WHERE",
+            "expressionType": "SIMPLE",
+            "subject": column,
+            "operator": "IN" if isinstance(value, list) else "==",
+            "comparator": value,
+        }
+        for column, value in spec.get("where", {}).items()
+    ]
+    if dataset.time:
+        found.append(
+            {
+                "clause": "WHERE",
+                "expressionType": "SIMPLE",
+                "subject": dataset.time,
+                "operator": "TEMPORAL_RANGE",
+                "comparator": "No filter",
+            }
+        )
+    return found
+
+
+_KINDS: dict[str, Callable[[Spec, "Dataset"], dict[str, Any]]] = {
+    "number": _number,
+    "change": _change,
+    "line": _over("echarts_timeseries_line"),
+    "area": _over("echarts_area"),
+    "bar": _over("echarts_timeseries_bar"),
+    "share": _share,
+    "heat": _heat,
+    "funnel": _funnel,
+    "table": _table,
+}

@@ -1,0 +1,99 @@
+"""`make bi`: Superset on localhost, on the warehouse's Postgres: `python -m dashboards.superset.serve [--port 8088]`.
+
+Runs in Parley's environment; Superset itself lives in `.venv-bi`, because it pins other versions.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from parley import database, reader
+from parley.errors import ParleyError
+from parley.settings import Settings
+
+HERE = Path(__file__).parent
+PROGRAMS = HERE.parents[1] / ".venv-bi/bin"
+
+
+def main() -> None:
+    """Prepare the role, the metadata and the dashboards, then become the web server until stopped."""
+    parser = argparse.ArgumentParser(prog="make bi", description="Superset with Parley's dashboards.")
+    parser.add_argument("--port", type=int, default=8088)
+    parser.add_argument("--host", default="127.0.0.1")
+    asked = parser.parse_args()
+    try:
+        settings = Settings.load()
+        reader.prepare(settings)
+        is_new = make_database(settings)
+        environment = {**os.environ, **variables(settings)}
+    except ParleyError as error:
+        sys.exit(f"parley: {error}")
+    print("Bringing Superset's database and the dashboards up to date; the first time takes a minute.", flush=True)
+    log = settings.home / "superset/apply.log"
+    with log.open("w") as output:  # a migration says hundreds of lines
+        applied = subprocess.run(
+            [PROGRAMS / "python", "-m", "dashboards.superset.apply"],
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    if applied.returncode:
+        sys.exit(f"parley: Superset could not be made ready: the last lines of {log} say why.")
+    print(f"Superset on http://{asked.host}:{asked.port} (Ctrl-C stops it); the user is admin", end="")
+    if is_new and "PARLEY_BI_PASSWORD" not in environment:
+        print(f", the password {environment['PARLEY_BI_FIRST_PASSWORD']}, which is shown this once", end="")
+    print(flush=True)
+    arguments = ["--bind", f"{asked.host}:{asked.port}", "--workers", "2", "--worker-class", "gthread"]
+    arguments += ["--threads", "8", "--timeout", "120", "--log-level", "warning", "superset.app:create_app()"]
+    os.execve(PROGRAMS / "gunicorn", ["gunicorn", *arguments], environment)
+
+
+def metadata(settings: Settings) -> str:
+    """The name of the database in which Superset keeps its own things, beside the warehouse."""
+    return f"{database.variables(settings)['PGDATABASE']}_superset"
+
+
+def make_database(settings: Settings) -> bool:
+    """Make Superset's own database; false where it stands already. Raises ParleyError where the user may not."""
+    name = metadata(settings)
+    with database.connect(settings, autocommit=True) as connection:
+        if connection.execute("select from pg_database where datname = %s", [name]).fetchone() is not None:
+            return False
+        try:
+            connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+        except psycopg.errors.InsufficientPrivilege:
+            raise ParleyError(
+                f"The user may not make the database {name!r} in which Superset keeps its own things: "
+                f"let an administrator run `createdb {name}`, owned by this user."
+            ) from None
+    return True
+
+
+def variables(settings: Settings) -> dict[str, str]:
+    """What Superset and `apply.py` run with, besides what the environment says."""
+    home = settings.home / "superset"
+    home.mkdir(parents=True, exist_ok=True)
+    return {
+        "SUPERSET_CONFIG_PATH": str(HERE / "superset_config.py"),
+        "SUPERSET_HOME": str(home),
+        "SCARF_ANALYTICS": "false",
+        "PYTHONPATH": str(HERE.parents[1]),
+        "PYTHONWARNINGS": "ignore",
+        "PGOPTIONS": database.variables(settings)["PGOPTIONS"],
+        "PARLEY_BI_SECRET_KEY": reader.derived(settings, "superset"),
+        "PARLEY_BI_METADATA_URL": database.sqlalchemy_url(settings, "psycopg2", PGDATABASE=metadata(settings)),
+        "PARLEY_BI_WAREHOUSE_URL": database.sqlalchemy_url(
+            settings, "psycopg2", PGUSER=reader.role(settings), PGPASSWORD=reader.password(settings)
+        ),
+        "PARLEY_BI_FIRST_PASSWORD": reader.derived(settings, "superset's admin")[:16],
+    }
+
+
+if __name__ == "__main__":
+    main()

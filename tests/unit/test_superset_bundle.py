@@ -1,0 +1,45 @@
+"""The dashboards' source makes an import that holds together, and always the same one."""
+
+import json
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from dashboards.superset import bundle, charts
+
+SOURCE = bundle.Source()
+CHARTS = [
+    pytest.param(board, chart, id=f"{name}: {chart['name']}")
+    for name, board in SOURCE.boards.items()
+    for row in board["rows"]
+    for chart in row.get("charts", [])
+]
+
+
+@pytest.fixture(scope="module")
+def files() -> dict[str, dict[str, Any]]:
+    return {path: json.loads(text) for path, text in bundle.build("postgresql://", SOURCE).items()}
+
+
+def test_the_same_source_makes_the_same_import() -> None:
+    assert bundle.build("postgresql://", bundle.Source()) == bundle.build("postgresql://", SOURCE)
+
+
+def test_no_two_objects_share_an_identity(files: dict[str, dict[str, Any]]) -> None:
+    counts = Counter(file["uuid"] for file in files.values() if "uuid" in file)
+    assert [uuid for uuid, count in counts.items() if count > 1] == []
+
+
+@pytest.mark.parametrize(("board", "chart"), CHARTS)
+def test_a_chart_names_only_what_its_dataset_has(board: dict[str, Any], chart: dict[str, Any]) -> None:
+    dataset = SOURCE.datasets[chart["dataset"]]
+    assert set(charts.metrics(chart)) <= set(dataset.metrics)
+    assert set(charts.columns(chart)) <= set(dataset.columns)
+
+
+@pytest.mark.parametrize("name", SOURCE.boards)
+def test_every_row_of_a_board_fills_its_width(name: str, files: dict[str, dict[str, Any]]) -> None:
+    position = files[f"dashboards/{name}.yaml"]["position"]
+    for row in (part for part in position.values() if isinstance(part, dict) and part["type"] == "ROW"):
+        assert sum(position[child]["meta"]["width"] for child in row["children"]) == bundle.ROW_UNITS
