@@ -25,8 +25,8 @@ from parley.settings import Settings
 
 DATABASE = "parley_landing_benchmark"
 ROUNDS = 3
-MIB = 1024 * 1024
-PAGE = os.sysconf("SC_PAGE_SIZE")
+KIB = 1024
+MIB = 1024 * KIB
 
 
 def main() -> None:
@@ -62,18 +62,18 @@ def main() -> None:
     print(f"full path  {lines:>11,} events {full:>8.2f} s {lines / full:>10,.0f} events/s")
     print(f"bare COPY  {rows:>11,} rows   {bare:>8.2f} s {rows / bare:>10,.0f} rows/s")
     print(f"ratio      {bare / full:>11.2f} of the bare COPY's rows a second")
-    print(f"memory     {memory / MIB:>11,.0f} MiB resident at the peak, all processes of parley")
+    print(f"memory     {memory / MIB:>11,.0f} MiB at the peak, all processes of parley")
 
 
 def load(file: Path) -> tuple[float, int]:
-    """Land a file: seconds, and the most bytes that the processes had resident together."""
+    """Land a file: seconds, and the most bytes of memory that the processes held together."""
     start = time.perf_counter()
     peak = 0
     command = [sys.executable, "-m", "parley", "load", str(file)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True) as process:
         while process.poll() is None:
-            peak = max(peak, sum(map(resident, members(process.pid))))
-            time.sleep(0.05)
+            peak = max(peak, sum(map(memory_of, members(process.pid))))
+            time.sleep(0.1)
     if process.returncode:
         raise SystemExit(process.returncode)
     return time.perf_counter() - start, peak
@@ -91,12 +91,13 @@ def members(session: int) -> list[Path]:
     return found
 
 
-def resident(folder: Path) -> int:
-    """Bytes that a process has in memory."""
+def memory_of(folder: Path) -> int:
+    """Bytes that a process holds; what several share, such as libraries, counts in parts (Linux's Pss)."""
     try:
-        return int((folder / "statm").read_text().split()[1]) * PAGE
+        lines = (folder / "smaps_rollup").read_text().splitlines()
     except (FileNotFoundError, ProcessLookupError):
         return 0
+    return sum(int(line.split()[1]) * KIB for line in lines if line.startswith("Pss:"))
 
 
 def bare_copy(connection: Connection, file: Path) -> float:

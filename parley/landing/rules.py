@@ -48,6 +48,8 @@ MAX_SOURCE = 32
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 UNREGISTERED_VERSION = 0
 CACHED_USERS = 50_000
+CACHED_CONTEXTS = 5_000  # a session's events have the same one
+CACHED_CONTEXT = 1_000  # bytes of the longest that is remembered
 
 _EXAMPLE = "2024-05-31T14:30:00+02:00"
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:([0-5]\d|60)(?:\.\d+)?(?:[Zz]|[+-]\d\d:[0-5]\d)", re.ASCII)
@@ -209,6 +211,7 @@ class Rules:
         self._max_future = max_future
         self._is_erased = lru_cache(CACHED_USERS)(self._erased_before)
         self._privacy = Privacy(plan.privacy, secret, replayed=replayed)
+        self._known_context = lru_cache(CACHED_CONTEXTS)(self._clean_context)
         self._hash_user = lru_cache(CACHED_USERS)(self._privacy.hash)
         self._fields = {
             place[0]: name for name, field in dialect.fields.items() for place in field.places if len(place) == 1
@@ -294,7 +297,8 @@ class Rules:
         if context is not None:
             if type(context) is not dict:
                 raise _Refusal("invalid_type", "context", "must be an object")
-            context = _json(self._privacy.context(context))
+            given = dump(context)
+            context = (self._known_context if len(given) <= CACHED_CONTEXT else self._clean_context)(given)
         return Accepted(
             str(tenant_id),
             self._event_id(get("event_id"), event),
@@ -308,6 +312,10 @@ class Rules:
             context,
             version,
         )
+
+    def _clean_context(self, given: bytes) -> bytes:
+        """The JSON of a context, made private."""
+        return _json(self._privacy.context(orjson.loads(given)))
 
     def _erased_before(self, tenant_id: str, user_id: str) -> bool:
         """Whether a subject was erased, under its own name or under the hash that its tenant may keep."""
@@ -478,7 +486,9 @@ def _moment(value: Any, latest: datetime) -> str:
         raise _Refusal("clock_skew", "occurred_at", "is too far in the future: set the sender's clock right")
     if moment < EARLIEST:
         raise _Refusal("clock_skew", "occurred_at", "is before 2000-01-01: set the sender's clock right")
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="microseconds")
 
 
 def _valid(kind: _Type, given: Json) -> Json:
