@@ -1,6 +1,6 @@
 """What Python works out between two dbt models: it reads facts and leaves results in `ops`, where a mart picks them up.
 
-The statistics themselves are in `experiments` and `predictions`; here they meet the database.
+The statistics themselves are in `experiments`, `predictions` and `topics`; here they meet the database.
 """
 
 from collections.abc import Callable, Sequence
@@ -72,7 +72,15 @@ def predictions(connection: Connection, as_of: datetime) -> int:
     return _replace(connection, "customer_predictions", fit_and_predict(histories, as_of).to_pylist())
 
 
+def topics(connection: Connection, as_of: datetime) -> int:
+    """`facts.gap_questions` → `ops.question_topics`, `ops.topics`: new questions join a topic, or found one."""
+    from parley.topics.upkeep import keep_up
+
+    return keep_up(connection, as_of)
+
+
 ANALYSES = (
     Analysis("experiments", ("experiment_arms",), ("experiment_results",), experiments),
     Analysis("predictions", ("purchase_histories",), ("customer_predictions",), predictions),
+    Analysis("topics", ("gap_questions",), ("topics", "question_topics", "topic_models"), topics),
 )

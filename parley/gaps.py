@@ -56,27 +56,47 @@ def find(connection: Connection, tenant_id: str | None = None, status: Status | 
 
 
 def set_status(
-    connection: Connection, gap_id: str, status: Status, *, tenant_id: str, by: str | None, note: str | None = None
+    connection: Connection,
+    gap_id: str,
+    status: Status,
+    *,
+    tenant_id: str,
+    by: str | None,
+    note: str | None = None,
+    since: datetime | None = None,
 ) -> None:
-    """Note the status of a gap. From `resolved` on, the mart counts what is still asked.
+    """Note the status of a gap and since when it has it: by default now, or what was noted if the status is the same.
 
-    Raises ParleyError where the tenant has no such gap.
+    From `resolved` on, the mart counts what is still asked. The beginning of an id is enough where only one gap of the
+    tenant has it. Raises ParleyError where the tenant has no such gap, or several.
     """
     known = connection.execute(
-        "select exists (select from ops.topics where tenant_id = %s and topic_id = %s)", [tenant_id, gap_id]
-    ).fetchone()
-    if known != (True,):
+        "select topic_id from ops.topics where tenant_id = %s and starts_with(topic_id, %s)", [tenant_id, gap_id]
+    ).fetchall()
+    if not known:
         raise ParleyError(f"The tenant {tenant_id!r} has no gap {gap_id!r}: `parley gaps list` shows the ids.")
+    if len(known) > 1:
+        raise ParleyError(f"{len(known)} gaps of {tenant_id!r} begin with {gap_id!r}: give more of the id.")
+    gap_id = str(known[0][0])
     changed = connection.execute(
         """
         insert into ops.gap_statuses (tenant_id, gap_id, status, note, changed_by, changed_at)
-        values (%s, %s, %s, %s, %s, clock_timestamp())
+        values (%(tenant)s, %(gap)s, %(status)s, %(note)s, %(by)s, coalesce(%(since)s, clock_timestamp()))
         on conflict (tenant_id, gap_id) do update set
-            status = excluded.status, note = excluded.note,
-            changed_by = excluded.changed_by, changed_at = excluded.changed_at
-        where gap_statuses.status <> excluded.status or gap_statuses.note is distinct from excluded.note
+            status = excluded.status,
+            note = coalesce(excluded.note, gap_statuses.note),
+            changed_by = excluded.changed_by,
+            changed_at = case
+                when %(since)s::timestamptz is null and gap_statuses.status = excluded.status
+                then gap_statuses.changed_at
+                else excluded.changed_at
+            end
+        where
+            gap_statuses.status <> excluded.status
+            or gap_statuses.note is distinct from coalesce(excluded.note, gap_statuses.note)
+            or %(since)s::timestamptz <> gap_statuses.changed_at
         """,
-        [tenant_id, gap_id, status, note, by],
+        {"tenant": tenant_id, "gap": gap_id, "status": status, "note": note, "by": by, "since": since},
     )
     if changed.rowcount:
         audit.record(

@@ -1,6 +1,7 @@
 """The `parley` command: one module per command or family, each importing its work when called."""
 
 import sys
+from datetime import datetime
 
 import typer
 from rich.console import Console
@@ -17,6 +18,17 @@ def complain(error: ParleyError) -> None:
     errors.print(f"[bold red]parley:[/] {escape(str(error))}", soft_wrap=True)
 
 
+def instant(option: str, text: str | None) -> datetime | None:
+    """The time that an option was given, if any. Raises ParleyError where it is none, or has no offset."""
+    try:
+        time = datetime.fromisoformat(text) if text else None
+    except ValueError:
+        raise ParleyError(f"{option} {text!r} is no time: write it as 2026-01-31T18:00:00Z.") from None
+    if time and time.tzinfo is None:
+        raise ParleyError(f"{option} has no offset: write it as 2026-01-31T18:00:00Z.")
+    return time
+
+
 def main() -> None:
     """Run the command line; a user's mistake ends in one sentence and status 1."""
     from parley.cli.app import app
@@ -31,4 +43,4 @@ def main() -> None:
         sys.exit(130)
 
 
-__all__ = ["complain", "console", "errors", "main", "typer"]
+__all__ = ["complain", "console", "errors", "instant", "main", "typer"]

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from rich.markup import escape
 
-from parley.cli import console, errors, typer
-from parley.errors import ParleyError
+from parley.cli import console, errors, instant, typer
 
 if TYPE_CHECKING:
     from parley.build import OnProgress, Outcome, Problem
@@ -50,7 +49,7 @@ def build(
     from parley.settings import Settings
 
     order = building.Order(
-        as_of=_instant(as_of),
+        as_of=instant("--as-of", as_of),
         from_date=from_date and from_date.date(),
         to_date=to_date and to_date.date(),
         tenant=tenant,
@@ -62,13 +61,6 @@ def build(
     _tell(outcome)
     if not outcome.is_good:
         raise typer.Exit(1)
-
-
-def _instant(text: str | None) -> datetime | None:
-    try:
-        return datetime.fromisoformat(text) if text else None
-    except ValueError:
-        raise ParleyError(f"--as-of {text!r} is no time: write it as 2026-01-31T18:00:00Z.") from None
 
 
 def _watched(work: "Callable[[OnProgress], Outcome]") -> "Outcome":

@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from parley.cli import console
+from parley.cli import console, instant
 from parley.errors import ParleyError
 
 if TYPE_CHECKING:
-    from parley.gaps import Status
+    from parley.gaps import Gap, Status
 
 EXAMPLES_SHOWN = 2
+ID_SHOWN = 8  # characters, which hardly ever begin two ids
 
 app = typer.Typer(no_args_is_help=True, help="Content gaps: what customers ask and nothing answers.")
 
@@ -26,8 +27,6 @@ def list_gaps(
 
     Example: [bold]parley gaps list --tenant nordic-bank --status identified[/]
     """
-    from rich.table import Table
-
     from parley import database, gaps, migrate
     from parley.settings import Settings
 
@@ -38,33 +37,26 @@ def list_gaps(
     if not found:
         console.print("No gap is known that fits.")
         return
-    table = Table("gap", "tenant", "topic", "status", "asked", "customers", "escalated", box=None, header_style="bold")
-    table.columns[0].no_wrap = True
-    for column in table.columns[4:]:
-        column.justify = "right"
     for gap in found[:most]:
-        examples = "".join(f"\n[dim]{escape(question)}[/]" for question in gap.example_questions[:EXAMPLES_SHOWN])
-        asked = f"{gap.frequency}" + (f" ({gap.frequency_after} since)" if gap.frequency_after is not None else "")
-        escalated = "" if gap.escalation_rate is None else f"{gap.escalation_rate:.0%}"
-        table.add_row(
-            gap.gap_id, gap.tenant_id, escape(gap.topic) + examples, gap.status, asked, f"{gap.customers}", escalated
-        )
-    console.print(table)
+        _show(gap)
     if len(found) > most:
         console.print(f"{len(found) - most:,} more; --most shows them.")
 
 
 @app.command("set")
 def set_status(
-    gap: Annotated[str, typer.Argument(help="The gap's id, as `parley gaps list` shows it.")],
+    gap: Annotated[str, typer.Argument(help="The gap's id, or its beginning, as `parley gaps list` shows it.")],
     status: Annotated[str, typer.Argument(help="identified, in_progress or resolved.")],
     tenant: Annotated[str, typer.Option(help="The tenant whose gap it is.")],
     note: Annotated[str | None, typer.Option(help="What was done.")] = None,
     by: Annotated[str | None, typer.Option(help="Who says so.", show_default="you")] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Since when, such as 2026-01-31T18:00:00Z.", show_default="now")
+    ] = None,
 ) -> None:
     """Say that a gap is being worked on, is filled, or is open again. Builds keep it.
 
-    Example: [bold]parley gaps set 5f0c… resolved --tenant nordic-bank --note "Article 312"[/]
+    Example: [bold]parley gaps set 5f0c11ab resolved --tenant nordic-bank --note "Article 312"[/]
     """
     from parley import database, gaps, migrate
     from parley.cli.load import whoami
@@ -73,8 +65,29 @@ def set_status(
     settings = Settings.load()
     migrate.upgrade(settings)
     with database.connect(settings) as connection:
-        gaps.set_status(connection, gap, _status(status), tenant_id=tenant, by=by or whoami(), note=note)
+        gaps.set_status(
+            connection,
+            gap,
+            _status(status),
+            tenant_id=tenant,
+            by=by or whoami(),
+            note=note,
+            since=instant("--since", since),
+        )
     console.print(f"The gap is {status}; marts.content_gaps shows it from the next build on.")
+
+
+def _show(gap: "Gap") -> None:
+    facts = [
+        gap.tenant_id,
+        gap.status,
+        f"asked {gap.frequency:,} times by {gap.customers:,} customers",
+        *([f"{gap.frequency_after:,} times since it was resolved"] if gap.frequency_after is not None else []),
+        *([f"{gap.escalation_rate:.0%} escalated"] if gap.escalation_rate is not None else []),
+    ]
+    console.print(f"[bold]{gap.gap_id[:ID_SHOWN]}  {escape(gap.topic)}[/]", soft_wrap=True)
+    for line in (", ".join(facts), *gap.example_questions[:EXAMPLES_SHOWN]):
+        console.print(f"{'':{ID_SHOWN}}  [dim]{escape(line)}[/]", soft_wrap=True)
 
 
 def _status(given: str) -> "Status":

@@ -23,6 +23,7 @@ from parley.topics.encoders import BLOCK, FEATURES, Encoder, Lexicon, Sentences,
 NAMESPACE = uuid5(NAMESPACE_OID, "parley.topics")
 FOUNDERS = 10_000  # texts grouped at a time: the distances between them take 0.4 GB, twice
 NEIGHBOURS = 10
+OUTGROWN = 2  # times the questions learned from
 LEANING, STEPS = 0.8, 3  # how far, and how often, a question leans on its neighbours
 
 Labels = NDArray[np.intp]
@@ -53,6 +54,23 @@ class TopicModel:
     """In order."""
     centres: Vectors | None = None
     """(topics, dimensions), each of length 1: the middle of the questions that founded the topic. It does not move."""
+    learned_from: int = 0
+    """Number of questions that the language was learned from."""
+
+    def is_outgrown(self, questions: int) -> bool:
+        """Whether a tenant with so many questions is better served by a `refit`: twice as many as were learned from.
+
+        So all the refits of a tenant together read each question about twice.
+        """
+        return questions >= OUTGROWN * self.learned_from
+
+    def forget(self, topic_ids: Iterable[str]) -> "TopicModel":
+        """The model without these topics."""
+        gone = set(topic_ids)
+        centres = () if self.centres is None else self.centres
+        return self._with(
+            {topic: centre for topic, centre in zip(self.topic_ids, centres, strict=True) if topic not in gone}
+        )
 
     def assign(self, questions: Iterable[Question]) -> tuple[list[Assignment], "TopicModel"]:
         """The topics of questions, in order of their ids, and the model with the topics they founded.
@@ -139,6 +157,7 @@ class TopicModel:
             "encoder": np.array(type(self.encoder).__name__),
             "topic_ids": np.array(self.topic_ids, dtype="U36"),
             "centres": np.zeros((0, 0), np.float32) if self.centres is None else self.centres,
+            "learned_from": np.array(self.learned_from),
         }
         file = io.BytesIO()
         np.savez_compressed(file, allow_pickle=False, **arrays, **self.encoder.arrays())
@@ -154,7 +173,8 @@ class TopicModel:
             encoder = _encoder(str(arrays["encoder"]), arrays)
             if len(centres) != len(topic_ids):
                 raise ValueError("centres and topics differ in number")
-            return cls(str(arrays["tenant"]), encoder, topic_ids, centres if topic_ids else None)
+            learned_from = int(arrays["learned_from"])
+            return cls(str(arrays["tenant"]), encoder, topic_ids, centres if topic_ids else None, learned_from)
         except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile):
             raise ParleyError(
                 "The stored topic model cannot be read by this version of Parley: learn the topics anew (refit)."
@@ -175,7 +195,9 @@ def learn(tenant_id: str, questions: Iterable[Question], *, sentences: bool = Fa
 
     Raises ParleyError where there is no question with a text.
     """
-    return TopicModel(tenant_id, Sentences() if sentences else Lexicon.learn(list(_by_text(questions))))
+    by_text = _by_text(questions)
+    encoder = Sentences() if sentences else Lexicon.learn(list(by_text))
+    return TopicModel(tenant_id, encoder, learned_from=sum(map(len, by_text.values())))
 
 
 def refit(
