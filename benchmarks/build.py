@@ -62,29 +62,35 @@ def land(paths: list[Path]) -> tuple[int, float]:
     return accepted, time.perf_counter() - began
 
 
-def build(full_refresh: bool = False) -> Cost:
+def build() -> Cost:
     """Build, and add up what each model, seed and test took."""
+    total, spent = timed_build(AS_OF)
+    return Cost(total, sum(spent.values()))
+
+
+def timed_build(as_of: datetime) -> tuple[float, dict[str, float]]:
+    """Seconds of a build in all, and of every model, seed and test by its name."""
     from parley import build as builds
     from parley.settings import Settings
 
-    spent: list[float] = []
+    spent: dict[str, float] = {}
     run = builds._run  # the one place where dbt's results are at hand
 
     def timed(*arguments: object) -> list[object]:
         results = run(*arguments)  # type: ignore[arg-type]
-        spent.extend(result.execution_time for result in results)
+        spent.update((result.node.name, result.execution_time) for result in results)
         return results
 
     builds._run = timed
     try:
         began = time.perf_counter()
-        outcome = builds.build(Settings.load(), builds.Order(as_of=AS_OF, full_refresh=full_refresh, threads=1))
+        outcome = builds.build(Settings.load(), builds.Order(as_of=as_of, threads=1))
         total = time.perf_counter() - began
     finally:
         builds._run = run
     if not outcome.is_good:
         raise SystemExit(f"The build failed: {outcome.problems}")
-    return Cost(total, sum(spent))
+    return total, spent
 
 
 def measure(home: Path, history: list[Path], last_day: Path, label: str) -> Cost:

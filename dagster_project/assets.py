@@ -118,7 +118,7 @@ def build_analysis(
 ) -> dg.AssetsDefinition:
     """The tables of an analysis, between the facts that it reads and the marts made of it.
 
-    It works everything out anew whatever the partitions, which it has so that a range of days runs through it.
+    It takes in all that changed whatever the partitions, which it has so that a range of days runs through it.
     """
 
     @dg.multi_asset(

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
-from parley import database, migrate, tenants, tracking_plan
+from parley import database, definitions, migrate, tenants, tracking_plan
 from parley.analyses import ANALYSES
 from parley.database import Connection
 from parley.errors import ParleyError
@@ -109,7 +109,7 @@ def build(
     """Bring the tables up to date and check them.
 
     Failed tables and checks are in the outcome. Raises ParleyError where no build can begin: the database is down, the
-    tenants seed, tracking plan or project is wrong, nothing is selected, or another build runs and `wait` is false.
+    seeds, tracking plan or project are wrong, nothing is selected, or another build runs and `wait` is false.
     """
     began = time.monotonic()
     migrate.upgrade(settings)
@@ -189,6 +189,7 @@ def prepare(connection: Connection, settings: Settings, order: Order) -> None:
                 f"There is no tenant {order.tenant!r} in {tenants.SEED}, nor in what has landed: correct it."
             )
     tracking_plan.sync(connection, settings.project / tracking_plan.FOLDER)
+    definitions.check(connection, settings.project)
 
 
 @contextmanager

@@ -20,8 +20,9 @@ def write_seed(project: Path, name: str, rows: Iterable[dict[str, Any]]) -> None
 
 
 def write_funnels(project: Path, funnels: Iterable[Funnel]) -> None:
-    """Put these funnels in the three seeds that define funnels."""
+    """Put these funnels in the three seeds that define funnels; no experiment is measured by another."""
     funnels = list(funnels)
+    write_seed(project, "experiment_metrics", ())
     write_seed(
         project,
         "funnel_definitions",

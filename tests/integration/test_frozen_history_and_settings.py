@@ -1,7 +1,7 @@
 """What retention has frozen stays, and what a person changes in a seed holds for the whole history, in builds of both
 kinds."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid5
 
@@ -11,7 +11,8 @@ import pytest
 from parley.build import Order
 from parley.settings import Settings
 from tests.oracle import Event, Tenant
-from tests.seeds import write_seed
+from tests.oracle.funnels import Funnel, Matcher
+from tests.seeds import write_funnels, write_seed
 from tests.warehouse import MODELS, Warehouse, copy_project
 
 AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
@@ -120,14 +121,8 @@ def test_a_changed_setting_holds_for_all_history_from_the_next_build_on(warehous
 
 
 def test_a_changed_funnel_is_counted_over_all_history(warehouse: Warehouse, project: Path) -> None:
-    write_seed(
-        project,
-        "funnel_steps",
-        [
-            {"funnel_id": "shop_purchase", "step": 1, "step_name": "Order", "event_names": "commerce.order_completed"},
-            {"funnel_id": "shop_purchase", "step": 2, "step_name": "Question", "event_names": "message.received"},
-        ],
-    )
+    steps = (Matcher(("commerce.order_completed",)), Matcher(("message.received",)))
+    write_funnels(project, [Funnel("shop_purchase", steps, timedelta(days=1))])
     warehouse.build(BUILD)
     incremental = warehouse.contents()
     reached = {

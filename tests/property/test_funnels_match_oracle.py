@@ -24,7 +24,7 @@ SEED = int(os.environ.get("PARLEY_SEED", "1"))
 USERS, FUNNELS = 50, 24  # users of each tenant
 NAMES = ("commerce.view", "commerce.add_to_cart", "commerce.checkout", "cart.confirmed")
 NEVER_A_STEP = "conversation.abandoned"
-WINDOWS = (0, 60, 120, 3600, 86400, 7 * 86400)
+WINDOWS = (1, 60, 120, 3600, 86400, 7 * 86400)
 PAUSES = (0, 0, 0, 60, 60, 120, 600, 1800, 1801, 3600, 86400, 7 * 86400)
 PREDICATES = (
     ("$.n > 1", lambda attributes: attributes.get("n", 0) > 1),

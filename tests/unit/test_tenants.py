@@ -89,7 +89,7 @@ def test_the_header_must_name_the_columns(tmp_path: Path, header: str, message: 
 
 
 def test_a_seed_that_is_no_text_or_not_there_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ParleyError, match="the tenants seed belongs there"):
+    with pytest.raises(ParleyError, match="a seed belongs there"):
         tenants.read(tmp_path / "tenants.csv")
     (tmp_path / "tenants.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ParleyError, match="no CSV in UTF-8"):

@@ -1,0 +1,171 @@
+"""What a user defines in seeds is checked before a build: each mistake is one sentence that says where it stands."""
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from parley import database as warehouse
+from parley import definitions, tracking_plan
+from parley.build import Order, build
+from parley.database import Connection
+from parley.errors import ParleyError
+from parley.settings import Settings
+from tests.warehouse import PROJECT
+
+FUNNEL = "f,Funnel,*,user,ordered,60,,,"
+STEPS = ("f,1,One,commerce.view,", "f,2,Two,commerce.order_completed,")
+
+
+@pytest.fixture
+def connection(database: Settings) -> Iterator[Connection]:
+    with warehouse.connect(database, autocommit=True) as connection:
+        tracking_plan.sync(connection, PROJECT / tracking_plan.FOLDER)
+        yield connection
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project whose seeds a test may change."""
+    (tmp_path / "models").symlink_to(PROJECT / "models")
+    shutil.copytree(PROJECT / "seeds", tmp_path / "seeds")
+    return tmp_path
+
+
+def add(project: Path, seed: str, *rows: str) -> None:
+    with (project / "seeds" / f"{seed}.csv").open("a") as file:
+        file.writelines(f"{row}\n" for row in rows)
+
+
+def test_what_is_shipped_is_right_and_so_is_all_that_the_documentation_allows(
+    connection: Connection, project: Path
+) -> None:
+    connection.execute(
+        "insert into raw.load_batches (batch_id, tenant_id, load_id, received_at) values (1, 'landed', 1, now())"
+    )
+    definitions.check(connection, PROJECT)
+    add(
+        project,
+        "funnel_definitions",
+        "f,Funnel,landed,session,unordered,1,$.plan,step,2",
+        'g,"G, too",*,user,strict,1,,,',
+    )
+    add(project, "funnel_steps", *STEPS, 'g,1,One,commerce.view|cart.confirmed,"$.price > 5 && exists($.plan)"')
+    add(project, "funnel_exclusions", "f,1,cart.confirmed,$.price > 5,1,2")
+    add(
+        project, "segment_definitions", "vip,VIP,nordic-bank,revenue > 10 and user_id like 'v%'", "vip,VIP,*,orders > 3"
+    )
+    definitions.check(connection, project)
+
+
+@pytest.mark.parametrize(
+    ("seed", "rows", "told"),
+    [
+        ("funnel_definitions", [FUNNEL], "funnel_id: 'f' has no steps: add rows of it to funnel_steps.csv"),
+        ("funnel_definitions", ["shop_purchase,Again,*,user,ordered,60,,,"], "funnel_id: 'shop_purchase' stands twice"),
+        (
+            "funnel_definitions",
+            ["f,Funnel,*,user,sorted,60,,,"],
+            "step_order: 'sorted' .* ordered, strict or unordered",
+        ),
+        (
+            "funnel_definitions",
+            ["f,Funnel,*,visitor,ordered,60,,,"],
+            "unit: 'visitor' .* user, conversation or session",
+        ),
+        ("funnel_definitions", ["f,Funnel,*,user,ordered,0,,,"], "window_seconds: '0' .* whole number greater than 0"),
+        ("funnel_definitions", ["f,Funnel,*,user,ordered,60,channel,middle,"], "breakdown_touch: 'middle'"),
+        ("funnel_definitions", ["f,Funnel,nowhere,user,ordered,60,,,"], "tenant_id: there is no tenant 'nowhere'"),
+        ("funnel_steps", ["f,1,One,commerce.view,"], "funnel_id: funnel_definitions.csv has no 'f'"),
+        ("funnel_steps", ["shop_purchase,6,More,commerce.view,"], "step: 'shop_purchase' has no step 5: number them"),
+        ("funnel_steps", ["shop_purchase,13,More,commerce.view,"], "step: '13' .* a whole number from 1 to 12"),
+        ("funnel_steps", ["shop_purchase,4,More,commerce.view,"], "step: 'shop_purchase' with 4 stands twice"),
+        ("funnel_steps", ["shop_purchase,5,More,commerce.vue,"], "event_names: 'commerce.vue' .* `parley events list`"),
+        (
+            "funnel_steps",
+            ["shop_purchase,5,More,cart_confirmed,"],
+            "event_names: 'cart_confirmed' .* write cart.confirmed",
+        ),
+        ("funnel_steps", ["shop_purchase,5,More,commerce.view | kb.hit,"], "event_names: .* and no spaces"),
+        (
+            "funnel_steps",
+            ["shop_purchase,5,More,commerce.view,$.price >"],
+            "predicate: Postgres cannot use '[$].price >' ",
+        ),
+        (
+            "funnel_steps",
+            ["shop_purchase,5,More,commerce.view,$.price"],
+            "predicate: .*single boolean result is expected",
+        ),
+        ("funnel_exclusions", ["shop_purchase,1,cart.confirmed,,2,5"], "before_step: .* 'shop_purchase' has 4"),
+        ("funnel_exclusions", ["shop_purchase,1,cart.confirmed,,2,2"], "before_step: .* the earlier one first"),
+        ("funnel_exclusions", ["shop_purchase,2,cart.confirmed,,1,2"], "exclusion: 'shop_purchase' has no exclusion 1"),
+        ("cohort_definitions", ["c,C,*,monthly,,,1,1,1"], "kind: 'monthly' .* first_time or recurring"),
+        ("cohort_definitions", ["c,C,*,recurring,kb.hits,,1,1,1"], "cohort_event: 'kb.hits' is no event name"),
+        ("cohort_definitions", ["c,C,*,recurring,,,1,-1,1"], "week_columns: '-1'"),
+        ("segment_definitions", ["s,S,*,spent > 5"], 'predicate: .*column "spent" does not exist'),
+        ("segment_definitions", ["s,S,*,orders"], "predicate: .*must be type boolean"),
+        ("segment_definitions", ["s,S,*,true); drop table raw.loads; select (true"], "predicate: .*multiple commands"),
+        ("experiment_variants", ["e,a,false,"], "is_control: 'e' has 0 controls"),
+        ("experiment_variants", ["one_page_checkout,third,true,"], "is_control: 'one_page_checkout' has 2 controls"),
+        ("experiment_metrics", ["e,m,mean,orders,,14"], "experiment: 'e' has no variants"),
+        ("experiment_metrics", ["*,m,mean,funnel,,14"], "funnel_id: it belongs to the source funnel alone"),
+        ("experiment_metrics", ["*,m,mean,funnel,question_to_resolution,14"], "funnel_id: .* of unit user"),
+        ("gap_settings", ["nordic-bank,high,words"], "relevance_threshold: 'high' .* a number, 0 or more"),
+        ("gap_settings", ["nordic-bank,0.5,bert"], "encoder: 'bert' .* words or sentences"),
+        ("quality_weights", ["*,2,helpfulness,assistant_tone,1"], "rubric_version: '[*]' has another one above"),
+        ("quality_weights", ["*,1,overall,resolution,1"], "signal: 'resolution' is no part of overall"),
+        ("quality_settings", ["nordic-bank,0.6,0.6,0.6,6,3,0.6,3,3"], "low_politeness: '6' .* a number from 0 to 1"),
+        ("politeness_lexicon", ["cheers,en,bot,polite"], "speaker: 'bot'"),
+        ("roi_assumptions", ["nordic-bank,5,6,10,25,20,30,0.05,0.03,0.10"], "minutes_per_conversation: 5 is not from"),
+    ],
+)
+def test_a_mistake_is_told_by_file_row_and_column(
+    connection: Connection, project: Path, seed: str, rows: list[str], told: str
+) -> None:
+    number = len((project / "seeds" / f"{seed}.csv").read_text().splitlines()) + 1
+    add(project, seed, *rows)
+    with pytest.raises(ParleyError) as raised:
+        definitions.check(connection, project)
+    assert re.match(rf"{seed}\.csv, row {number}, {told}", str(raised.value)), raised.value
+
+
+@pytest.mark.parametrize(
+    "breakdown", ["channel,,", "plan,first,", "$.plan >,first,", "$.plan,step,", "$.plan,first,1", "$.plan,step,3"]
+)
+def test_a_breakdown_and_its_touch_belong_together(connection: Connection, project: Path, breakdown: str) -> None:
+    add(project, "funnel_definitions", f"f,Funnel,*,user,ordered,60,{breakdown}")
+    add(project, "funnel_steps", *STEPS)
+    with pytest.raises(ParleyError, match=r"funnel_definitions\.csv, row 7, breakdown"):
+        definitions.check(connection, project)
+
+
+def test_settings_have_a_row_for_tenants_without_their_own(connection: Connection, project: Path) -> None:
+    seed = project / "seeds" / "gap_settings.csv"
+    seed.write_text(seed.read_text().replace("*,", "nordic-bank,"))
+    with pytest.raises(ParleyError, match=r"gap_settings\.csv has no row for tenant_id \*"):
+        definitions.check(connection, project)
+
+
+def test_events_need_no_name_of_the_plan_where_a_tenant_admits_others(connection: Connection, project: Path) -> None:
+    add(project, "cohort_definitions", "c,C,*,recurring,odd.event,,1,1,1")
+    seed = project / "seeds" / "tenants.csv"
+    seed.write_text(seed.read_text().replace("false,false,SEK", "false,true,SEK"))
+    definitions.check(connection, project)
+
+
+def test_a_build_does_not_begin_with_a_wrong_definition(
+    database: Settings, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "tracking_plan").symlink_to(PROJECT / "tracking_plan")
+    add(project, "segment_definitions", "s,S,*,spent > 5")
+    monkeypatch.setenv("PARLEY_PROJECT", str(project))
+    with pytest.raises(ParleyError, match=r"segment_definitions\.csv, row 7, predicate"):
+        build(Settings.load(), Order())
+
+
+def test_the_signals_are_those_that_the_models_weigh() -> None:
+    macro = (PROJECT / "macros/quality/scores.sql").read_text().partition("endmacro")[0]
+    assert set(definitions.SIGNALS) | {*definitions.SCORES, "overall"} == set(re.findall(r"'(\w+)'", macro))
