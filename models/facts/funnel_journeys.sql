@@ -8,7 +8,7 @@
     ],
     meta={'rebuild': {
         'key': {'owner_id': 'id'},
-        'reads': {'funnel_attempts': 'owner', 'stg_funnel_events': 'owner'},
+        'reads': {'funnel_attempts': 'owner', 'stg_funnel_events': 'owner', 'sessions': 'user'},
         'publishes': {'funnel': {'id': 'funnel_id'}},
         'date': 'entered_on',
     }}
@@ -27,6 +27,14 @@ events as (
     select events.*
     from {{ ref('stg_funnel_events') }} as events
     {{ only_touched('events') }}
+
+),
+
+sessions as (
+
+    select sessions.*
+    from {{ ref('sessions') }} as sessions
+    {{ only_touched('sessions', owner_id='user_id') }}
 
 ),
 
@@ -65,7 +73,15 @@ visited as (
             and best.owner_id = events.owner_id
             and best.funnel_id = events.funnel_id
             and events.occurred_at between best.entered_at and best.journey_ends_at
-    where events.step_mask <> 0 or events.exclusion_mask <> 0
+    left join sessions
+        on
+            events.unit = 'session'
+            and best.tenant_id = sessions.tenant_id
+            and best.owner_id = sessions.user_id
+            and best.unit_id = sessions.session_id::text
+    where
+        (events.step_mask <> 0 or events.exclusion_mask <> 0)
+        and (events.unit <> 'session' or events.occurred_at <= sessions.ended_at)
 
 ),
 

@@ -1,9 +1,10 @@
-"""`facts.funnel_attempts` and `marts.funnels`: how far units get, tried out in every order that their ties allow."""
+"""Funnels: `facts.funnel_attempts` and both marts. How far units get, in whatever order their ties allow."""
 
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from itertools import permutations, product
+from itertools import groupby, permutations, product
 from typing import Any
 
 from tests.oracle.figures import mean, percentile, ratio
@@ -13,6 +14,8 @@ from tests.oracle.world import Event, Row, World, grouped, thread
 
 ALL_TIME = date(1970, 1, 1)
 PERIODS = ("week", "month", "all")
+MOST_PATHS, MOST_STOPS = 100, 12
+DROPPED = " > (dropped)"
 PERIOD_KEY = ("tenant_id", "funnel_id", "period", "period_start")
 Instants = tuple[datetime, ...]
 """The instants at which an attempt reached its steps, from the first one on."""
@@ -233,6 +236,44 @@ def funnels_mart(world: World, funnels: Sequence[Funnel]) -> list[Row]:
                 }
                 rows.append({**row, "is_complete": _is_over(world, row) and not row["still_in_window"]})
     return rows
+
+
+def funnel_paths(world: World, funnels: Iterable[Funnel], attempts: Iterable[Row]) -> list[Row]:
+    """One row per tenant, funnel and path: the hundred ways that most units went, each by its best attempt."""
+    unit_key = ("tenant_id", "funnel_id", "unit_id")
+    tries_of = grouped(attempts, lambda row: tuple(row[column] for column in unit_key))
+    taken: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for funnel in funnels:
+        for tenant_id, _, unit_id, events in units(world, funnel):
+            if tries := tries_of.get((tenant_id, funnel.funnel_id, unit_id)):
+                taken[tenant_id, funnel.funnel_id][_path(funnel, _best(tries), events)] += 1
+    return [
+        {
+            "tenant_id": tenant_id,
+            "funnel_id": funnel_id,
+            "path": path,
+            "rank": rank,
+            "is_converted": not path.endswith(DROPPED),
+            "units": count,
+            "share": ratio(count, paths.total()),
+        }
+        for (tenant_id, funnel_id), paths in taken.items()
+        for rank, (path, count) in enumerate(sorted(paths.items(), key=lambda item: (-item[1], item[0])), 1)
+        if rank <= MOST_PATHS
+    ]
+
+
+def _path(funnel: Funnel, attempt: Row, events: Iterable[Event]) -> str:
+    """The named events until the unit converted or its window ended; a run of one event is one stop."""
+    until = attempt["reached_at"][-1] if attempt["is_converted"] else attempt["window_ends_at"]
+    named = [
+        event["event_name"]
+        for event in sorted(events, key=lambda event: (event["occurred_at"], event["event_id"]))
+        if attempt["entered_at"] <= event["occurred_at"] <= until
+        and (funnel.serves(event) or any(exclusion.matcher.matches(event) for exclusion in funnel.exclusions))
+    ]
+    stops = [name for name, _ in groupby(named)]
+    return " > ".join(stops[:MOST_STOPS]) + ("" if attempt["is_converted"] else DROPPED)
 
 
 def _start(world: World, period: str, row: Row) -> date:

@@ -15,7 +15,7 @@ import pytest
 from parley.build import Order
 from parley.settings import Settings
 from tests.oracle import Event, Tenant, World, differences
-from tests.oracle.funnels import Exclusion, Funnel, Matcher, funnel_attempts, funnels_mart
+from tests.oracle.funnels import Exclusion, Funnel, Matcher, funnel_attempts, funnel_paths, funnels_mart
 from tests.oracle.histories import HARD_MOMENTS, TENANTS
 from tests.seeds import write_funnels
 from tests.warehouse import MODELS, Warehouse, copy_project
@@ -32,6 +32,7 @@ PREDICATES = (
     ("exists($.plan)", lambda attributes: "plan" in attributes),
 )
 ATTEMPTS_KEY = ("tenant_id", "funnel_id", "unit_id", "entry_event_id")
+PATHS_KEY = ("tenant_id", "funnel_id", "path")
 MART_KEY = ("tenant_id", "funnel_id", "period", "period_start", "breakdown_value", "step")
 
 
@@ -90,6 +91,7 @@ def assert_the_oracle_agrees(warehouse: Warehouse, world: World, funnels: list[F
     attempts = funnel_attempts(world, funnels)
     assert not differences(attempts, warehouse.read("facts.funnel_attempts"), ATTEMPTS_KEY)[:20]
     assert not differences(funnels_mart(world, funnels), warehouse.read("marts.funnels"), MART_KEY)[:20]
+    assert not differences(funnel_paths(world, funnels, attempts), warehouse.read("marts.funnel_paths"), PATHS_KEY)[:20]
 
 
 def test_funnels_are_as_the_oracle_says_after_every_load(
