@@ -20,7 +20,7 @@ from dagster_project.inbox import land_all, land_file
 from dagster_project.reporting import group_of, landing_metadata, landing_table, model_metadata
 from dagster_project.resources import BuildChoices, WarehouseDbt
 from dagster_project.retries import retried
-from parley import build, database
+from parley import build, database, docs
 from parley.analyses import Analysis
 from parley.database import Connection
 from parley.settings import Settings
@@ -57,8 +57,9 @@ def landing(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
 class Translator(DagsterDbtTranslator):
     """How dbt's resources look in Dagster: everything that landed is one asset, folders are groups."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings) -> None:
         super().__init__(DagsterDbtTranslatorSettings(enable_duplicate_source_asset_keys=True))
+        self._parley = settings
 
     def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
         if dbt_resource_props["resource_type"] == "source" and dbt_resource_props["source_name"] == "raw":
@@ -71,12 +72,16 @@ class Translator(DagsterDbtTranslator):
     def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
         return str(dbt_resource_props["description"])  # without the SQL that the default adds
 
+    def get_metadata(self, dbt_resource_props: Mapping[str, Any]) -> Mapping[str, Any]:
+        page = docs.link(self._parley, dbt_resource_props["resource_type"], dbt_resource_props["unique_id"])
+        return {**super().get_metadata(dbt_resource_props), "documentation": dg.MetadataValue.url(page)}
+
     def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:
         return [*(super().get_owners(dbt_resource_props) or OWNERS)]
 
 
 def build_dbt_assets(
-    project: DbtProject, days: dg.PartitionsDefinition[str]
+    settings: Settings, project: DbtProject, days: dg.PartitionsDefinition[str]
 ) -> tuple[dg.AssetsDefinition, dg.AssetsDefinition]:
     """The dbt project as assets of daily partitions, with its tests as checks; a range of days is one run.
 
@@ -91,13 +96,12 @@ def build_dbt_assets(
             exclude=exclude,
             manifest=project.manifest_path,
             project=project,
-            dagster_dbt_translator=Translator(),
+            dagster_dbt_translator=Translator(settings),
             partitions_def=days,
             backfill_policy=dg.BackfillPolicy.single_run(),
             pool=BUILD_POOL,
         )
         def run(context: dg.AssetExecutionContext, dbt: WarehouseDbt, choices: BuildChoices) -> Iterator[object]:
-            settings = Settings.load()
             order = choices.order(context)
             with retried(), _turn(settings) as connection:
                 build.prepare(connection, settings, order)

@@ -6,7 +6,7 @@ import dagster as dg
 
 from dagster_project.assets import build_analysis, build_dbt_assets, landing
 from dagster_project.checks import every_file_landed
-from dagster_project.jobs import build, land, months_ahead, rebuild
+from dagster_project.jobs import build, land, months_ahead, publish_docs, rebuild
 from dagster_project.partitions import days_since
 from dagster_project.project import prepared_project
 from dagster_project.resources import BuildChoices, warehouse_dbt
@@ -20,13 +20,14 @@ def build_defs(resource_overrides: Mapping[str, object] | None = None) -> dg.Def
     settings = Settings.load()
     project = prepared_project(settings)
     days = days_since(settings)
-    dbt, dbt_after_analyses = build_dbt_assets(project, days)
+    dbt, dbt_after_analyses = build_dbt_assets(settings, project, days)
     analyses = [build_analysis(analysis, dbt, days) for analysis in ANALYSES]
+    built = {key for assets in (dbt, *analyses, dbt_after_analyses) for key in assets.keys}
     return dg.Definitions(
         assets=[landing, dbt, *analyses, dbt_after_analyses],
         asset_checks=[every_file_landed],
-        jobs=[land, build, rebuild, months_ahead],
-        schedules=schedules(settings),
+        jobs=[land, build, rebuild, months_ahead, publish_docs],
+        schedules=schedules(settings, built),
         executor=dg.in_process_executor,
         resources={
             "dbt": warehouse_dbt(project),

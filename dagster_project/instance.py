@@ -12,6 +12,12 @@ from parley.settings import Settings
 
 SCHEMA = "dagster"
 TEMPLATE = Path(__file__).with_name("dagster.yaml")
+OPTIONS = (
+    f"-csearch_path={SCHEMA}"
+    # a range of days writes an event for every day of every asset: without this the disk is asked to flush each
+    " -csynchronous_commit=off"
+)
+EVENTS_AT_ONCE = 500
 
 
 def prepare(settings: Settings) -> dict[str, str]:
@@ -26,6 +32,6 @@ def prepare(settings: Settings) -> dict[str, str]:
     shutil.copyfile(TEMPLATE, home / TEMPLATE.name)
     return {
         "DAGSTER_HOME": str(home),
-        "PARLEY_DAGSTER_URL": database.sqlalchemy_url(settings, "psycopg2")
-        + f"&options={quote('-csearch_path=' + SCHEMA)}",
+        "DAGSTER_EVENT_BATCH_SIZE": str(EVENTS_AT_ONCE),
+        "PARLEY_DAGSTER_URL": f"{database.sqlalchemy_url(settings, 'psycopg2')}&options={quote(OPTIONS)}",
     }

@@ -1,9 +1,23 @@
 """What a run asks of `parley.build`, from its partitions and its choices. No Dagster here."""
 
-from datetime import date, datetime
+from collections.abc import Iterable, Set
+from datetime import date, datetime, timedelta
 
 from parley.build import Order
 from parley.errors import ParleyError
+
+MOST_DAYS_SHOWN = 31  # each is an event or two of every asset in Dagster's log
+
+
+def days_to_show(shown: Iterable[Set[date]], first: date, today: date) -> tuple[date, date]:
+    """The days that the next build is shown under: from the earliest on which an asset has none yet, to today.
+
+    `shown` are each asset's days that a build is shown under. Days longer ago than `MOST_DAYS_SHOWN` do not count.
+    """
+    earliest = max(first, today - timedelta(days=MOST_DAYS_SHOWN - 1))
+    candidates = [earliest + timedelta(days=number) for number in range((today - earliest).days)]
+    everywhere = frozenset(candidates).intersection(*shown)
+    return next((day for day in candidates if day not in everywhere), today), today
 
 
 def parse_as_of(text: str) -> datetime:

@@ -2,9 +2,14 @@
 
 dbt keeps a parsed project only while the variables stay the same, and a build's `as_of` never does: the project is
 parsed without variables first, as `parley build` does. And dagster-dbt asks for dbt's version before every call.
+
+It ends when who called it has ended: the run that was killed held the build's lock, and another build may begin.
 """
 
+import os
 import sys
+import threading
+import time
 from importlib.metadata import version
 
 
@@ -14,6 +19,7 @@ def main() -> None:
     if arguments == ["--version"]:
         print(f"installed: {version('dbt-core')}")
         return
+    threading.Thread(target=_end_with, args=[os.getppid()], daemon=True).start()
     from dbt.cli.main import dbtRunner
     from dbt.contracts.graph.manifest import Manifest
 
@@ -23,3 +29,9 @@ def main() -> None:
     if outcome.exception:
         print(outcome.exception, file=sys.stderr)
     sys.exit(0 if outcome.success else 2 if outcome.exception else 1)
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)

@@ -1,14 +1,16 @@
 """The schedules, and the environments they run in by themselves; elsewhere they wait to be switched on in the UI."""
 
-from collections.abc import Sequence
-from datetime import UTC
+from collections.abc import Collection, Sequence
+from datetime import UTC, date
 
 import dagster as dg
 
-from dagster_project.jobs import build, months_ahead
+from dagster_project.jobs import ONLY_CHANGES, build, months_ahead, publish_docs
+from dagster_project.orders import days_to_show
 from parley.settings import Settings
 
 RUN_IN = ("production",)
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 UNFINISHED = (
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -17,21 +19,37 @@ UNFINISHED = (
 )
 
 
-def schedules(settings: Settings) -> Sequence[dg.ScheduleDefinition]:
-    """All schedules; they run by themselves where PARLEY_ENVIRONMENT is one of `RUN_IN`."""
+def schedules(settings: Settings, built: Collection[dg.AssetKey]) -> Sequence[dg.ScheduleDefinition]:
+    """All schedules; they run by themselves where PARLEY_ENVIRONMENT is one of `RUN_IN`.
+
+    `built` are the assets with a partition a day.
+    """
     runs = settings.environment in RUN_IN
     status = dg.DefaultScheduleStatus.RUNNING if runs else dg.DefaultScheduleStatus.STOPPED
 
-    @dg.schedule(job=build, cron_schedule="5 * * * *", default_status=status)
+    @dg.schedule(
+        job=build,
+        cron_schedule="5 * * * *",
+        default_status=status,
+        description=(
+            "Land and build every hour, five minutes past it, when what others export on the hour is there. A build "
+            "costs seconds of start-up and otherwise what changed, so that hourly is cheap; more often, the start-up "
+            "would be most of it. Skipped while the last one is at work. It is shown under today and the days before "
+            "it that no build is shown under yet, a month of them at most: a build brings every day up to date, and a "
+            "day without one would look as if nothing had built it."
+        ),
+    )
     def hourly_build(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        """Land and build every hour, five minutes past it, when what others export on the hour is there.
-
-        A build costs seconds of start-up and otherwise what changed, so that hourly is cheap; more often, the start-up
-        would be most of it. Skipped while the last one is at work.
-        """
         if context.instance.get_runs(dg.RunsFilter(job_name=build.name, statuses=list(UNFINISHED)), limit=1):
             return dg.SkipReason("The last build is still at work: the next one takes in what has landed since.")
-        return dg.RunRequest(partition_key=context.scheduled_execution_time.astimezone(UTC).date().isoformat())
+        today = context.scheduled_execution_time.astimezone(UTC).date()
+        shown = [
+            {date.fromisoformat(day) for day in context.instance.get_materialized_partitions(asset)} for asset in built
+        ]
+        first, last = days_to_show(shown, settings.first_day, today)
+        return dg.RunRequest(
+            run_config=ONLY_CHANGES, tags={RANGE_START: first.isoformat(), RANGE_END: last.isoformat()}
+        )
 
     daily_months = dg.ScheduleDefinition(
         name="daily_months_ahead",
@@ -40,4 +58,14 @@ def schedules(settings: Settings) -> Sequence[dg.ScheduleDefinition]:
         default_status=status,
         description="Monthly partitions are made months ahead: once a day is far more often than is needed.",
     )
-    return [hourly_build, daily_months]
+    nightly_docs = dg.ScheduleDefinition(
+        name="nightly_docs",
+        job=publish_docs,
+        cron_schedule="20 3 * * *",
+        default_status=status,
+        description=(
+            "What tables mean changes with releases, their sizes with every build: once a night, when few build, is "
+            "often enough for pages that people read."
+        ),
+    )
+    return [hourly_build, daily_months, nightly_docs]

@@ -1,13 +1,24 @@
-"""Webserver and daemon, as two processes that end together: `python -m dagster_project.serve [--port 3000]`."""
+"""Webserver, daemon and the code server that both share, ended together: `python -m dagster_project.serve`.
+
+One code server, because each of the two would start one of its own otherwise, the daemon a new one every minute. A
+plain one: behind `dagster code-server` it would end by itself when a busy machine is late with a heartbeat. Runs are
+processes of the code server: what ends it ends them, so that no build goes on unseen.
+"""
 
 import argparse
+import fcntl
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import FrameType
+
+import dagster as dg
 
 from dagster_project import instance
 from dagster_project.programs import program
@@ -15,11 +26,24 @@ from parley import database
 from parley.errors import ParleyError
 from parley.settings import Settings
 
+MODULE = "dagster_project.definitions"
+LOCATION = "parley"  # the same as in workspace.yaml
+WORKSPACE = """\
+load_from:
+  - grpc_server:
+      socket: {socket}
+      location_name: {location}
+"""
+LAUNCHED_BY_A_CODE_SERVER = ".dagster/grpc_info"  # a tag
+AT_WORK = (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
+SECONDS_TO_START = 300
 SECONDS_TO_STOP = 30
+
+Process = subprocess.Popen[bytes]
 
 
 def main() -> None:
-    """Run until stopped (Ctrl-C, SIGTERM) or until one of the two ends; status 1 then."""
+    """Run until stopped (Ctrl-C, SIGTERM) or until one of the three ends; status 1 then."""
     parser = argparse.ArgumentParser(prog="python -m dagster_project.serve", description="Dagster's web UI and daemon.")
     parser.add_argument("--port", type=int, default=3000)
     parser.add_argument("--host", default="127.0.0.1")
@@ -29,44 +53,100 @@ def main() -> None:
         environment = {**os.environ, **database.variables(settings), **instance.prepare(settings)}
     except ParleyError as error:
         sys.exit(f"parley: {error}")
-    commands = [
-        ["dagster-webserver", "--host", asked.host, "--port", str(asked.port)],
-        ["dagster-daemon", "run"],
-    ]
-    print(f"Dagster on http://{asked.host}:{asked.port} (Ctrl-C stops it)", flush=True)
-    sys.exit(_run_together(commands, settings.project, environment))
+    os.environ.update(environment)
+    with _only_one(Path(environment["DAGSTER_HOME"])):
+        _fail_runs_of_the_last_one()
+        sys.exit(_serve(asked.host, asked.port, settings.project))
 
 
-def _run_together(commands: list[list[str]], folder: Path, environment: dict[str, str]) -> int:
+def _serve(host: str, port: int, project: Path) -> int:
+    print(f"Dagster on http://{host}:{port} (Ctrl-C stops it)", flush=True)
+    with TemporaryDirectory(prefix="parley-") as folder:  # not PARLEY_HOME: a socket's path must be short
+        socket, workspace = Path(folder, "code"), Path(folder, "workspace.yaml")
+        workspace.write_text(WORKSPACE.format(socket=socket, location=LOCATION))
+        code = ["dagster", "api", "grpc", "--socket", str(socket), "-m", MODULE, "--location-name", LOCATION]
+        code += ["--inject-env-vars-from-instance", "--use-python-environment-entry-point"]
+        others = [
+            ["dagster-webserver", "--host", host, "--port", str(port), "--workspace", str(workspace)],
+            ["dagster-daemon", "run", "--workspace", str(workspace)],
+        ]
+        return _run_together(code, socket, others, project)
+
+
+@contextmanager
+def _only_one(home: Path) -> Iterator[None]:
+    """An instance has one daemon. The lock ends with this process, however that ends."""
+    with (home / "serve.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.exit(f"parley: Dagster runs already over {home}: stop that one first.")
+        yield
+
+
+def _fail_runs_of_the_last_one() -> None:
+    """Runs were processes of its code server: what says that it is still running died with that, without a word."""
+    with dg.DagsterInstance.get() as found:
+        for run in found.get_runs(dg.RunsFilter(statuses=[*AT_WORK])):
+            if LAUNCHED_BY_A_CODE_SERVER in run.tags:
+                found.report_run_failed(run, "The run ended with the Dagster that had started it.")
+
+
+def _run_together(code: list[str], socket: Path, others: list[list[str]], folder: Path) -> int:
+    def start(command: list[str]) -> Process:
+        # in a session of its own: Ctrl-C reaches us alone, and we stop them in order, each with all that it has started
+        return subprocess.Popen([program(command[0]), *command[1:]], cwd=folder, start_new_session=True)
+
     signal.signal(signal.SIGTERM, _interrupt)
-    running = [
-        subprocess.Popen(
-            [program(command[0]), *command[1:], "--workspace", "workspace.yaml"],
-            cwd=folder,
-            env=environment,
-            start_new_session=True,  # Ctrl-C reaches us alone, and we stop both in order
-        )
-        for command in commands
-    ]
+    running: list[Process] = []
     try:
+        running.append(start(code))
+        _await(socket, running[0])
+        running += [start(command) for command in others]
         while all(process.poll() is None for process in running):
             time.sleep(0.5)
     except KeyboardInterrupt:
         return 0
     finally:
-        _stop(running)
-    print("parley: Dagster's webserver or daemon has ended by itself; its last lines above say why.", file=sys.stderr)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        _stop(running[1:])  # first who starts runs, then the runs
+        _stop(running[:1])
+    print("parley: one of Dagster's processes has ended by itself; its last lines above say why.", file=sys.stderr)
     return 1
 
 
-def _stop(running: list[subprocess.Popen[bytes]]) -> None:
-    for process in running:
-        process.terminate()
-    for process in running:
-        try:
-            process.wait(SECONDS_TO_STOP)
-        except subprocess.TimeoutExpired:
-            process.kill()
+def _await(socket: Path, server: Process) -> None:
+    """Until the code server listens, or has ended."""
+    end = time.monotonic() + SECONDS_TO_START
+    while not socket.exists() and server.poll() is None and time.monotonic() < end:
+        time.sleep(0.1)
+
+
+def _stop(processes: list[Process]) -> None:
+    """End these processes and all that they have started: politely first."""
+    for process in processes:
+        _signal(process, signal.SIGTERM)
+    end = time.monotonic() + SECONDS_TO_STOP
+    while any(map(_is_alive, processes)) and time.monotonic() < end:
+        time.sleep(0.1)
+    for process in processes:
+        _signal(process, signal.SIGKILL)
+        process.wait()
+
+
+def _signal(process: Process, number: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
+
+
+def _is_alive(process: Process) -> bool:
+    """Whether anything of the process's group is there still."""
+    process.poll()
+    try:
+        os.killpg(process.pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -3,9 +3,11 @@
 The statistics themselves are in `experiments`, `predictions` and `topics`; here they meet the database.
 """
 
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from psycopg import sql
@@ -32,10 +34,10 @@ def _rows(connection: Connection, query: str, parameters: Sequence[object] = ())
         return cursor.execute(query.encode(), parameters).fetchall()
 
 
-def _replace(connection: Connection, table: str, rows: Sequence[dict[str, Any]]) -> int:
-    """Leave exactly these rows, which have the same columns, in a table of `ops`."""
+def _replace(connection: Connection, table: str, rows: Sequence[dict[str, Any]], keep: Sequence[str] = ()) -> int:
+    """Leave exactly these rows, which have the same columns, in a table of `ops`, besides those of tenants to keep."""
     name = sql.Identifier("ops", table)
-    connection.execute(sql.SQL("delete from {}").format(name))
+    connection.execute(sql.SQL("delete from {} where tenant_id <> all(%s)").format(name), [list(keep)])
     if rows:
         columns = sql.SQL(", ").join(map(sql.Identifier, rows[0]))
         statement = sql.SQL("copy {} ({}) from stdin").format(name, columns)
@@ -58,18 +60,54 @@ def experiments(connection: Connection, as_of: datetime) -> int:
 
 
 def predictions(connection: Connection, as_of: datetime) -> int:
-    """`facts.purchase_histories` → `ops.customer_predictions`: fitted per tenant, as of the tenant's local date."""
+    """`facts.purchase_histories` → `ops.customer_predictions`: fitted per tenant, as of the tenant's local date.
+
+    A fit follows from the tenant's histories, the date and the formulas. Where none of them has changed, the tenant's
+    rows stand: hourly builds fit a tenant once a day, and when somebody has bought.
+    """
+    from parley import predictions
+
+    tenants = _rows(
+        connection,
+        "select tenant_id, today, today::timestamp at time zone time_zone as day_began, md5(concat_ws(' ',"
+        " %s::text, today, count(*), sum(hashtextextended(histories::text, 0)))) as fingerprint"
+        " from facts.purchase_histories as histories inner join staging.stg_tenants using (tenant_id)"
+        " cross join lateral (select (%s::timestamptz at time zone time_zone)::date as today) as clock"
+        " group by tenant_id, time_zone, today",
+        [hashlib.sha256(Path(predictions.__file__).read_bytes()).hexdigest(), as_of],
+    )
+    current = {tenant["tenant_id"]: tenant["fingerprint"] for tenant in tenants}
+    standing = _standing(connection, "predictions", current)
+    rows = [row for tenant in tenants if tenant["tenant_id"] not in standing for row in _predicted(connection, tenant)]
+    return _replace(connection, "customer_predictions", rows, keep=standing)
+
+
+def _predicted(connection: Connection, tenant: Mapping[str, Any]) -> list[dict[str, Any]]:
     from parley.predictions import fit_and_predict
 
     histories = _rows(
         connection,
-        "select histories.tenant_id, histories.user_id, histories.repeat_days as frequency, histories.recency_days,"
-        " greatest((%s::timestamptz at time zone tenants.time_zone)::date - first_order_on, recency_days)"
-        "::double precision as age_days, histories.repeat_value, histories.revenue"
-        " from facts.purchase_histories as histories inner join staging.stg_tenants as tenants using (tenant_id)",
-        [as_of],
+        "select tenant_id, user_id, repeat_days as frequency, recency_days,"
+        " greatest(%s - first_order_on, recency_days)::double precision as age_days, repeat_value, revenue"
+        " from facts.purchase_histories where tenant_id = %s",
+        [tenant["today"], tenant["tenant_id"]],
     )
-    return _replace(connection, "customer_predictions", fit_and_predict(histories, as_of).to_pylist())
+    return fit_and_predict(histories, tenant["day_began"]).to_pylist()
+
+
+def _standing(connection: Connection, analysis: str, fingerprints: Mapping[str, str]) -> list[str]:
+    """The tenants whose results were worked out under the same fingerprint before; all are noted for the next time."""
+    model = f"analyses.{analysis}"
+    known = {
+        row["tenant_id"]: row["fingerprint"]
+        for row in _rows(connection, "delete from ops.definitions where model = %s returning *", [model])
+    }
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into ops.definitions (model, tenant_id, fingerprint) values (%s, %s, %s)",
+            [(model, tenant, fingerprint) for tenant, fingerprint in fingerprints.items()],
+        )
+    return [tenant for tenant, fingerprint in fingerprints.items() if known.get(tenant) == fingerprint]
 
 
 def topics(connection: Connection, as_of: datetime) -> int:

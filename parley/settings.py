@@ -10,6 +10,8 @@
 | `PARLEY_POSTGRES_VERSION` | 18 | major version of the embedded Postgres: 16 or 18 |
 | `PARLEY_INBOX` | `PARLEY_HOME/inbox` | the folder whose files Dagster lands |
 | `PARLEY_FIRST_DAY` | 2024-01-01 | the first daily partition that Dagster shows |
+| `PARLEY_DOCS` | `PARLEY_HOME/docs` | the folder to which Dagster publishes dbt's documentation every night |
+| `PARLEY_DOCS_URL` | http://localhost:8080 | where people find it, as `make docs` serves it: Dagster links to it |
 | `PARLEY_ENVIRONMENT` | local | where this is: schedules run by themselves in `production` only |
 
 The database is named by `DATABASE_URL` or libpq's `PG*`; see `parley.database`.
@@ -75,6 +77,8 @@ class Settings:
     postgres_version: int
     inbox: Path
     first_day: date
+    docs: Path
+    docs_url: str
     environment: str
 
     @classmethod
@@ -84,6 +88,7 @@ class Settings:
         named = os.environ.get("PARLEY_HOME")
         home = Path(named).expanduser().resolve() if named else project / ".parley"
         inbox = os.environ.get("PARLEY_INBOX")
+        docs = os.environ.get("PARLEY_DOCS")
         return cls(
             project=project,
             home=home,
@@ -92,6 +97,8 @@ class Settings:
             postgres_version=_number("PARLEY_POSTGRES_VERSION", 18),
             inbox=Path(inbox).expanduser().resolve() if inbox else home / "inbox",
             first_day=_date("PARLEY_FIRST_DAY", date(2024, 1, 1)),
+            docs=Path(docs).expanduser().resolve() if docs else home / "docs",
+            docs_url=(os.environ.get("PARLEY_DOCS_URL") or "http://localhost:8080").rstrip("/"),
             environment=os.environ.get("PARLEY_ENVIRONMENT", "").strip().lower() or "local",
         )
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 FLAGS = (
     "--no-sandbox",  # root in a container has none
@@ -20,7 +20,7 @@ FLAGS = (
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",  # nothing from outside
 )
 SIZE = {"width": 1440, "height": 900}
-LONGEST_WAIT = 15_000  # milliseconds until something that is looked for must be there
+LONGEST_WAIT = 60_000  # milliseconds until something that is looked for must be there
 
 
 def chromium() -> str:
@@ -33,6 +33,7 @@ def chromium() -> str:
 def launched() -> Iterator[Browser]:
     """A headless Chromium that reaches this machine and nothing else."""
     path = chromium()
+    expect.set_options(timeout=LONGEST_WAIT)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, headless=True, args=[*FLAGS])
         yield browser

@@ -63,12 +63,12 @@ def server() -> Iterator[dict[str, str]]:
 @pytest.fixture
 def database(server: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Settings]:
     """A fresh, migrated database that the environment names, for this process and for those it starts."""
-    with _copy(server, TEMPLATE, monkeypatch, tmp_path / "home") as settings:
+    with database_copy(server, TEMPLATE, monkeypatch, tmp_path / "home") as settings:
         yield settings
 
 
 @pytest.fixture(scope="session")
-def _built(server: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> str:
+def built_template(server: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("demo")
     with pytest.MonkeyPatch.context() as environment:
         _administer(server, f"create database {BUILT} template {TEMPLATE}")
@@ -83,9 +83,11 @@ def _built(server: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture
-def built(server: dict[str, str], _built: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Settings]:
+def built(
+    server: dict[str, str], built_template: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[Settings]:
     """As `database`, with a small demo landed and built as of `BUILT_AS_OF`."""
-    with _copy(server, _built, monkeypatch, tmp_path / "home") as settings:
+    with database_copy(server, built_template, monkeypatch, tmp_path / "home") as settings:
         yield settings
 
 
@@ -131,7 +133,10 @@ def page(_browser: "Browser", tmp_path: Path) -> "Iterator[Page]":
 
 
 @contextmanager
-def _copy(server: dict[str, str], template: str, environment: pytest.MonkeyPatch, home: Path) -> Iterator[Settings]:
+def database_copy(
+    server: dict[str, str], template: str, environment: pytest.MonkeyPatch, home: Path
+) -> Iterator[Settings]:
+    """A copy of a database, named by the environment while it is in use."""
     name = f"parley_test_{next(_numbers)}"
     _administer(server, f"create database {name} template {template}")
     _name_database(environment, server, name, home)

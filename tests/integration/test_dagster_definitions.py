@@ -89,6 +89,8 @@ def test_every_asset_says_what_it_is_who_owns_it_and_where_it_belongs(specs: dic
         assert spec.owners, key
         assert spec.group_name, key
         assert "select" not in (spec.description or "").split("\n")[-1], f"{key}: a description, not SQL"
+    page = specs[dg.AssetKey(["marts", "active_users"])].metadata["documentation"]
+    assert page == dg.MetadataValue.url("http://localhost:8080/#!/model/model.parley.active_users")
     assert specs[dg.AssetKey(["marts", "active_users"])].group_name == "marts_users"
     assert specs[dg.AssetKey(["facts", "sessions"])].kinds == {"dbt", "postgres"}
 
@@ -108,9 +110,15 @@ def test_a_broken_file_blocks_no_build(definitions: dg.Definitions) -> None:
 
 def test_jobs_hold_what_they_say(definitions: dg.Definitions, specs: dict[dg.AssetKey, dg.AssetSpec]) -> None:
     jobs = {job.name: job for job in definitions.resolve_all_job_defs() if not job.name.startswith("__")}
-    assert set(jobs) == {"land", "build", "rebuild", "months_ahead"}
+    assert set(jobs) == {"land", "build", "rebuild", "months_ahead", "publish_docs"}
     held = {name: job.asset_layer.selected_asset_keys for name, job in jobs.items()}
-    assert held == {"land": {LANDING}, "build": set(specs), "rebuild": specs.keys() - {LANDING}, "months_ahead": set()}
+    assert held == {
+        "land": {LANDING},
+        "build": set(specs),
+        "rebuild": specs.keys() - {LANDING},
+        "months_ahead": set(),
+        "publish_docs": set(),
+    }
     assert all(job.executor_def.name == "in_process" for job in jobs.values())
 
 
@@ -124,24 +132,37 @@ def test_schedules_run_by_themselves_in_production_only(
     assert status(build_defs()) == {dg.DefaultScheduleStatus.STOPPED}
 
 
-SCHEDULES = {"hourly_build": "5 * * * *", "daily_months_ahead": "35 0 * * *"}
+SCHEDULES = {"hourly_build": "5 * * * *", "daily_months_ahead": "35 0 * * *", "nightly_docs": "20 3 * * *"}
 
 
 def status(definitions: dg.Definitions) -> set[dg.DefaultScheduleStatus]:
     return {definitions.resolve_schedule_def(name).default_status for name in SCHEDULES}
 
 
-def test_the_hourly_build_takes_in_changes_and_is_shown_under_its_day(definitions: dg.Definitions) -> None:
+def test_every_job_and_schedule_says_what_it_is_for(definitions: dg.Definitions) -> None:
+    for job in definitions.resolve_all_job_defs():
+        assert job.description or job.name.startswith("__"), job.name
+    for name in SCHEDULES:
+        assert len(definitions.resolve_schedule_def(name).description or "") > 60, name
+
+
+def test_the_hourly_build_takes_in_changes_and_is_shown_under_the_days_not_shown_yet(
+    definitions: dg.Definitions,
+) -> None:
     hourly = definitions.resolve_schedule_def("hourly_build")
     with dg.instance_for_test() as instance:
         context = dg.build_schedule_context(
             instance, scheduled_execution_time=TICK, repository_def=definitions.get_repository_def()
         )
         [request] = hourly.evaluate_tick(context).run_requests or []
-        assert request.partition_key == "2026-11-21"
+        assert days_of(request) == ("2026-10-22", "2026-11-21")
         assert request.run_config["resources"]["choices"]["config"]["only_changes"] is True
         instance.add_run(dg.DagsterRun(job_name="build", status=dg.DagsterRunStatus.STARTED))
         assert "still at work" in str(hourly.evaluate_tick(context).skip_message)
+
+
+def days_of(request: dg.RunRequest) -> tuple[str, str]:
+    return request.tags["dagster/asset_partition_range_start"], request.tags["dagster/asset_partition_range_end"]
 
 
 def test_the_manifest_is_made_where_it_is_missing_or_older_than_the_project(

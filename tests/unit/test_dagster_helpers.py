@@ -8,7 +8,7 @@ import pytest
 
 from dagster_project.failures import may_pass
 from dagster_project.inbox import Outcome, Waiting, land_all, put_away, waiting
-from dagster_project.orders import order, parse_as_of
+from dagster_project.orders import days_to_show, order, parse_as_of
 from dagster_project.reporting import group_of, landing_metadata, landing_table, rows_written
 from parley.build import Order
 from parley.errors import ParleyError
@@ -83,6 +83,29 @@ def test_errors_of_the_infrastructure_may_pass(message: str) -> None:
 )
 def test_errors_of_data_code_and_settings_do_not_pass(message: str) -> None:
     assert not may_pass(message)
+
+
+def november(*days: int) -> set[date]:
+    return {date(2026, 11, day) for day in days}
+
+
+@pytest.mark.parametrize(
+    ("shown", "first_shown"),
+    [
+        ([november(*range(1, 21)), november(*range(1, 21))], 21),  # all but today
+        ([november(*range(1, 22)), november(*range(1, 22))], 21),  # today again
+        ([november(*range(1, 21)), november(*range(1, 18), 20)], 18),  # one asset missed two days
+        ([november(*range(1, 21)), november()], 1),  # an asset is new
+    ],
+)
+def test_a_build_is_shown_from_the_first_day_on_that_an_asset_lacks(shown: list[set[date]], first_shown: int) -> None:
+    today = date(2026, 11, 21)
+    assert days_to_show(shown, date(2026, 11, 1), today) == (date(2026, 11, first_shown), today)
+
+
+def test_a_build_is_shown_under_a_month_at_most() -> None:
+    assert days_to_show([set()], date(2024, 1, 1), date(2026, 11, 21)) == (date(2026, 10, 22), date(2026, 11, 21))
+    assert days_to_show([set()], date(2026, 11, 21), date(2026, 11, 21)) == (date(2026, 11, 21), date(2026, 11, 21))
 
 
 def test_folders_of_the_inbox_name_dialect_and_tenant(tmp_path: Path) -> None:
