@@ -6,7 +6,7 @@ import dagster as dg
 
 from dagster_project.assets import build_analysis, build_dbt_assets, landing
 from dagster_project.checks import every_file_landed
-from dagster_project.jobs import build, land, months_ahead, publish_docs, rebuild
+from dagster_project.jobs import build, export, land, months_ahead, publish_docs, rebuild, retention
 from dagster_project.partitions import days_since
 from dagster_project.project import prepared_project
 from dagster_project.resources import BuildChoices, warehouse_dbt
@@ -26,7 +26,7 @@ def build_defs(resource_overrides: Mapping[str, object] | None = None) -> dg.Def
     return dg.Definitions(
         assets=[landing, dbt, *analyses, dbt_after_analyses],
         asset_checks=[every_file_landed],
-        jobs=[land, build, rebuild, months_ahead, publish_docs],
+        jobs=[land, build, rebuild, months_ahead, publish_docs, retention, export],
         schedules=schedules(settings, built),
         executor=dg.in_process_executor,
         resources={

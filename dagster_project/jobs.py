@@ -3,11 +3,13 @@
 from datetime import UTC, datetime
 
 import dagster as dg
+from pydantic import Field
 
 from dagster_project.assets import BUILD_POOL, LANDING
 from dagster_project.resources import BuildChoices
 from dagster_project.retries import retried
-from parley import database, docs, migrate
+from parley import database, docs, exports, migrate
+from parley import retention as retaining
 from parley.landing.partitions import ensure_ahead
 from parley.settings import Settings
 
@@ -65,3 +67,72 @@ def write_docs(context: dg.OpExecutionContext) -> None:
 def publish_docs() -> None:
     """Publish what every table and column means to PARLEY_DOCS."""
     write_docs()
+
+
+class RetentionChoices(dg.Config):
+    """What a run of retention does."""
+
+    dry_run: bool = Field(default=True, description="Only show what is due; false archives it and takes it out.")
+
+
+@dg.op(pool=BUILD_POOL)
+def retain(context: dg.OpExecutionContext, config: RetentionChoices) -> None:
+    """Archive events that are past their tenant's term, and take them out of raw.events."""
+    settings = Settings.load()
+    now = datetime.now(UTC)
+    with retried():
+        migrate.upgrade(settings)
+        with database.connect(settings) as connection:
+            due = retaining.plan(connection, settings, now)
+        context.add_output_metadata(
+            {
+                "dry_run": config.dry_run,
+                "events_due": sum(sum(part.rows.values()) for part in due),
+                "months_due": [part.month for part in due],
+            }
+        )
+        if not config.dry_run:
+            outcome = retaining.run(settings, now, actor="dagster", on_progress=context.log.info)
+            context.add_output_metadata(
+                {
+                    "events_archived": outcome.archived,
+                    "archives": list(outcome.archives),
+                    "partitions_dropped": list(outcome.dropped),
+                    **{f"rows_deleted/{table}": rows for table, rows in outcome.deleted.items()},
+                }
+            )
+
+
+@dg.job(executor_def=dg.in_process_executor)
+def retention() -> None:
+    """Archive events that are past their tenant's term: a dry run, unless the run config says otherwise."""
+    retain()
+
+
+class ExportChoices(dg.Config):
+    """What a run exports."""
+
+    tables: list[str] = Field(description="Marts and facts, such as daily_metrics.")
+    format: str = Field(default="parquet", description="csv, json or parquet.")
+    tenant: str | None = Field(default=None, description="Of this tenant only.")
+
+
+@dg.op
+def write_exports(context: dg.OpExecutionContext, config: ExportChoices) -> None:
+    """Write marts and facts to files under PARLEY_HOME/exports, over those of the last time."""
+    settings = Settings.load()
+    rows = {}
+    with retried():
+        migrate.upgrade(settings)
+        for table in config.tables:
+            order = exports.Order(table, exports.format_of(config.format), tenant=config.tenant)
+            manifest = exports.export(settings, order, actor="dagster")
+            context.log.info("%s: %d rows in %s", manifest.table, manifest.rows, manifest.file)
+            rows[f"rows/{manifest.table}"] = manifest.rows
+    context.add_output_metadata({"files": len(rows), **rows})
+
+
+@dg.job(executor_def=dg.in_process_executor)
+def export() -> None:
+    """Write marts and facts to files, with a manifest beside each."""
+    write_exports()

@@ -5,7 +5,18 @@ from datetime import UTC, date
 
 import dagster as dg
 
-from dagster_project.jobs import ONLY_CHANGES, build, months_ahead, publish_docs
+from dagster_project.jobs import (
+    ONLY_CHANGES,
+    ExportChoices,
+    RetentionChoices,
+    build,
+    export,
+    months_ahead,
+    publish_docs,
+    retain,
+    retention,
+    write_exports,
+)
 from dagster_project.orders import days_to_show
 from parley.settings import Settings
 
@@ -68,4 +79,20 @@ def schedules(settings: Settings, built: Collection[dg.AssetKey]) -> Sequence[dg
             "often enough for pages that people read."
         ),
     )
-    return [hourly_build, daily_months, nightly_docs]
+    weekly_retention = dg.ScheduleDefinition(
+        name="weekly_retention",
+        job=retention,
+        cron_schedule="20 2 * * 0",
+        run_config=dg.RunConfig(ops={retain.name: RetentionChoices(dry_run=False)}),
+        default_status=status,
+        description="Whole months fall due, so that once a week is soon enough; tenants without a term lose nothing.",
+    )
+    daily_export = dg.ScheduleDefinition(
+        name="daily_export",
+        job=export,
+        cron_schedule="45 4 * * *",
+        run_config=dg.RunConfig(ops={write_exports.name: ExportChoices(tables=list(settings.exports))}),
+        default_status=status if settings.exports else dg.DefaultScheduleStatus.STOPPED,
+        description="The tables of PARLEY_EXPORTS, early in the morning when the day before is complete everywhere.",
+    )
+    return [hourly_build, daily_months, nightly_docs, weekly_retention, daily_export]

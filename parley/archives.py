@@ -9,13 +9,14 @@ that no manifest names are leavings of a crash, which `tidy` removes. A month ha
 went at different times, or events came late. Which archives stand in for rows that are gone is in `ops.archives`
 (`parley.retention`); one without a row there is a copy of what is still in `raw.events`.
 
-To take a subject out of all of them: `for archive in find(home): rewrite(archive, keep)`.
+To take a subject out of all of them: `with only_one(connection)`, `rewrite(archive, keep)` each one that is to `find`.
 """
 
 import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,6 +35,8 @@ from parley.landing.partitions import name_of
 
 FORMAT = 1
 TABLE = "raw.events"
+
+LOCK = 0x61726368697665  # "archive" in ASCII: held by whoever changes archives
 
 Keep = Callable[[pa.RecordBatch], pa.BooleanArray]
 """For rows of an archive, which of them stay."""
@@ -71,7 +74,7 @@ class Manifest:
     batch_ids: tuple[int | None, int | None]
     """The first and the last."""
     fingerprint: str | None
-    """Postgres' own hash of the rows when they were read (`fingerprint`); None after a rewrite."""
+    """Which events they were (`fingerprint`); None after a rewrite."""
     created_at: str
     rewritten_at: str | None = None
 
@@ -93,6 +96,21 @@ class Archive:
     def data(self) -> Path:
         """The data file."""
         return self.path.with_name(self.manifest.file)
+
+
+@contextmanager
+def only_one(connection: Connection) -> Iterator[None]:
+    """Be the only one who changes archives; the connection must be in autocommit.
+
+    Raises ParleyError where somebody else is at it.
+    """
+    if connection.execute("select pg_try_advisory_lock(%s)", [LOCK]).fetchone() != (True,):
+        raise ParleyError("Somebody else is at work on the archives: let that end, and run the same command again.")
+    try:
+        yield
+    finally:
+        if not connection.broken:
+            connection.execute("select pg_advisory_unlock(%s)", [LOCK])
 
 
 def folder(home: Path) -> Path:
@@ -118,11 +136,11 @@ def read(path: Path) -> Archive:
 
 
 def fingerprint(connection: Connection, month: str, tenants: list[str]) -> str:
-    """Postgres' own hash of what these tenants have in a month of raw.events, whatever the rows' order."""
+    """Which events these tenants have in a month of raw.events, as a hash by Postgres, whatever their order."""
     row = connection.execute(
         sql.SQL(
-            "select concat_ws(':', count(*), bit_xor(hashtextextended(events::text, 0)), max(batch_id))"
-            " from {} as events where tenant_id = any(%s)"
+            "select concat_ws(':', count(*), bit_xor(hashtextextended(event_id::text, batch_id)), max(batch_id))"
+            " from {} where tenant_id = any(%s)"
         ).format(sql.Identifier("raw", name_of(month))),
         [tenants],
     ).fetchone()
@@ -202,7 +220,7 @@ def remove(archive: Archive) -> None:
 
 
 def tidy(home: Path) -> list[Path]:
-    """Remove what crashes left, files that no manifest names; returns them. Nobody else may be writing archives."""
+    """Remove what crashes left, files that no manifest names; returns them. For who is the `only_one`."""
     named = {path for archive in find(home) for path in (archive.path, archive.data)}
     left = [path for path in sorted(folder(home).glob("*/*")) if path not in named]
     for path in left:

@@ -168,13 +168,9 @@ def _event_types(settings: Settings, connection: Connection) -> Finding:
 
 def _partitions(connection: Connection, today: date) -> Finding:
     following = (today.replace(day=1) + timedelta(days=31)).strftime("%Y-%m")
-    attached = connection.execute(
-        "select relname from pg_inherits join pg_class on pg_class.oid = inhrelid"
-        " where inhparent = 'raw.events'::regclass order by relname"
-    ).fetchall()
-    names = [str(name) for (name,) in attached]
-    if partitions.name_of(following) in names:
-        return Finding("partitions", "good", f"{len(names)}, up to {names[-1]}")
+    months = partitions.attached(connection)
+    if following in months:
+        return Finding("partitions", "good", f"{len(months)}, up to {months[-1]}")
     return Finding("partitions", "look", f"none yet for {following}", f"the next load makes it, or {FIX}")
 
 

@@ -216,6 +216,32 @@ raw_horizon = Table(
     comment="One row per tenant whose raw events retention has dropped; days before it are kept as they are.",
 )
 
+archives = Table(
+    "archives",
+    metadata,
+    Column("archive_id", Text, primary_key=True, comment="names its files, as parley.archives describes"),
+    Column("tenant_id", Text, primary_key=True),
+    Column("month", Text, nullable=False, comment="YYYY-MM, of UTC"),
+    Column("last_batch_id", BigInteger, nullable=False, comment="the last batch whose rows are in the archive"),
+    Column("taken_at", _instant, nullable=False),
+    Column("emptied_at", _instant, comment="when the last of these rows had left raw.events"),
+    Column("expired_at", _instant, comment="when the rows left the archive too"),
+    schema=OPS,
+    comment="One row per archive and tenant whose events it holds in the place of raw.events: parley.retention.",
+)
+
+too_late_events = Table(
+    "too_late_events",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("event_id", Uuid, primary_key=True),
+    Column("event_name", Text, nullable=False),
+    Column("occurred_at", _instant, nullable=False),
+    Column("received_at", _instant, nullable=False),
+    schema=OPS,
+    comment="One row per event that came after its day was frozen, and has since left raw.events for an archive.",
+)
+
 builds = Table(
     "builds",
     metadata,

@@ -9,6 +9,7 @@
 | `PARLEY_MAX_FUTURE_HOURS` | 24 | how far ahead of its arrival an event may claim to be |
 | `PARLEY_POSTGRES_VERSION` | 18 | major version of the embedded Postgres: 16 or 18 |
 | `PARLEY_INBOX` | `PARLEY_HOME/inbox` | the folder whose files Dagster lands |
+| `PARLEY_EXPORTS` | none | marts and facts, with commas between, that Dagster exports every day |
 | `PARLEY_FIRST_DAY` | 2024-01-01 | the first daily partition that Dagster shows |
 | `PARLEY_DOCS` | `PARLEY_HOME/docs` | the folder to which Dagster publishes dbt's documentation every night |
 | `PARLEY_DOCS_URL` | http://localhost:8080 | where people find it, as `make docs` serves it: Dagster links to it |
@@ -80,6 +81,7 @@ class Settings:
     docs: Path
     docs_url: str
     environment: str
+    exports: tuple[str, ...]
 
     @classmethod
     def load(cls) -> "Settings":
@@ -100,6 +102,7 @@ class Settings:
             docs=Path(docs).expanduser().resolve() if docs else home / "docs",
             docs_url=(os.environ.get("PARLEY_DOCS_URL") or "http://localhost:8080").rstrip("/"),
             environment=os.environ.get("PARLEY_ENVIRONMENT", "").strip().lower() or "local",
+            exports=tuple(filter(None, map(str.strip, os.environ.get("PARLEY_EXPORTS", "").split(",")))),
         )
 
     @cached_property

@@ -6,8 +6,9 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from decimal import Context, Decimal
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 from psycopg import ServerCursor, sql
@@ -32,6 +33,10 @@ _ARROW: dict[str, pa.DataType] = {
     "timestamptz": pa.timestamp("us", tz="UTC"),
     "bytea": pa.binary(),
 }
+_UNBOUNDED = pa.decimal128(38, 16)
+"""Of `numeric` without a precision, which Arrow must have: no fewer decimals than a division by Postgres has."""
+_EXACT = Context(prec=_UNBOUNDED.precision)
+_SMALLEST = Decimal(1).scaleb(-_UNBOUNDED.scale)
 _AS_TEXT = ("uuid", "json", "jsonb", "interval", "time", "timetz")  # as Postgres writes them
 
 
@@ -71,9 +76,14 @@ _JSON = ("json", "jsonb")
 def _batches(cursor: ServerCursor[tuple[object, ...]], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     while rows := cursor.fetchmany(ROWS):
         columns = [
-            pa.array(column, type=field.type) for column, field in zip(zip(*rows, strict=True), schema, strict=True)
+            pa.array(map(_rounded, column) if field.type == _UNBOUNDED else column, type=field.type, size=len(rows))
+            for column, field in zip(zip(*rows, strict=True), schema, strict=True)
         ]
         yield pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _rounded(value: Any) -> Any:
+    return value if value is None else value.quantize(_SMALLEST, context=_EXACT)
 
 
 def _schema(cursor: ServerCursor[tuple[object, ...]]) -> pa.Schema:
@@ -81,9 +91,8 @@ def _schema(cursor: ServerCursor[tuple[object, ...]]) -> pa.Schema:
     for column in cursor.description or ():
         name, is_array = _type_name(cursor, column.type_code)
         if name == "numeric":
-            # money and shares; Postgres' own precision has no bound, Parquet's has
             bounded = column.precision is not None and column.scale is not None
-            kind: pa.DataType = pa.decimal128(column.precision, column.scale) if bounded else pa.float64()
+            kind: pa.DataType = pa.decimal128(column.precision, column.scale) if bounded else _UNBOUNDED
         else:
             kind = _ARROW.get(name, _TEXT)
         fields.append(pa.field(column.name, pa.list_(kind) if is_array else kind))

@@ -2,7 +2,22 @@
 
 import typer
 
-from parley.cli import audit, build, demo, doctor, env, events, gaps, load, replay, stop, summary
+from parley.cli import (
+    archive,
+    audit,
+    build,
+    demo,
+    doctor,
+    env,
+    events,
+    export,
+    gaps,
+    load,
+    replay,
+    retention,
+    stop,
+    summary,
+)
 
 app = typer.Typer(
     help="The conversation-analytics warehouse on your own Postgres.",
@@ -11,14 +26,17 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="rich",
 )
+app.add_typer(archive.app, name="archive")
 app.add_typer(audit.app, name="audit")
 app.command()(build.build)
 app.command()(demo.demo)
 app.command()(doctor.doctor)
 app.command()(env.env)
 app.add_typer(events.app, name="events")
+app.command()(export.export)
 app.add_typer(gaps.app, name="gaps")
 app.command()(load.load)
 app.command()(replay.replay_rejected)
+app.command()(retention.retention)
 app.command()(stop.stop)
 app.command()(summary.summary)

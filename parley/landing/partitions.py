@@ -45,19 +45,32 @@ def ensure_ahead(connection: Connection, today: date, months: int = AHEAD) -> li
     return ensure(connection, [_month(first + ahead) for ahead in range(months + 1)])
 
 
+def attached(connection: Connection) -> list[str]:
+    """The months that have a partition, the earliest first."""
+    names = connection.execute(
+        "select relname from pg_inherits join pg_class on pg_class.oid = inhrelid"
+        " where inhparent = 'raw.events'::regclass order by relname"
+    )
+    return [str(name).removeprefix("events_").replace("_", "-") for (name,) in names]
+
+
+def drop(connection: Connection, month: str) -> None:
+    """Drop a month's partition with all that is in it; landing makes it again where it is needed.
+
+    Waits for whoever reads raw.events. For those who hold their turn.
+    """
+    table = sql.Identifier("raw", name_of(month))
+    connection.execute(sql.SQL("alter table raw.events detach partition {}").format(table))
+    connection.execute(sql.SQL("drop table {}").format(table))
+
+
 def _month(number: int) -> str:
     """The month that many months after the year 0 began."""
     return f"{number // 12:04}-{number % 12 + 1:02}"
 
 
 def _missing(connection: Connection, months: Collection[str]) -> list[str]:
-    attached = """
-        select relname from pg_inherits join pg_class on pg_class.oid = inhrelid
-        where inhparent = 'raw.events'::regclass and relname = any(%s)
-    """
-    names = {name_of(month): month for month in months}
-    found = {row[0] for row in connection.execute(attached, [list(names)])}
-    return sorted(month for name, month in names.items() if name not in found)
+    return sorted(set(months) - set(attached(connection)))
 
 
 def _make(connection: Connection, month: str) -> None:

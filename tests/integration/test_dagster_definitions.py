@@ -13,6 +13,7 @@ import dagster as dg
 import pytest
 
 from dagster_project.definitions import build_defs
+from dagster_project.jobs import RetentionChoices
 from dagster_project.project import prepared_project
 from parley.analyses import ANALYSES
 from parley.errors import ParleyError
@@ -29,6 +30,7 @@ def definitions() -> Iterator[dg.Definitions]:
         environment.setenv("PARLEY_PROJECT", str(PROJECT))
         environment.setenv("PARLEY_FIRST_DAY", "2026-01-01")
         environment.setenv("PARLEY_ENVIRONMENT", "production")
+        environment.setenv("PARLEY_EXPORTS", "daily_metrics, facts.orders")
         yield build_defs()
 
 
@@ -108,16 +110,18 @@ def test_a_broken_file_blocks_no_build(definitions: dg.Definitions) -> None:
     assert (check.name, check.asset_key, check.blocking) == ("every_file_landed", LANDING, False)
 
 
+WITHOUT_ASSETS = ("months_ahead", "publish_docs", "retention", "export")
+
+
 def test_jobs_hold_what_they_say(definitions: dg.Definitions, specs: dict[dg.AssetKey, dg.AssetSpec]) -> None:
     jobs = {job.name: job for job in definitions.resolve_all_job_defs() if not job.name.startswith("__")}
-    assert set(jobs) == {"land", "build", "rebuild", "months_ahead", "publish_docs"}
+    assert set(jobs) == {"land", "build", "rebuild", *WITHOUT_ASSETS}
     held = {name: job.asset_layer.selected_asset_keys for name, job in jobs.items()}
     assert held == {
         "land": {LANDING},
         "build": set(specs),
         "rebuild": specs.keys() - {LANDING},
-        "months_ahead": set(),
-        "publish_docs": set(),
+        **{name: set() for name in WITHOUT_ASSETS},
     }
     assert all(job.executor_def.name == "in_process" for job in jobs.values())
 
@@ -132,7 +136,13 @@ def test_schedules_run_by_themselves_in_production_only(
     assert status(build_defs()) == {dg.DefaultScheduleStatus.STOPPED}
 
 
-SCHEDULES = {"hourly_build": "5 * * * *", "daily_months_ahead": "35 0 * * *", "nightly_docs": "20 3 * * *"}
+SCHEDULES = {
+    "hourly_build": "5 * * * *",
+    "daily_months_ahead": "35 0 * * *",
+    "nightly_docs": "20 3 * * *",
+    "weekly_retention": "20 2 * * 0",
+    "daily_export": "45 4 * * *",
+}
 
 
 def status(definitions: dg.Definitions) -> set[dg.DefaultScheduleStatus]:
@@ -163,6 +173,19 @@ def test_the_hourly_build_takes_in_changes_and_is_shown_under_the_days_not_shown
 
 def days_of(request: dg.RunRequest) -> tuple[str, str]:
     return request.tags["dagster/asset_partition_range_start"], request.tags["dagster/asset_partition_range_end"]
+
+
+def test_retention_takes_events_out_only_where_it_is_told_to(definitions: dg.Definitions) -> None:
+    def choices(name: str) -> dict[str, object]:
+        schedule = definitions.resolve_schedule_def(name)
+        with dg.instance_for_test() as instance:
+            [request] = schedule.evaluate_tick(dg.build_schedule_context(instance)).run_requests or []
+        [op] = request.run_config["ops"].values()
+        return dict(op["config"])
+
+    assert RetentionChoices().dry_run
+    assert choices("weekly_retention") == {"dry_run": False}
+    assert choices("daily_export")["tables"] == ["daily_metrics", "facts.orders"]
 
 
 def test_the_manifest_is_made_where_it_is_missing_or_older_than_the_project(

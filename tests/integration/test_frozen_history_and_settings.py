@@ -8,6 +8,7 @@ from uuid import UUID, uuid5
 import psycopg
 import pytest
 
+from parley import retention
 from parley.build import Order
 from parley.settings import Settings
 from tests.oracle import Event, Tenant
@@ -49,7 +50,9 @@ FEBRUARY = [
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    return copy_project(tmp_path / "project", [Tenant(tenant_id=SHOP, time_zone="UTC")])
+    project = copy_project(tmp_path / "project", [Tenant(tenant_id=SHOP, time_zone="UTC")])
+    write_seed(project, "tenants", [{"tenant_id": SHOP, "name": "Shop", "time_zone": "UTC", "raw_retention_days": 20}])
+    return project
 
 
 @pytest.fixture
@@ -59,13 +62,6 @@ def warehouse(database: Settings, project: Path, tmp_path: Path, monkeypatch: py
     warehouse.land([*JANUARY, *FEBRUARY])
     warehouse.build(BUILD)
     return warehouse
-
-
-def drop_before(month: str) -> None:
-    """What retention leaves: a horizon, and no raw events before it."""
-    with psycopg.connect() as connection:
-        connection.execute("insert into ops.raw_horizon values (%s, %s::date)", [SHOP, month])
-        connection.execute("delete from raw.events where occurred_at < %s::date", [month])
 
 
 def rows_before(warehouse: Warehouse, day: str) -> dict[str, list[str]]:
@@ -84,10 +80,10 @@ def rows_before(warehouse: Warehouse, day: str) -> dict[str, list[str]]:
     }
 
 
-def test_neither_a_build_nor_a_full_refresh_changes_frozen_history(warehouse: Warehouse) -> None:
+def test_neither_a_build_nor_a_full_refresh_changes_frozen_history_until_it_is_restored(warehouse: Warehouse) -> None:
     january = rows_before(warehouse, "2026-02-01")
     assert all(january.values())
-    drop_before("2026-02-01")
+    assert retention.run(warehouse.settings, AS_OF).dropped == ("2026-01",)
 
     warehouse.land(
         [
@@ -99,13 +95,25 @@ def test_neither_a_build_nor_a_full_refresh_changes_frozen_history(warehouse: Wa
     warehouse.build(BUILD)
     assert rows_before(warehouse, "2026-02-01") == january
     incremental = warehouse.contents()
-    february = {row["conversation_id"]: row["messages"] for row in warehouse.read("facts.conversations")}
-    assert february["february"] == 3
-    assert february["new"] == 1
+    assert messages(warehouse) == {"january": 1, "across": 1, "february": 3, "new": 1}
+    assert sum(row["too_late_events"] for row in warehouse.read("marts.event_reconciliation")) == 1
 
+    assert retention.run(warehouse.settings, AS_OF).archived == 1, "the late event goes too"
     warehouse.build(FULL)
     assert rows_before(warehouse, "2026-02-01") == january
     assert warehouse.contents() == incremental
+
+    assert retention.restore(warehouse.settings, "2026-01") == len(JANUARY) + 1
+    warehouse.build(BUILD)
+    assert messages(warehouse) == {"january": 2, "across": 1, "february": 3, "new": 1}
+    assert all(row["is_accounted_for"] for row in warehouse.read("marts.event_reconciliation"))
+    thawed = warehouse.contents()
+    warehouse.build(FULL)
+    assert warehouse.contents() == thawed
+
+
+def messages(warehouse: Warehouse) -> dict[str, int]:
+    return {row["conversation_id"]: row["messages"] for row in warehouse.read("facts.conversations")}
 
 
 def test_a_changed_setting_holds_for_all_history_from_the_next_build_on(warehouse: Warehouse, project: Path) -> None:

@@ -1,0 +1,88 @@
+"""`parley archive`: the archives that retention has made, whether they are sound, and how to bring one back."""
+
+from typing import Annotated
+
+import typer
+
+from parley.cli import complain, console, errors
+from parley.errors import ParleyError
+
+app = typer.Typer(no_args_is_help=True, help="Archives of events that are past their term.")
+
+
+@app.command("list")
+def list_archives() -> None:
+    """Show the archives, and whether events are in them alone.
+
+    Example: [bold]parley archive list[/]
+    """
+    from rich.filesize import decimal
+    from rich.table import Table
+
+    from parley import database, migrate, retention
+    from parley.settings import Settings
+
+    settings = Settings.load()
+    migrate.upgrade(settings)
+    with database.connect(settings) as connection:
+        found = retention.standings(connection, settings)
+    if not found:
+        console.print("There is no archive.")
+        return
+    table = Table("archive", "month", "events", "size", "tenants", "state", box=None, header_style="bold")
+    for column in table.columns[2:4]:
+        column.justify = "right"
+    for standing in found:
+        manifest = standing.archive.manifest if standing.archive else None
+        table.add_row(
+            standing.archive_id,
+            standing.month,
+            f"{manifest.rows:,}" if manifest else "",
+            decimal(manifest.bytes) if manifest else "",
+            ", ".join(manifest.rows_by_tenant if manifest else standing.tenants),
+            standing.state,
+        )
+    console.print(table)
+
+
+@app.command()
+def verify(month: Annotated[str | None, typer.Argument(help="Of this month (YYYY-MM) only.")] = None) -> None:
+    """Read the archives from end to end and compare them with their manifests. The status is 1 if one is damaged.
+
+    Example: [bold]parley archive verify 2026-01[/]
+    """
+    from parley import archives, database, migrate, retention
+    from parley.settings import Settings
+
+    settings = Settings.load()
+    migrate.upgrade(settings)
+    with database.connect(settings) as connection:
+        found = [standing for standing in retention.standings(connection, settings) if month in (None, standing.month)]
+    damaged = 0
+    for standing in found:
+        try:
+            archives.verify(retention.files_of(standing))
+        except ParleyError as error:
+            damaged += 1
+            complain(error)
+    console.print(f"{len(found) - damaged} of {len(found)} archives are sound.")
+    if damaged:
+        raise typer.Exit(1)
+
+
+@app.command()
+def restore(month: Annotated[str, typer.Argument(help="The month, YYYY-MM.")]) -> None:
+    """Bring a month back into raw.events, and let builds change its days again. Its archives are then deleted.
+
+    Retention archives it again where the tenant's term still says so.
+
+    Example: [bold]parley archive restore 2026-01[/]
+    """
+    from parley import retention
+    from parley.cli.load import whoami
+    from parley.settings import Settings
+
+    rows = retention.restore(
+        Settings.load(), month, actor=whoami(), on_progress=lambda message: errors.print(f"{message} …")
+    )
+    console.print(f"{rows:,} events of {month} are back in raw.events; the next build reads them.")
