@@ -13,10 +13,12 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from parley import database, retention
 from parley.build import Order
 from parley.settings import Settings
 from tests.oracle import TABLES, World, differences
 from tests.oracle.histories import TENANTS, History, histories
+from tests.seeds import write_seed
 from tests.warehouse import MODELS, Warehouse, copy_project
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]  # a history takes as many builds as it has files, and more
@@ -99,13 +101,39 @@ def test_an_incremental_build_leaves_every_table_as_a_full_refresh_would(
 
 @settings(max_examples=1, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=histories(min_events=40, max_events=80))
-def test_a_build_with_nothing_new_changes_nothing(warehouse: Warehouse, history: History) -> None:
+def test_a_build_with_nothing_new_changes_nothing_nor_does_retention(warehouse: Warehouse, history: History) -> None:
     warehouse.empty()
     for step in history.steps:
         warehouse.land(step.load)
-    again = Order(as_of=history.as_of, select=(MODELS,))
+    again = Order(as_of=history.as_of + LONG, select=(MODELS,))
     warehouse.build(again)
     before = warehouse.contents()
     warehouse.build(again)
     assert warehouse.contents() == before
     assert warehouse.read("ops.changes") == []
+
+    raw = sorted(map(str, warehouse.read("raw.events")))
+    set_terms(warehouse.settings.project)
+    assert retention.run(warehouse.settings, again.as_of).archived == len(raw)
+    anew = Order(as_of=again.as_of, select=again.select, full_refresh=True)
+    warehouse.build(anew)
+    assert warehouse.contents() == before, "all of it is frozen"
+
+    with database.connect(warehouse.settings) as connection:
+        months = {standing.month for standing in retention.standings(connection, warehouse.settings)}
+    for month in sorted(months, reverse=True):
+        retention.restore(warehouse.settings, month)
+    assert sorted(map(str, warehouse.read("raw.events"))) == raw
+    warehouse.build(anew)
+    assert warehouse.contents() == before
+
+
+LONG = timedelta(days=100)  # after which every month of a history is past a term of one day
+
+
+def set_terms(project: Path) -> None:
+    write_seed(
+        project,
+        "tenants",
+        [{"name": tenant.tenant_id, "raw_retention_days": 1, **vars(tenant)} for tenant in TENANTS],
+    )
