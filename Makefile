@@ -15,10 +15,10 @@ DEMO := $(or $(PARLEY_HOME),.parley)/demo-$(SIZE).ndjson.gz
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test ui bi docs lint lock clean
+.PHONY: help run test test-bi ui bi docs lint lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo '  make run EVENTS="a.ndjson.gz b.parquet" DIALECT=bot TENANT=my-shop   your own files'
 	@echo '  make run SIZE=1000000                                               a bigger demo'
@@ -31,6 +31,10 @@ run: $(READY) $(if $(EVENTS),,$(DEMO)) ## land events (EVENTS=…, else a demo),
 
 test: $(READY) ## every test, on a Postgres of its own (ARGS="-k landing" for some of them)
 	$(BIN)/pytest $(ARGS)
+
+test-bi: $(READY) $(BI_READY) ## the dashboards in a browser: Superset on a built warehouse (screenshots/)
+	@mkdir -p screenshots
+	SCREENSHOTS=screenshots $(BIN)/pytest -m bi tests/e2e $(ARGS)
 
 ui: $(READY) ## Dagster on localhost:3000 (PORT=…): schedules, partitions, lineage, checks
 	$(BIN)/python -m dagster_project.serve $(if $(PORT),--port $(PORT))

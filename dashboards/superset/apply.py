@@ -1,12 +1,15 @@
-"""Bring Superset's own database up to date, and import the dashboards.
+"""Bring Superset's own database up to date, and import the dashboards: `python -m dashboards.superset.apply`.
 
-`.venv-bi/bin/python -m dashboards.superset.apply`, started by `serve.py`. Doing it twice changes nothing.
+Runs in Superset's environment, started by `serve.py`. Doing it twice changes nothing. With `--login USER --tenant T` it
+only makes a login, for `login.py`.
 """
 
+import argparse
 import os
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy
 from superset.app import create_app
 
 from dashboards.superset import bundle
@@ -15,20 +18,36 @@ ADMIN = "admin"
 
 
 def main() -> None:
-    """Migrate, sync permissions, make the administrator, import."""
+    """Migrate, sync permissions, make the administrator, import, say who sees which tenant; or make a login."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--login")
+    parser.add_argument("--tenant", action="append", default=[])
+    asked = parser.parse_args()
     app = create_app()
     with app.app_context():
-        import flask_migrate
-        from superset import security_manager
-        from superset.commands.importers.v1.assets import ImportAssetsCommand
-        from superset.utils.core import override_user
+        from superset import db
 
-        flask_migrate.upgrade(directory=str(Path(app.root_path) / "migrations"))
-        app.appbuilder.add_permissions(update_perms=True)
-        security_manager.sync_role_definitions()
-        admin = _administrator(security_manager)
-        with override_user(admin):
-            ImportAssetsCommand(bundle.build(os.environ["PARLEY_BI_WAREHOUSE_URL"])).run()
+        from dashboards.superset import tenants
+
+        if asked.login:
+            tenants.login(asked.login, os.environ["PARLEY_BI_LOGIN_PASSWORD"], asked.tenant)
+        else:
+            _update(app)
+            tenants.apply(_tenant_ids())
+        db.session.commit()
+
+
+def _update(app: Any) -> None:
+    import flask_migrate
+    from superset import security_manager
+    from superset.commands.importers.v1.assets import ImportAssetsCommand
+    from superset.utils.core import override_user
+
+    flask_migrate.upgrade(directory=str(Path(app.root_path) / "migrations"))
+    app.appbuilder.add_permissions(update_perms=True)
+    security_manager.sync_role_definitions()
+    with override_user(_administrator(security_manager)):
+        ImportAssetsCommand(bundle.build(os.environ["PARLEY_BI_WAREHOUSE_URL"])).run()
 
 
 def _administrator(security_manager: Any) -> Any:
@@ -41,6 +60,12 @@ def _administrator(security_manager: Any) -> Any:
     password = given or os.environ["PARLEY_BI_FIRST_PASSWORD"]
     role = security_manager.find_role("Admin")
     return security_manager.add_user(ADMIN, "Parley", "Admin", "admin@localhost", role, password)
+
+
+def _tenant_ids() -> list[str]:
+    engine = sqlalchemy.create_engine(os.environ["PARLEY_BI_WAREHOUSE_URL"])
+    with engine.connect() as connection:
+        return [row[0] for row in connection.execute("select tenant_id from marts.tenants_overview order by 1")]
 
 
 if __name__ == "__main__":

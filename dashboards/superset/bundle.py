@@ -102,7 +102,7 @@ class Dataset:
             "columns": [
                 {
                     "column_name": name,
-                    "verbose_name": name.replace("_", " ").capitalize(),
+                    "verbose_name": name.removesuffix("_ms").replace("_", " ").capitalize(),  # the format says ms
                     "description": column["description"],
                     "type": column["data_type"].upper(),
                     "expression": column.get("sql"),
@@ -306,11 +306,13 @@ class _Board:
 
     def _filters(self) -> list[dict[str, Any]]:
         """Tenant, dates and channel, each acting on the charts whose dataset has what it filters by."""
+        tenants_of = self.datasets[self.spec.get("tenants_of", "tenants_overview")]
         tenant = {
             "id": "NATIVE_FILTER-tenant",
             "name": "Tenant",
             "filterType": "filter_select",
-            "targets": [{"datasetUuid": self.datasets["tenants_overview"].uuid, "column": {"name": "tenant_id"}}],
+            "requiredFirst": True,  # charts wait for it
+            "targets": [{"datasetUuid": tenants_of.uuid, "column": {"name": "tenant_id"}}],
             "controlValues": {
                 "multiSelect": False,
                 "enableEmptyFilter": True,
@@ -388,6 +390,7 @@ class _Board:
             "id": f"NATIVE_FILTER-{column}",
             "name": spec["name"],
             "filterType": "filter_select",
+            "requiredFirst": not default,
             "targets": [{"datasetUuid": self.datasets[spec["dataset"]].uuid, "column": {"name": column}}],
             "cascadeParentIds": ["NATIVE_FILTER-tenant"],
             "controlValues": {

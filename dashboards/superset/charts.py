@@ -6,10 +6,10 @@
     share       a metric per value of `by`, as a ring
     heat        a metric over `x` and `y`
     funnel      a metric per value of `by`, in the order of another
-    table       metrics by `by`; or plain `columns` of the rows themselves, page by page, with their number
+    table       metrics by `by`; or plain `columns` of the rows themselves, with `pages` where they are many
 
-Every kind takes `where` ({column: value or list}), `width` (of 12), and `dates: false` where the date filter must not
-act.
+Every kind takes `where` ({column: value or list}), `present` (columns that are not null), `width` (of 12), and
+`dates: false` where the date filter must not act.
 """
 
 from collections.abc import Callable
@@ -66,7 +66,7 @@ def _change(spec: Spec, dataset: "Dataset") -> dict[str, Any]:
         "time_compare": ["inherit"],
         "y_axis_format": dataset.metrics[spec["metric"]].d3,
         "percentDifferenceFormat": "+.1%",
-        "header_font_size": 0.4,
+        "header_font_size": 0.3,
         "subheader_font_size": 0.125,
         "comparison_color_enabled": True,
         "comparison_color_scheme": "Red" if spec.get("less_is_better") else "Green",
@@ -81,7 +81,7 @@ def _over(viz_type: str) -> Callable[[Spec, "Dataset"], dict[str, Any]]:
             "viz_type": viz_type,
             "x_axis": spec["x"],
             "time_grain_sqla": spec.get("grain", "P1D") if in_time else None,
-            "x_axis_time_format": "smart_date",
+            "x_axis_time_format": "%b %Y" if spec.get("grain") == "P1M" else "%d %b",
             "metrics": metrics,
             "groupby": _listed(spec.get("by")),
             "stack": "Stack" if spec.get("stack") else None,
@@ -93,7 +93,7 @@ def _over(viz_type: str) -> Callable[[Spec, "Dataset"], dict[str, Any]]:
             "legendOrientation": "top",
             "markerEnabled": viz_type == "echarts_timeseries_line",
             "markerSize": 4,
-            "truncateYAxis": False,
+            "truncateYAxis": "bounds" in spec,
             "y_axis_bounds": spec.get("bounds", [None, None]),
             "tooltipTimeFormat": "%a %d %b %Y",
         }
@@ -109,11 +109,14 @@ def _share(spec: Spec, dataset: "Dataset") -> dict[str, Any]:
         "number_format": dataset.metrics[spec["metric"]].d3,
         "donut": True,
         "innerRadius": 45,
-        "outerRadius": 70,
-        "label_type": "key_percent",
+        "outerRadius": 80,
+        "label_type": "percent",
         "show_labels": True,
-        "labels_outside": True,
-        "show_legend": False,
+        "labels_outside": False,
+        "show_labels_threshold": 8,
+        "show_legend": True,
+        "legendType": "scroll",
+        "legendOrientation": "top",
         "sort_by_metric": True,
         "show_total": True,
     }
@@ -129,7 +132,7 @@ def _heat(spec: Spec, dataset: "Dataset") -> dict[str, Any]:
         "linear_color_scheme": "parley_blues",
         "normalize_across": "heatmap",
         "sort_x_axis": "alpha_asc",
-        "sort_y_axis": "alpha_asc",
+        "sort_y_axis": "alpha_desc",  # the first at the top
         "xscale_interval": 1,
         "yscale_interval": 1,
         "left_margin": "auto",
@@ -149,7 +152,7 @@ def _funnel(spec: Spec, dataset: "Dataset") -> dict[str, Any]:
         "metric": spec["metric"],
         "number_format": dataset.metrics[spec["metric"]].d3,
         "percent_calculation_type": "first_step",
-        "label_type": "key_value_percent",
+        "label_type": 5,  # name, value and percent
         "tooltip_label_type": 5,
         "sort_by_metric": True,
         "show_legend": False,
@@ -178,8 +181,8 @@ def _table(spec: Spec, dataset: "Dataset") -> dict[str, Any]:
             "query_mode": "raw",
             "all_columns": spec["columns"],
             "order_by_cols": order_by,
-            "server_pagination": True,
-            "server_page_length": spec.get("page", 10),
+            "server_pagination": spec.get("pages", False),
+            "server_page_length": 10,
         }
     return {
         **shared,
@@ -193,7 +196,10 @@ def _table(spec: Spec, dataset: "Dataset") -> dict[str, Any]:
 def _formats(spec: Spec, dataset: "Dataset") -> dict[str, Any]:
     formats = {name: dataset.metrics[name].d3 for name in _metrics(spec)}
     formats |= {name: dataset.d3(name) for name in spec.get("columns", []) if dataset.d3(name)}
-    return {name: {"d3NumberFormat": d3, "d3SmallNumberFormat": d3} for name, d3 in formats.items()}
+    dates = [name for name in spec.get("columns", []) if dataset.columns[name]["data_type"] == "date"]
+    return {name: {"d3NumberFormat": d3, "d3SmallNumberFormat": d3} for name, d3 in formats.items()} | {
+        name: {"d3TimeFormat": "%Y-%m-%d"} for name in dates
+    }
 
 
 def _listed(value: str | list[str] | None) -> list[str]:
@@ -214,7 +220,14 @@ def columns(spec: Spec) -> list[str]:
     """The columns that a chart shows, groups, sorts or filters by."""
     order = [spec["order"]] if "order" in spec and "columns" in spec else []
     named = [spec[part] for part in ("x", "y") if part in spec]
-    return named + _listed(spec.get("by")) + spec.get("columns", []) + list(spec.get("where", {})) + order
+    return (
+        named
+        + _listed(spec.get("by"))
+        + spec.get("columns", [])
+        + list(spec.get("where", {}))
+        + spec.get("present", [])
+        + order
+    )
 
 
 def _filters(spec: Spec, dataset: "Dataset") -> list[dict[str, Any]]:
@@ -227,6 +240,10 @@ def _filters(spec: Spec, dataset: "Dataset") -> list[dict[str, Any]]:
             "comparator": value,
         }
         for column, value in spec.get("where", {}).items()
+    ]
+    found += [
+        {"clause": "WHERE", "expressionType": "SIMPLE", "subject": column, "operator": "IS NOT NULL"}
+        for column in spec.get("present", [])
     ]
     if dataset.time:
         found.append(

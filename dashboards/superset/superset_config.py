@@ -48,6 +48,10 @@ THEME_DEFAULT = {
     "token": {
         "brandAppName": APP_NAME,
         "brandLogoAlt": APP_NAME,
+        "brandLogoUrl": "/static/assets/images/superset-logo-horiz.png",
+        "brandLogoMargin": "18px 0",
+        "brandLogoHref": "/",
+        "brandLogoHeight": "24px",
         "colorPrimary": COLOURS["blue"],
         "colorLink": COLOURS["blue"],
         "colorError": COLOURS["red"],

@@ -1,0 +1,245 @@
+"""`make bi` for real: Superset on a built warehouse, boards opened in Chromium, numbers held against the marts.
+
+Needs `.venv-bi` and Chromium, and two minutes: `make test-bi` runs it.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, Response, expect
+
+from dashboards.superset import serve
+from dashboards.superset.bundle import Source
+from parley import database
+from parley.settings import Settings
+from tests import conftest
+
+pytestmark = [pytest.mark.bi, pytest.mark.timeout(900)]
+
+BOARDS = Source().boards
+PASSWORD = "a test's password"
+WHOLE_DEMO = "2025-06-01 : 2025-07-02"
+TENANTS = ("nordic-bank", "salon-paris", "voice-tokyo")
+RANGES = (("2025-06-26", "2025-07-01"), ("2025-06-28", "2025-06-30"))
+LOGINS = {"anna": "salon-paris", "bruno": "nordic-bank"}
+LONGEST_START = 300  # seconds
+LONGEST_WAIT = 60_000  # milliseconds
+
+
+@dataclass
+class Superset:
+    """A running one, on a small warehouse of its own."""
+
+    url: str
+    settings: Settings
+
+    def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+        """What the warehouse says."""
+        with database.connect(self.settings) as connection:
+            return connection.execute(query.encode(), parameters or None).fetchall()
+
+
+@pytest.fixture(scope="module")
+def superset(server: dict[str, str], _built: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Superset]:
+    if not serve.PROGRAMS.exists():
+        pytest.skip("There is no .venv-bi here: make test-bi makes it.")
+    home = tmp_path_factory.mktemp("superset") / "home"
+    with pytest.MonkeyPatch.context() as environment, conftest._copy(server, _built, environment, home) as settings:
+        environment.setenv("PARLEY_BI_PASSWORD", PASSWORD)
+        environment.setenv("PARLEY_BI_LOGIN_PASSWORD", PASSWORD)
+        port = _free_port()
+        process = subprocess.Popen([sys.executable, "-m", "dashboards.superset.serve", "--port", str(port)])
+        try:
+            _await(f"http://localhost:{port}/health", process)
+            for name, tenant in LOGINS.items():
+                subprocess.run(
+                    [sys.executable, "-m", "dashboards.superset.login", name, "--tenant", tenant], check=True
+                )
+            yield Superset(f"http://localhost:{port}", settings)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            status = process.wait(60)
+        assert status == 0, "it stops cleanly"
+        with database.connect(settings, database="postgres", autocommit=True) as connection:
+            connection.execute(f"drop database {serve.metadata(settings)} with (force)".encode())
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def _await(url: str, process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + LONGEST_START
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except OSError:
+            time.sleep(0.5)
+    raise AssertionError("Superset does not answer")
+
+
+@dataclass
+class Visit:
+    """A board as somebody sees it: the page, and the answers that its charts were drawn from."""
+
+    page: Page
+    answers: list[Response] = field(default_factory=list)
+
+    def chart(self, name: str) -> Any:
+        """The chart with this title."""
+        return self.page.locator(".dashboard-component-chart-holder").filter(
+            has=self.page.get_by_text(name, exact=True)
+        )
+
+    def results(self) -> list[dict[str, Any]]:
+        """Every result of every chart."""
+        return [result for answer in self.answers for result in answer.json()["result"]]
+
+
+@pytest.fixture(scope="module")
+def _sessions() -> dict[str, Any]:
+    return {}
+
+
+@pytest.fixture
+def visit(superset: Superset, _browser: Browser, _sessions: dict[str, Any], tmp_path: Path) -> Iterator[Any]:
+    """Opens a board as a user, with these filters, and waits until every chart is drawn."""
+    opened = []
+
+    def go(board: str, *, user: str = "admin", tenant: str, dates: str = WHOLE_DEMO) -> Visit:
+        context = _browser.new_context(
+            viewport={"width": 1366, "height": 3000}, locale="en-GB", storage_state=_sessions.get(user)
+        )
+        opened.append(context)
+        context.set_default_timeout(LONGEST_WAIT)
+        page = context.new_page()
+        if user not in _sessions:
+            page.goto(f"{superset.url}/login/")
+            page.fill("#username", user)
+            page.fill("#password", PASSWORD)
+            page.press("#password", "Enter")
+            page.wait_for_url("**/superset/welcome/")
+            _sessions[user] = context.storage_state()
+        found = Visit(page)
+        page.on("response", lambda answer: found.answers.append(answer) if _is_of_a_chart(answer) else None)
+        page.goto(f"{superset.url}/superset/dashboard/{board}/?native_filters={_filters(tenant, dates)}")
+        charts = [chart for row in BOARDS[board]["rows"] for chart in row.get("charts", [])]
+        holders = page.locator(".dashboard-component-chart-holder:has(.dashboard-chart)")
+        expect(holders).to_have_count(len(charts), timeout=LONGEST_WAIT)
+        page.wait_for_load_state("networkidle", timeout=LONGEST_WAIT)
+        expect(page.get_by_test_id("loading-indicator")).to_have_count(0, timeout=LONGEST_WAIT)
+        return found
+
+    yield go
+    for context in opened:
+        context.close()
+
+
+def _is_of_a_chart(answer: Response) -> bool:
+    return "/api/v1/chart/data" in answer.url and answer.request.method == "POST" and "dashboard_id" in answer.url
+
+
+def _filters(tenant: str, dates: str) -> str:
+    """The filters as Superset's address has them (Rison)."""
+    return (
+        f"(NATIVE_FILTER-tenant:(id:NATIVE_FILTER-tenant,extraFormData:(filters:!((col:tenant_id,op:IN,"
+        f"val:!('{tenant}')))),filterState:(label:'{tenant}',value:!('{tenant}')),ownState:()),"
+        f"NATIVE_FILTER-dates:(id:NATIVE_FILTER-dates,extraFormData:(time_range:'{dates}'),"
+        f"filterState:(value:'{dates}'),ownState:()))"
+    )
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_a_board_opens_and_every_chart_is_drawn(visit: Any, board: str) -> None:
+    tenant = {"commerce": "salon-paris", "experiments": "shop-newyork"}.get(board, "nordic-bank")
+    seen = visit(board, tenant=tenant)
+    assert [answer.text()[:300] for answer in seen.answers if answer.status != 200] == []
+    expect(seen.page.get_by_text("Data error")).to_have_count(0)
+    expect(seen.page.locator(".ant-notification-notice-error, .toast--danger")).to_have_count(0)
+    drawn = seen.page.locator(".dashboard-chart .slice_container")
+    charts = sum(len(row.get("charts", [])) for row in BOARDS[board]["rows"])
+    empty = seen.page.get_by_text("No results were returned for this query").count()
+    assert drawn.count() == charts
+    assert empty < charts
+    if folder := os.environ.get("SCREENSHOTS"):
+        seen.page.screenshot(path=Path(folder) / f"{board}.png")
+
+
+@pytest.mark.parametrize("tenant", TENANTS)
+@pytest.mark.parametrize(("first", "end"), RANGES)
+def test_numbers_on_the_page_equal_the_mart(visit: Any, superset: Superset, tenant: str, first: str, end: str) -> None:
+    seen = visit("overview", tenant=tenant, dates=f"{first} : {end}")
+    [(total, resolved, escalated)] = superset.rows(
+        "select sum(total_conversations)::int, sum(resolved_conversations)::int, sum(escalated_conversations)::int"
+        " from marts.daily_metrics where tenant_id = %s and date >= %s and date < %s",
+        tenant,
+        first,
+        end,
+    )
+    [(customers,)] = superset.rows(
+        "select count(distinct user_id) from facts.conversations"
+        " where tenant_id = %s and started_on >= %s and started_on < %s",
+        tenant,
+        first,
+        end,
+    )
+    expect(seen.chart("Conversations")).to_contain_text(f"{total:,}")
+    expect(seen.chart("Resolution rate")).to_contain_text(f"{resolved / total:.1%}")
+    expect(seen.chart("Escalation rate")).to_contain_text(f"{escalated / total:.1%}")
+    expect(seen.chart("Customers")).to_contain_text(f"{customers:,}")
+    pages = [result for result in seen.results() if result["colnames"] == ["rowcount"]]
+    assert [result["data"] for result in pages] == [[{"rowcount": total}]], "as many rows as the number says"
+
+
+@pytest.mark.parametrize(("user", "own"), LOGINS.items())
+def test_a_login_sees_its_own_tenant_only(visit: Any, superset: Superset, user: str, own: str) -> None:
+    [(total,)] = superset.rows(
+        "select sum(total_conversations)::int from marts.daily_metrics where tenant_id = %s", own
+    )
+    expect(visit("overview", user=user, tenant=own).chart("Conversations")).to_contain_text(f"{total:,}")
+    other = next(tenant for tenant in LOGINS.values() if tenant != own)
+    elsewhere = visit("overview", user=user, tenant=other)
+    expect(elsewhere.chart("Outcomes")).to_contain_text("No results")
+    tenants = visit("inputs", user=user, tenant=own).chart("Tenants, as of now")
+    expect(tenants).to_contain_text(own)
+    expect(tenants).not_to_contain_text(other)
+
+
+def test_importing_again_changes_nothing(superset: Superset) -> None:
+    before = _contents(superset)
+    environment = {**os.environ, **serve.variables(superset.settings)}
+    subprocess.run(
+        [serve.PROGRAMS / "python", "-m", "dashboards.superset.apply"], env=environment, check=True, capture_output=True
+    )
+    assert _contents(superset) == before
+
+
+def _contents(superset: Superset) -> dict[str, list[str]]:
+    """Every dashboard, chart, dataset, rule and role in Superset's own database, but for when they were written."""
+    tables = ("dashboards", "slices", "tables", "table_columns", "sql_metrics", "dashboard_slices", "dbs")
+    tables += ("row_level_security_filters", "rls_filter_roles", "rls_filter_tables", "ab_role", "ab_user_role")
+    ignored = ["changed_on", "last_saved_at", "password", "id"]
+    with database.connect(superset.settings, database=serve.metadata(superset.settings)) as connection:
+        return {
+            table: [
+                json.dumps(row)
+                for (row,) in connection.execute(
+                    f"select to_jsonb(kept) - %s::text[] from {table} as kept order by 1".encode(), [ignored]
+                )
+            ]
+            for table in tables
+        }
