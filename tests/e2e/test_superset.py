@@ -12,18 +12,19 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Response, expect
+from playwright.sync_api import Browser, expect
 
 from dashboards.superset import serve
 from dashboards.superset.bundle import Source
 from parley import database
 from parley.settings import Settings
 from tests import conftest
+from tests.boards import Board, open_board, sign_in
 
 pytestmark = [pytest.mark.bi, pytest.mark.timeout(900)]
 
@@ -34,7 +35,7 @@ TENANTS = ("nordic-bank", "salon-paris", "voice-tokyo")
 RANGES = (("2025-06-26", "2025-07-01"), ("2025-06-28", "2025-06-30"))
 LOGINS = {"anna": "salon-paris", "bruno": "nordic-bank"}
 LONGEST_START = 300  # seconds
-LONGEST_WAIT = 60_000  # milliseconds
+SIZE = {"width": 1366, "height": 3000}  # all of a board at once: what is out of sight is not drawn
 
 
 @dataclass
@@ -92,24 +93,6 @@ def _await(url: str, process: subprocess.Popen[bytes]) -> None:
     raise AssertionError("Superset does not answer")
 
 
-@dataclass
-class Visit:
-    """A board as somebody sees it: the page, and the answers that its charts were drawn from."""
-
-    page: Page
-    answers: list[Response] = field(default_factory=list)
-
-    def chart(self, name: str) -> Any:
-        """The chart with this title."""
-        return self.page.locator(".dashboard-component-chart-holder").filter(
-            has=self.page.get_by_text(name, exact=True)
-        )
-
-    def results(self) -> list[dict[str, Any]]:
-        """Every result of every chart."""
-        return [result for answer in self.answers for result in answer.json()["result"]]
-
-
 @pytest.fixture(scope="module")
 def _sessions() -> dict[str, Any]:
     return {}
@@ -120,47 +103,18 @@ def visit(superset: Superset, _browser: Browser, _sessions: dict[str, Any], tmp_
     """Opens a board as a user, with these filters, and waits until every chart is drawn."""
     opened = []
 
-    def go(board: str, *, user: str = "admin", tenant: str, dates: str = WHOLE_DEMO) -> Visit:
-        context = _browser.new_context(
-            viewport={"width": 1366, "height": 3000}, locale="en-GB", storage_state=_sessions.get(user)
-        )
+    def go(board: str, *, user: str = "admin", tenant: str, dates: str = WHOLE_DEMO) -> Board:
+        context = _browser.new_context(viewport=SIZE, locale="en-GB", storage_state=_sessions.get(user))
         opened.append(context)
-        context.set_default_timeout(LONGEST_WAIT)
         page = context.new_page()
         if user not in _sessions:
-            page.goto(f"{superset.url}/login/")
-            page.fill("#username", user)
-            page.fill("#password", PASSWORD)
-            page.press("#password", "Enter")
-            page.wait_for_url("**/superset/welcome/")
+            sign_in(page, superset.url, user, PASSWORD)
             _sessions[user] = context.storage_state()
-        found = Visit(page)
-        page.on("response", lambda answer: found.answers.append(answer) if _is_of_a_chart(answer) else None)
-        page.goto(f"{superset.url}/superset/dashboard/{board}/?native_filters={_filters(tenant, dates)}")
-        charts = [chart for row in BOARDS[board]["rows"] for chart in row.get("charts", [])]
-        holders = page.locator(".dashboard-component-chart-holder:has(.dashboard-chart)")
-        expect(holders).to_have_count(len(charts), timeout=LONGEST_WAIT)
-        page.wait_for_load_state("networkidle", timeout=LONGEST_WAIT)
-        expect(page.get_by_test_id("loading-indicator")).to_have_count(0, timeout=LONGEST_WAIT)
-        return found
+        return open_board(page, superset.url, BOARDS[board], board, tenant, dates)
 
     yield go
     for context in opened:
         context.close()
-
-
-def _is_of_a_chart(answer: Response) -> bool:
-    return "/api/v1/chart/data" in answer.url and answer.request.method == "POST" and "dashboard_id" in answer.url
-
-
-def _filters(tenant: str, dates: str) -> str:
-    """The filters as Superset's address has them (Rison)."""
-    return (
-        f"(NATIVE_FILTER-tenant:(id:NATIVE_FILTER-tenant,extraFormData:(filters:!((col:tenant_id,op:IN,"
-        f"val:!('{tenant}')))),filterState:(label:'{tenant}',value:!('{tenant}')),ownState:()),"
-        f"NATIVE_FILTER-dates:(id:NATIVE_FILTER-dates,extraFormData:(time_range:'{dates}'),"
-        f"filterState:(value:'{dates}'),ownState:()))"
-    )
 
 
 @pytest.mark.parametrize("board", BOARDS)

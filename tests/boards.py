@@ -1,0 +1,61 @@
+"""A board of Superset in a browser, as somebody sees it who has signed in: for tests and benchmarks."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from playwright.sync_api import Locator, Page, Response, expect
+
+LONGEST_WAIT = 60_000  # milliseconds until a board is drawn
+
+
+@dataclass
+class Board:
+    """An open board: its page, and the answers that its charts were drawn from."""
+
+    page: Page
+    answers: list[Response] = field(default_factory=list)
+
+    def chart(self, name: str) -> Locator:
+        """The chart with this title."""
+        title = self.page.get_by_text(name, exact=True)
+        return self.page.locator(".dashboard-component-chart-holder").filter(has=title)
+
+    def results(self) -> list[dict[str, Any]]:
+        """Every result of every chart: `query`, `data`, `colnames` and so on."""
+        return [result for answer in self.answers for result in answer.json()["result"]]
+
+
+def sign_in(page: Page, url: str, user: str, password: str) -> None:
+    """Past the login page."""
+    page.goto(f"{url}/login/")
+    page.fill("#username", user)
+    page.fill("#password", password)
+    page.press("#password", "Enter")
+    page.wait_for_url("**/superset/welcome/", timeout=LONGEST_WAIT)
+
+
+def open_board(page: Page, url: str, spec: dict[str, Any], name: str, tenant: str, dates: str) -> Board:
+    """Open a board with these filters, and wait until every chart of its `spec` is drawn."""
+    board = Board(page)
+    page.on("response", lambda answer: board.answers.append(answer) if _is_of_a_chart(answer) else None)
+    page.goto(f"{url}/superset/dashboard/{name}/?native_filters={_filters(tenant, dates)}")
+    charts = sum(len(row.get("charts", [])) for row in spec["rows"])
+    holders = page.locator(".dashboard-component-chart-holder:has(.dashboard-chart)")
+    expect(holders).to_have_count(charts, timeout=LONGEST_WAIT)
+    page.wait_for_load_state("networkidle", timeout=LONGEST_WAIT)
+    expect(page.get_by_test_id("loading-indicator")).to_have_count(0, timeout=LONGEST_WAIT)
+    return board
+
+
+def _is_of_a_chart(answer: Response) -> bool:
+    return "/api/v1/chart/data" in answer.url and answer.request.method == "POST" and "dashboard_id" in answer.url
+
+
+def _filters(tenant: str, dates: str) -> str:
+    """The filters as Superset's address has them (Rison)."""
+    return (
+        f"(NATIVE_FILTER-tenant:(id:NATIVE_FILTER-tenant,extraFormData:(filters:!((col:tenant_id,op:IN,"
+        f"val:!('{tenant}')))),filterState:(label:'{tenant}',value:!('{tenant}')),ownState:()),"
+        f"NATIVE_FILTER-dates:(id:NATIVE_FILTER-dates,extraFormData:(time_range:'{dates}'),"
+        f"filterState:(value:'{dates}'),ownState:()))"
+    )
