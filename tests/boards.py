@@ -3,26 +3,30 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from playwright.sync_api import Locator, Page, Response, expect
+from playwright.sync_api import Locator, Page, Request, Response, expect
 
 LONGEST_WAIT = 60_000  # milliseconds until a board is drawn
 
 
 @dataclass
 class Board:
-    """An open board: its page, and the answers that its charts were drawn from."""
+    """An open board: its page, and the requests that its charts were drawn from."""
 
     page: Page
-    answers: list[Response] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
 
     def chart(self, name: str) -> Locator:
         """The chart with this title."""
         title = self.page.get_by_text(name, exact=True)
         return self.page.locator(".dashboard-component-chart-holder").filter(has=title)
 
+    def answers(self) -> list[Response]:
+        """Superset's answers to its charts, in the order in which they came."""
+        return [answer for request in self.requests if (answer := request.response())]
+
     def results(self) -> list[dict[str, Any]]:
         """Every result of every chart: `query`, `data`, `colnames` and so on."""
-        return [result for answer in self.answers for result in answer.json()["result"]]
+        return [result for answer in self.answers() for result in answer.json()["result"]]
 
 
 def sign_in(page: Page, url: str, user: str, password: str) -> None:
@@ -37,7 +41,7 @@ def sign_in(page: Page, url: str, user: str, password: str) -> None:
 def open_board(page: Page, url: str, spec: dict[str, Any], name: str, tenant: str, dates: str) -> Board:
     """Open a board with these filters, and wait until every chart of its `spec` is drawn."""
     board = Board(page)
-    page.on("response", lambda answer: board.answers.append(answer) if _is_of_a_chart(answer) else None)
+    page.on("requestfinished", lambda request: board.requests.append(request) if _is_of_a_chart(request) else None)
     page.goto(f"{url}/superset/dashboard/{name}/?native_filters={_filters(tenant, dates)}")
     charts = sum(len(row.get("charts", [])) for row in spec["rows"])
     holders = page.locator(".dashboard-component-chart-holder:has(.dashboard-chart)")
@@ -47,8 +51,8 @@ def open_board(page: Page, url: str, spec: dict[str, Any], name: str, tenant: st
     return board
 
 
-def _is_of_a_chart(answer: Response) -> bool:
-    return "/api/v1/chart/data" in answer.url and answer.request.method == "POST" and "dashboard_id" in answer.url
+def _is_of_a_chart(request: Request) -> bool:
+    return "/api/v1/chart/data" in request.url and request.method == "POST" and "dashboard_id" in request.url
 
 
 def _filters(tenant: str, dates: str) -> str:

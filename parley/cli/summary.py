@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 WIDTH = 100
 BARS = "▁▂▃▄▅▆▇█"
 NEXT = (
+    ("make bi", "dashboards"),
     ("make ui", "Dagster: schedules, partitions, lineage"),
     ("make docs", "every table and column, and what it is made of"),
     ('eval "$(parley env)" && psql', "the tables themselves"),

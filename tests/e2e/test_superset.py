@@ -121,7 +121,7 @@ def visit(superset: Superset, _browser: Browser, _sessions: dict[str, Any], tmp_
 def test_a_board_opens_and_every_chart_is_drawn(visit: Any, board: str) -> None:
     tenant = {"commerce": "salon-paris", "experiments": "shop-newyork"}.get(board, "nordic-bank")
     seen = visit(board, tenant=tenant)
-    assert [answer.text()[:300] for answer in seen.answers if answer.status != 200] == []
+    assert [answer.text()[:300] for answer in seen.answers() if answer.status != 200] == []
     expect(seen.page.get_by_text("Data error")).to_have_count(0)
     expect(seen.page.locator(".ant-notification-notice-error, .toast--danger")).to_have_count(0)
     drawn = seen.page.locator(".dashboard-chart .slice_container")
