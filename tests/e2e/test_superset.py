@@ -155,8 +155,8 @@ def test_numbers_on_the_page_equal_the_mart(visit: Any, superset: Superset, tena
     expect(seen.chart("Resolution rate")).to_contain_text(f"{resolved / total:.1%}")
     expect(seen.chart("Escalation rate")).to_contain_text(f"{escalated / total:.1%}")
     expect(seen.chart("Customers")).to_contain_text(f"{customers:,}")
-    pages = [result for result in seen.results() if result["colnames"] == ["rowcount"]]
-    assert [result["data"] for result in pages] == [[{"rowcount": total}]], "as many rows as the number says"
+    *_, counted = [result["data"] for result in seen.results() if result["colnames"] == ["rowcount"]]
+    assert counted == [{"rowcount": total}], "the table has as many rows as the number says"
 
 
 @pytest.mark.parametrize(("user", "own"), LOGINS.items())
