@@ -104,9 +104,9 @@ def build_dbt_assets(
         def run(context: dg.AssetExecutionContext, dbt: WarehouseDbt, choices: BuildChoices) -> Iterator[object]:
             order = choices.order(context)
             with retried(), _turn(settings) as connection:
-                build.prepare(connection, settings, order)
+                judged_to = build.prepare(connection, settings, order)
                 # both steps of a run are one build
-                arguments = build.arguments(order, choices.time(context), build_id=context.run_id)
+                arguments = build.arguments(order, choices.time(context), judged_to, build_id=context.run_id)
                 yield from _run_dbt(context, dbt, arguments, connection)
 
         return run

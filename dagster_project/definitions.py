@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import dagster as dg
 
 from dagster_project.assets import build_analysis, build_dbt_assets, landing
-from dagster_project.checks import every_file_landed
-from dagster_project.jobs import build, export, land, months_ahead, publish_docs, rebuild, retention
+from dagster_project.checks import every_file_landed, inputs_are_fit
+from dagster_project.jobs import build, check_inputs, export, land, months_ahead, publish_docs, rebuild, retention
 from dagster_project.partitions import days_since
 from dagster_project.project import prepared_project
 from dagster_project.resources import BuildChoices, warehouse_dbt
@@ -25,8 +25,8 @@ def build_defs(resource_overrides: Mapping[str, object] | None = None) -> dg.Def
     built = {key for assets in (dbt, *analyses, dbt_after_analyses) for key in assets.keys}
     return dg.Definitions(
         assets=[landing, dbt, *analyses, dbt_after_analyses],
-        asset_checks=[every_file_landed],
-        jobs=[land, build, rebuild, months_ahead, publish_docs, retention, export],
+        asset_checks=[every_file_landed, inputs_are_fit],
+        jobs=[land, build, rebuild, months_ahead, check_inputs, publish_docs, retention, export],
         schedules=schedules(settings, built),
         executor=dg.in_process_executor,
         resources={

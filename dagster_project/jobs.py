@@ -6,6 +6,7 @@ import dagster as dg
 from pydantic import Field
 
 from dagster_project.assets import BUILD_POOL, LANDING
+from dagster_project.checks import EVERY_FILE_LANDED, INPUTS_ARE_FIT, JudgedAgain
 from dagster_project.resources import BuildChoices
 from dagster_project.retries import retried
 from parley import database, docs, exports, migrate
@@ -18,7 +19,11 @@ _built = dg.AssetSelection.all() - _landing
 
 ONLY_CHANGES = dg.RunConfig(resources={"choices": BuildChoices(only_changes=True)})
 
-land = dg.define_asset_job("land", selection=_landing, description="Land the files of the inbox, nothing more.")
+land = dg.define_asset_job(
+    "land",
+    selection=_landing.without_checks() | dg.AssetSelection.checks(EVERY_FILE_LANDED.key),
+    description="Land the files of the inbox, nothing more.",
+)
 
 build = dg.define_asset_job(
     "build",
@@ -36,6 +41,17 @@ rebuild = dg.define_asset_job(
     description=(
         "Build a range of days again, in one run, after taking in what changed; of one tenant where the run config "
         "says so. With `full_refresh` everything is built anew."
+    ),
+)
+
+
+check_inputs = dg.define_asset_job(
+    "check_inputs",
+    selection=dg.AssetSelection.checks(INPUTS_ARE_FIT.key),
+    config=dg.RunConfig(ops={"inputs_are_fit": JudgedAgain(days=35)}),
+    description=(
+        "Judge the raw events of the last 35 days anew, by the expectations, tenants and event types of today, and now "
+        "that the days are over. Builds nothing. 35 days hold a month and the days most late events come in."
     ),
 )
 

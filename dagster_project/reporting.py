@@ -9,8 +9,10 @@ from psycopg import sql
 
 from dagster_project.inbox import Outcome
 from parley.database import Connection
+from parley.inputs.verdicts import Finding, Verdict
 from parley.landing.batches import Counts
 
+FINDINGS_SHOWN = 50
 COUNTED_BELOW = 1_000_000  # rows; counting more would cost more than a small build
 
 
@@ -73,4 +75,23 @@ def landing_table(outcomes: Sequence[Outcome]) -> str:
             counts = [""] * len(names)
             why = str(outcome.problem).replace("|", "\\|")
         rows.append([outcome.name, *counts, why])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def input_metadata(judged: Sequence[Verdict], stopping: Sequence[Verdict]) -> dict[str, int]:
+    """How the input gate judged, in days, and how many days hold up builds."""
+    words = [verdict.verdict for verdict in judged]
+    return {
+        "days_judged": len(words),
+        **{f"days_{word}": words.count(word) for word in ("passed", "warned", "blocked")},
+        "days_stopping_builds": len(stopping),
+    }
+
+
+def input_table(findings: Sequence[Finding]) -> str:
+    """A line of Markdown for each figure out of bounds; of very many, the first."""
+    rows = [["day", "severity", "finding"], ["---"] * 3]
+    rows += [[f"{each.day}", each.severity, str(each).replace("|", "\\|")] for each in findings[:FINDINGS_SHOWN]]
+    if len(findings) > FINDINGS_SHOWN:
+        rows.append(["", "", f"and {len(findings) - FINDINGS_SHOWN} more: `parley inputs list`"])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)

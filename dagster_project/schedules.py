@@ -10,6 +10,7 @@ from dagster_project.jobs import (
     ExportChoices,
     RetentionChoices,
     build,
+    check_inputs,
     export,
     months_ahead,
     publish_docs,
@@ -95,4 +96,14 @@ def schedules(settings: Settings, built: Collection[dg.AssetKey]) -> Sequence[dg
         default_status=status if settings.exports else dg.DefaultScheduleStatus.STOPPED,
         description="The tables of PARLEY_EXPORTS, early in the morning when the day before is complete everywhere.",
     )
-    return [hourly_build, daily_months, nightly_docs, weekly_retention, daily_export]
+    nightly_inputs = dg.ScheduleDefinition(
+        name="nightly_input_check",
+        job=check_inputs,
+        cron_schedule="20 1 * * *",
+        default_status=status,
+        description=(
+            "Builds judge what landed, at once. Each night, when the day (UTC) is over and little else runs, the last "
+            "weeks are judged anew: for days that stayed too small, and for expectations that have changed."
+        ),
+    )
+    return [hourly_build, daily_months, nightly_docs, nightly_inputs, weekly_retention, daily_export]

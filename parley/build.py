@@ -20,6 +20,7 @@ from parley import database, definitions, migrate, tenants, tracking_plan
 from parley.analyses import ANALYSES
 from parley.database import Connection
 from parley.errors import ParleyError
+from parley.inputs import verdicts
 from parley.settings import Settings
 
 if TYPE_CHECKING:
@@ -114,20 +115,26 @@ def build(
     began = time.monotonic()
     migrate.upgrade(settings)
     with database.connect(settings, autocommit=True) as connection, only_one(connection, wait):
-        prepare(connection, settings, order)
+        judged_to = prepare(connection, settings, order)
         with _environment(database.variables(settings)):
             as_of = order.as_of or datetime.now(UTC)
-            results = _run_all(settings, connection, order, as_of, on_progress)
+            asked = arguments(order, as_of, judged_to, build_id=str(uuid.uuid4()))
+            results = _run_all(settings, connection, asked, as_of, on_progress, in_one_run=bool(order.select))
     return _outcome(results, as_of, time.monotonic() - began)
 
 
 def _run_all(
-    settings: Settings, connection: Connection, order: Order, as_of: datetime, on_progress: OnProgress
+    settings: Settings,
+    connection: Connection,
+    asked: list[str],
+    as_of: datetime,
+    on_progress: OnProgress,
+    *,
+    in_one_run: bool,
 ) -> list[Any]:
-    """The results of dbt, then of the analyses' marts; of what is selected alone where the order selects."""
+    """The results of dbt, then of the analyses' marts; of dbt alone in one run, as where the order selects."""
     manifest = _parse(settings)
-    asked = arguments(order, as_of, build_id=str(uuid.uuid4()))
-    if order.select:
+    if in_one_run:
         return _run(settings, manifest, asked, on_progress)
     results = _run(settings, manifest, [*asked, "--exclude", AFTER_ANALYSES], on_progress)
     if any(result.status.value == "error" for result in results):
@@ -139,19 +146,23 @@ def _run_all(
     return results + _run(settings, manifest, [*asked, "--select", AFTER_ANALYSES], on_progress)
 
 
-def arguments(order: Order, as_of: datetime, build_id: str | None = None) -> list[str]:
-    """The arguments of dbt, without those that say where the project is. Runs of one `build_id` count as one build."""
+def arguments(order: Order, as_of: datetime, judged_to: int, build_id: str | None = None) -> list[str]:
+    """The arguments of dbt, without those that say where the project is.
+
+    `judged_to` is the last batch that `prepare` has judged. Runs of one `build_id` count as one build.
+    """
     variables = {
         "build_id": build_id,
         "as_of": as_of.astimezone(UTC).isoformat(),
         "from_date": order.from_date and order.from_date.isoformat(),
         "to_date": order.to_date and order.to_date.isoformat(),
         "tenant": order.tenant,
+        "judged_to": judged_to,
     }
     return [
         "build",
         *("--exclude-resource-type", "unit_test"),  # they test the models, not the data: `make test` runs them
-        *("--vars", json.dumps({name: value for name, value in variables.items() if value})),
+        *("--vars", json.dumps({name: value for name, value in variables.items() if value is not None})),
         *(("--full-refresh",) if order.full_refresh else ()),
         *(("--select", *order.select) if order.select else ()),
         *(("--threads", str(order.threads)) if order.threads else ()),
@@ -179,8 +190,12 @@ def only_one(connection: Connection, wait: bool) -> Iterator[None]:
     yield
 
 
-def prepare(connection: Connection, settings: Settings, order: Order) -> None:
-    """Refuse what would fail in the middle of a build, and let the tracking plan's files hold."""
+def prepare(connection: Connection, settings: Settings, order: Order) -> int:
+    """Refuse what would fail in the middle of a build, let the tracking plan's files hold, and judge what landed.
+
+    Returns the last batch that was judged: what lands meanwhile is the next build's. Raises ParleyError where a seed is
+    wrong, or the input gate has blocked what the build would take in.
+    """
     listed = tenants.read(settings.project / tenants.SEED, connection)
     if order.tenant and order.tenant not in listed:
         landed = connection.execute("select exists (select from raw.load_batches where tenant_id = %s)", [order.tenant])
@@ -190,6 +205,9 @@ def prepare(connection: Connection, settings: Settings, order: Order) -> None:
             )
     tracking_plan.sync(connection, settings.project / tracking_plan.FOLDER)
     definitions.check(connection, settings.project)
+    judged_to, _ = verdicts.judge_new(connection, settings)
+    verdicts.refuse_blocked(connection, first=order.from_date, last=order.to_date, everything=order.full_refresh)
+    return judged_to
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import Literal
 from parley import build, database, embedded, migrate, tenants, tracking_plan
 from parley.database import Connection
 from parley.errors import ParleyError
+from parley.inputs import expectations, verdicts
 from parley.landing import loads, partitions
 from parley.settings import Settings
 
@@ -52,6 +53,7 @@ def examine(settings: Settings, *, fix: bool = False) -> list[Finding]:
                 _judged("event types", lambda: _event_types(settings, connection)),
                 _partitions(connection, datetime.now(UTC).date()),
                 _loads(connection),
+                _judged("input gate", lambda: _input_gate(settings, connection)),
                 _arrears(connection),
                 _last_build(connection, datetime.now(UTC)),
             ]
@@ -186,6 +188,15 @@ def _loads(connection: Connection) -> Finding:
         found = f"{len(unfinished)} of {total} did not come to their end, the last of {unfinished[0][0]}"
         return Finding("loads", "look", found, "load the same file again: it goes on where it stopped")
     return Finding("loads", "good", f"{total}, of which {len(at_work)} at work")
+
+
+def _input_gate(settings: Settings, connection: Connection) -> Finding:
+    expected = expectations.read(settings.project / expectations.SEED)
+    stopping = verdicts.stopping(connection)
+    if stopping:
+        found = f"{len(stopping)} days are blocked, the last of them {stopping[-1].day}"
+        return Finding("input gate", "broken", found, "parley inputs list says why; mend it, or parley inputs release")
+    return Finding("input gate", "good", f"{len(expected)} expectations, no day is blocked")
 
 
 def _arrears(connection: Connection) -> Finding:

@@ -69,6 +69,8 @@ events = Table(
     Column("load_id", BigInteger, nullable=False),
     Column("batch_id", BigInteger, nullable=False),
     Index(None, "batch_id"),
+    # costs landing next to nothing, and finds a day in its month as far as events land in the order they happened
+    Index(None, "occurred_at", postgresql_using="brin", postgresql_with={"autosummarize": "on"}),
     schema=RAW,
     comment="One row per accepted event. Identity is raw.event_keys; partitioned by month of occurred_at.",
     postgresql_partition_by="RANGE (occurred_at)",
@@ -378,4 +380,57 @@ audit_log = Table(
     Column("hash", Text, nullable=False),
     schema=OPS,
     comment="One row per action that must be traceable, chained by hashes: parley.audit.",
+)
+
+input_measures = Table(
+    "input_measures",
+    metadata,
+    Column("day", Date, primary_key=True),
+    Column("tenant_id", Text, primary_key=True, comment=f"{EVERY_TENANT} for the day as a whole"),
+    Column("event_name", Text, primary_key=True, comment="* for all event types"),
+    Column("metric", Text, primary_key=True),
+    Column("value", Double, nullable=False),
+    Column("base", BigInteger, nullable=False, comment="events or lines that it was measured on"),
+    Column("batch_id", BigInteger, comment="the newest batch among them"),
+    schema=OPS,
+    comment="One row per day (UTC), tenant, event type and metric of the raw events: parley.inputs.",
+)
+
+input_validation = Table(
+    "input_validation",
+    metadata,
+    Column("day", Date, primary_key=True),
+    Column("verdict", Text, nullable=False),
+    Column("events", BigInteger, nullable=False, comment="that happened on the day"),
+    Column("received", BigInteger, nullable=False, comment="lines that arrived on the day"),
+    Column("blocking", BigInteger, nullable=False, comment="figures out of bounds that block"),
+    Column("warning", BigInteger, nullable=False, comment="figures out of bounds that warn"),
+    Column("batch_id", BigInteger, nullable=False, comment="the newest batch with anything of the day; 0: none"),
+    Column("suite", Text, nullable=False, comment="fingerprint of the expectations it was judged by"),
+    Column("page", Text, comment="file of its Data Docs; null where nothing was expected"),
+    Column("judged_at", _instant, nullable=False),
+    Column("released_by", Text),
+    Column("released_at", _instant),
+    Column("release_reason", Text),
+    CheckConstraint("verdict in ('passed', 'warned', 'blocked')", name="verdict"),
+    CheckConstraint("released_at is null or verdict = 'blocked'", name="release"),
+    schema=OPS,
+    comment="One row per day (UTC) that the input gate has judged.",
+)
+
+input_failures = Table(
+    "input_failures",
+    metadata,
+    Column("day", Date, primary_key=True),
+    Column("expectation", Text, primary_key=True),
+    Column("tenant_id", Text, primary_key=True, comment=f"{EVERY_TENANT} for the day as a whole"),
+    Column("event_name", Text, primary_key=True, comment="* for all event types"),
+    Column("severity", Text, nullable=False),
+    Column("metric", Text, nullable=False),
+    Column("observed", Double, nullable=False),
+    Column("minimum", Double),
+    Column("maximum", Double),
+    Column("description", Text, nullable=False),
+    schema=OPS,
+    comment="One row per figure of a day that is outside what is expected of it.",
 )

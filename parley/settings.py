@@ -13,6 +13,7 @@
 | `PARLEY_FIRST_DAY` | 2024-01-01 | the first daily partition that Dagster shows |
 | `PARLEY_DOCS` | `PARLEY_HOME/docs` | the folder to which Dagster publishes dbt's documentation every night |
 | `PARLEY_DOCS_URL` | http://localhost:8080 | where people find it, as `make docs` serves it: Dagster links to it |
+| `PARLEY_DATA_DOCS_DAYS` | 30 | how long the pages of the input gate are kept |
 | `PARLEY_ENVIRONMENT` | local | where this is: schedules run by themselves in `production` only |
 
 The database is named by `DATABASE_URL` or libpq's `PG*`; see `parley.database`.
@@ -80,6 +81,7 @@ class Settings:
     first_day: date
     docs: Path
     docs_url: str
+    data_docs_days: int
     environment: str
     exports: tuple[str, ...]
 
@@ -101,6 +103,7 @@ class Settings:
             first_day=_date("PARLEY_FIRST_DAY", date(2024, 1, 1)),
             docs=Path(docs).expanduser().resolve() if docs else home / "docs",
             docs_url=(os.environ.get("PARLEY_DOCS_URL") or "http://localhost:8080").rstrip("/"),
+            data_docs_days=_number("PARLEY_DATA_DOCS_DAYS", 30),
             environment=os.environ.get("PARLEY_ENVIRONMENT", "").strip().lower() or "local",
             exports=tuple(filter(None, map(str.strip, os.environ.get("PARLEY_EXPORTS", "").split(",")))),
         )

@@ -37,12 +37,13 @@
     {% endfor %}
 {% endmacro %}
 
-{#- How far an upstream goes now. Landing goes on while a build runs: the others have only what staging took in. -#}
+{#- How far an upstream goes now. Landing goes on while a build runs: staging takes in what the input
+    gate has judged, and the others have only what staging took in. -#}
 {% macro newest_position(upstream) -%}
     {%- if upstream != 'raw' -%}
     (select max(change_id) from ops.changes where model = '{{ upstream }}')
     {%- elif model.name == 'stg_events' -%}
-    (select max(last_batch_id) from raw.loads)
+    (select least(max(last_batch_id), {{ 'null' if var('judged_to') is none else var('judged_to') }}) from raw.loads)
     {%- else -%}
     (select position from ops.watermarks where model = 'stg_events' and upstream = 'raw')
     {%- endif -%}

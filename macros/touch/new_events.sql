@@ -15,6 +15,7 @@
     from {{ source('raw', 'events') }} as events
     inner join {{ ref('stg_tenants') }} as tenants using (tenant_id)
     where {{ condition }} {{ within_days_of_range() }}
+        and events.batch_id <= (select position from pg_temp.taken where upstream = 'raw')
     {% endfor %}
 {% endmacro %}
 
@@ -24,7 +25,14 @@
     {%- if var('to_date') %} and occurred_at < '{{ var("to_date") }}'::date + interval '2 days'{% endif -%}
 {%- endmacro %}
 
-{#- What staging.stg_events reads: the new events that `touch_new_events` collected, or all that ever landed. -#}
+{#- What staging.stg_events reads: the new events that `touch_new_events` collected, or all that ever
+    landed: as far as the input gate has judged it, where the build says how far that is. -#}
 {% macro new_or_all_events() -%}
-    {% if rebuilding() %}pg_temp.touched{% else %}{{ source('raw', 'events') }}{% endif %}
+    {%- if rebuilding() -%}
+    pg_temp.touched
+    {%- elif var('judged_to') is not none -%}
+    (select * from {{ source('raw', 'events') }} where batch_id <= {{ var('judged_to') }}) as judged
+    {%- else -%}
+    {{ source('raw', 'events') }}
+    {%- endif %}
 {%- endmacro %}

@@ -12,6 +12,7 @@ from parley.cli import (
     events,
     export,
     gaps,
+    inputs,
     load,
     replay,
     retention,
@@ -35,6 +36,7 @@ app.command()(env.env)
 app.add_typer(events.app, name="events")
 app.command()(export.export)
 app.add_typer(gaps.app, name="gaps")
+app.add_typer(inputs.app, name="inputs")
 app.command()(load.load)
 app.command()(replay.replay_rejected)
 app.command()(retention.retention)

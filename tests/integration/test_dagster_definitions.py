@@ -106,8 +106,20 @@ def test_dbt_tests_are_checks_and_errors_block(definitions: dg.Definitions) -> N
 
 
 def test_a_broken_file_blocks_no_build(definitions: dg.Definitions) -> None:
-    [check] = [spec for given in definitions.asset_checks or [] for spec in given.check_specs]
-    assert (check.name, check.asset_key, check.blocking) == ("every_file_landed", LANDING, False)
+    assert checks_of_landing(definitions)["every_file_landed"].blocking is False
+
+
+def test_the_input_gate_stands_before_dbt(definitions: dg.Definitions) -> None:
+    assert set(checks_of_landing(definitions)) == {"every_file_landed", "inputs_are_fit"}
+    assert checks_of_landing(definitions)["inputs_are_fit"].blocking is True
+    build = definitions.resolve_job_def("build")
+    upstream = build.graph.dependency_structure.all_upstream_outputs_from_node("dbt_build")
+    assert "inputs_are_fit" in {output.node_name for output in upstream}
+
+
+def checks_of_landing(definitions: dg.Definitions) -> dict[str, dg.AssetCheckSpec]:
+    specs = [spec for given in definitions.asset_checks or [] for spec in given.check_specs]
+    return {spec.name: spec for spec in specs if spec.asset_key == LANDING}
 
 
 WITHOUT_ASSETS = ("months_ahead", "publish_docs", "retention", "export")
@@ -115,14 +127,16 @@ WITHOUT_ASSETS = ("months_ahead", "publish_docs", "retention", "export")
 
 def test_jobs_hold_what_they_say(definitions: dg.Definitions, specs: dict[dg.AssetKey, dg.AssetSpec]) -> None:
     jobs = {job.name: job for job in definitions.resolve_all_job_defs() if not job.name.startswith("__")}
-    assert set(jobs) == {"land", "build", "rebuild", *WITHOUT_ASSETS}
+    assert set(jobs) == {"land", "build", "rebuild", "check_inputs", *WITHOUT_ASSETS}
     held = {name: job.asset_layer.selected_asset_keys for name, job in jobs.items()}
     assert held == {
         "land": {LANDING},
         "build": set(specs),
         "rebuild": specs.keys() - {LANDING},
+        "check_inputs": set(),
         **{name: set() for name in WITHOUT_ASSETS},
     }
+    assert {key.name for key in jobs["check_inputs"].asset_layer.asset_check_keys} >= {"inputs_are_fit"}
     assert all(job.executor_def.name == "in_process" for job in jobs.values())
 
 
@@ -142,6 +156,7 @@ SCHEDULES = {
     "nightly_docs": "20 3 * * *",
     "weekly_retention": "20 2 * * 0",
     "daily_export": "45 4 * * *",
+    "nightly_input_check": "20 1 * * *",
 }
 
 

@@ -60,10 +60,11 @@ def test_the_migrations_make_what_the_schema_says(database: Settings, rows: Rows
         assert migrated[name] == described[name]
 
 
-def test_raw_events_is_partitioned_and_indexed_by_batch_alone(database: Settings, rows: Rows) -> None:
+def test_raw_events_is_partitioned_and_indexed_by_batch_and_lightly_by_time(database: Settings, rows: Rows) -> None:
     assert rows("select pg_get_partkeydef('raw.events'::regclass) as key") == [{"key": "RANGE (occurred_at)"}]
-    assert rows("select indexdef from pg_indexes where tablename = 'events'") == [
-        {"indexdef": "CREATE INDEX events_batch_id_idx ON ONLY raw.events USING btree (batch_id)"}
+    assert rows("select indexdef from pg_indexes where tablename = 'events' order by 1") == [
+        {"indexdef": "CREATE INDEX events_batch_id_idx ON ONLY raw.events USING btree (batch_id)"},
+        {"indexdef": "CREATE INDEX events_occurred_at_idx ON ONLY raw.events USING brin (occurred_at)"},
     ]
 
 

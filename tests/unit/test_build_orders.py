@@ -12,15 +12,15 @@ from parley.errors import ParleyError
 NOW = datetime(2026, 1, 31, 18, tzinfo=UTC)
 
 
-def variables(asked: list[str]) -> dict[str, str]:
-    found: dict[str, str] = json.loads(asked[asked.index("--vars") + 1])
+def variables(asked: list[str]) -> dict[str, object]:
+    found: dict[str, object] = json.loads(asked[asked.index("--vars") + 1])
     return found
 
 
 def test_an_order_without_wishes_builds_what_changed_as_of_one_time() -> None:
-    asked = arguments(Order(), NOW)
+    asked = arguments(Order(), NOW, judged_to=7)
     assert asked[0] == "build"
-    assert variables(asked) == {"as_of": "2026-01-31T18:00:00+00:00"}
+    assert variables(asked) == {"as_of": "2026-01-31T18:00:00+00:00", "judged_to": 7}
     assert not {"--full-refresh", "--select", "--threads"} & set(asked)
 
 
@@ -32,15 +32,16 @@ def test_every_wish_reaches_dbt() -> None:
         select=("+daily_metrics", "tag:x"),
         threads=3,
     )
-    asked = arguments(order, NOW)
+    asked = arguments(order, NOW, judged_to=7)
     assert variables(asked) == {
         "as_of": "2026-01-31T18:00:00+00:00",
         "from_date": "2026-01-01",
         "to_date": "2026-01-02",
         "tenant": "shop",
+        "judged_to": 7,
     }
     assert asked[-5:] == ["--select", "+daily_metrics", "tag:x", "--threads", "3"]
-    assert "--full-refresh" in arguments(Order(full_refresh=True), NOW)
+    assert "--full-refresh" in arguments(Order(full_refresh=True), NOW, judged_to=7)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,133 @@
+"""`parley inputs`: the verdicts of the input gate, and letting a blocked day through."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from parley.cli import console
+
+if TYPE_CHECKING:
+    from parley.database import Connection
+    from parley.inputs.verdicts import Verdict
+
+COLOURS = {"passed": "green", "warned": "yellow", "blocked": "red"}
+From = Annotated[
+    datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], metavar="DATE", help="From this day (UTC) on.")
+]
+To = Annotated[
+    datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], metavar="DATE", help="Up to this day (UTC).")
+]
+
+app = typer.Typer(no_args_is_help=True, help="The input gate: whether the raw events of each day are fit to build.")
+
+
+@app.command()
+def validate(from_date: From = None, to_date: To = None) -> None:
+    """Judge the days that got new events since they were last judged, or the days of a range anew.
+
+    The status is 1 if one of them is blocked and not released. Builds do this too, before they begin.
+
+    Example: [bold]parley inputs validate --from 2026-11-01 --to 2026-11-15[/]
+    """
+    from parley import database, migrate, tracking_plan
+    from parley.inputs import verdicts
+    from parley.settings import Settings
+
+    settings = Settings.load()
+    migrate.upgrade(settings)
+    with database.connect(settings, autocommit=True) as connection:
+        tracking_plan.sync(connection, settings.project / tracking_plan.FOLDER)
+        if from_date or to_date:
+            judged = verdicts.judge_days(connection, settings, *_range(from_date, to_date))
+        else:
+            _, judged = verdicts.judge_new(connection, settings)
+        _tell(connection, [verdict for verdict in judged if verdict.verdict != "passed"])
+    said = ", ".join(f"{_count(judged, word)} {word}" for word in COLOURS)
+    console.print(f"{len(judged)} days judged: {said}." if judged else "No day has anything new to judge.")
+    if any(verdict.stops_builds for verdict in judged):
+        raise typer.Exit(1)
+
+
+@app.command("list")
+def list_days(
+    from_date: From = None,
+    to_date: To = None,
+    everything: Annotated[bool, typer.Option("--all", help="The days that passed, too.")] = False,
+) -> None:
+    """Show the days that are blocked or warned of, what is wrong with them, and who let which through.
+
+    Example: [bold]parley inputs list --from 2026-11-01[/]
+    """
+    from parley import database, migrate
+    from parley.inputs import data_docs, verdicts
+    from parley.settings import Settings
+
+    settings = Settings.load()
+    migrate.upgrade(settings)
+    with database.connect(settings) as connection:
+        found = verdicts.find(connection, *_range(from_date, to_date))
+        _tell(connection, [verdict for verdict in found if everything or verdict.verdict != "passed"])
+    said = ", ".join(f"{_count(found, word)} {word}" for word in COLOURS)
+    console.print(f"{len(found)} days: {said}." if found else "No day has been judged yet: run `parley build`.")
+    if found:
+        console.print(f"Data Docs: {settings.home / data_docs.FOLDER / 'index.html'}", soft_wrap=True)
+
+
+@app.command()
+def release(
+    day: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], metavar="DAY", help="The day (UTC).")],
+    reason: Annotated[str, typer.Option(help="Why it may be built as it is.")],
+    by: Annotated[str | None, typer.Option(help="Who says so.", show_default="you")] = None,
+) -> None:
+    """Let a blocked day through, from the next build on, until it fails in yet another way.
+
+    It is noted who did so, and why.
+
+    Example: [bold]parley inputs release 2026-11-20 --reason "Import of the old shop, half of it tests"[/]
+    """
+    from parley import database, migrate
+    from parley.cli.load import whoami
+    from parley.inputs import verdicts
+    from parley.settings import Settings
+
+    settings = Settings.load()
+    migrate.upgrade(settings)
+    with database.connect(settings) as connection:
+        verdicts.release(connection, day.date(), reason=reason, by=by or whoami())
+    console.print(f"{day:%Y-%m-%d} is released: `parley build` takes it in.")
+
+
+def _range(from_date: datetime | None, to_date: datetime | None) -> tuple[date | None, date | None]:
+    from parley.errors import ParleyError
+
+    if from_date and to_date and from_date > to_date:
+        raise ParleyError(f"--from {from_date:%Y-%m-%d} is after --to {to_date:%Y-%m-%d}: give the earlier day first.")
+    return from_date and from_date.date(), to_date and to_date.date()
+
+
+def _count(verdicts: "Sequence[Verdict]", word: str) -> int:
+    return sum(verdict.verdict == word for verdict in verdicts)
+
+
+def _tell(connection: "Connection", found: "Sequence[Verdict]") -> None:
+    """The days, each with what is out of bounds on it."""
+    from parley.inputs import verdicts
+
+    findings = verdicts.findings(connection, [verdict.day for verdict in found])
+    for verdict in found:
+        released = (
+            f", released by {escape(verdict.released_by or 'somebody')}: {escape(verdict.release_reason or '')}"
+            if verdict.released_at
+            else ""
+        )
+        console.print(
+            f"{verdict.day} [{COLOURS[verdict.verdict]}]{verdict.verdict}[/]"
+            f" ({verdict.events:,} events, {verdict.received:,} lines received){released}",
+            soft_wrap=True,
+        )
+        for finding in findings:
+            if finding.day == verdict.day:
+                console.print(f"  {finding.severity:5} {escape(str(finding))}", soft_wrap=True)
