@@ -80,7 +80,7 @@ def landing_table(outcomes: Sequence[Outcome]) -> str:
 
 def input_metadata(judged: Sequence[Verdict], stopping: Sequence[Verdict]) -> dict[str, int]:
     """How the input gate judged, in days, and how many days hold up builds."""
-    words = [verdict.verdict for verdict in judged]
+    words: list[str] = [verdict.verdict for verdict in judged]
     return {
         "days_judged": len(words),
         **{f"days_{word}": words.count(word) for word in ("passed", "warned", "blocked")},

@@ -74,7 +74,7 @@ def read(path: Path) -> tuple[Expectation, ...]:
 
     Raises ParleyError naming file, row (the header is row 1) and column, and what to write there.
     """
-    return tuple(_expectation(row) for row in seeds.read(path, _COLUMNS, key=["expectation", "tenant_id"]))
+    return tuple(_expectation(row) for row in seeds.read(path, COLUMNS, key=["tenant_id", "expectation"]))
 
 
 def fingerprint(expectations: Iterable[Expectation]) -> str:
@@ -138,7 +138,7 @@ def _bound(cell: str) -> float:
     return bound
 
 
-_COLUMNS = {
+COLUMNS = {
     "expectation": seeds.Column(_name),
     "tenant_id": seeds.Column(_tenant),
     "metric": seeds.Column(seeds.one_of(*METRICS)),

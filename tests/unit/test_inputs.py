@@ -57,11 +57,11 @@ def test_a_row_is_read_with_blanks_as_no_bound(tmp_path: Path) -> None:
     [
         (",*,events,,5,,warn,x", "expectation", "a name such as"),
         ("a,(unknown),events,,5,,warn,x", "tenant_id", "a tenant's id, or *"),
-        ("a,*,evnts,,5,,warn,x", "metric", "one of wrong_columns, "),
+        ("a,*,evnts,,5,,warn,x", "metric", "write wrong_columns, "),
         ("a,*,events,,many,,warn,x", "maximum", "a number such as 0.05"),
         ("a,*,events,,nan,,warn,x", "maximum", "a number such as 0.05"),
         ("a,*,events,,5,-1,warn,x", "at_least", "a whole number"),
-        ("a,*,events,,5,,error,x", "severity", "one of block, warn, off"),
+        ("a,*,events,,5,,error,x", "severity", "block, warn or off"),
         ("a,*,events,,,,warn,x", "maximum", "neither a minimum nor a maximum"),
         ("a,*,events,6,5,,warn,x", "minimum", "above the maximum"),
         ("a,*,out_of_range,1,,,warn,x", "minimum", "counts what is wrong"),
