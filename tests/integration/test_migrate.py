@@ -64,7 +64,10 @@ def test_raw_events_is_partitioned_and_indexed_by_batch_and_lightly_by_time(data
     assert rows("select pg_get_partkeydef('raw.events'::regclass) as key") == [{"key": "RANGE (occurred_at)"}]
     assert rows("select indexdef from pg_indexes where tablename = 'events' order by 1") == [
         {"indexdef": "CREATE INDEX events_batch_id_idx ON ONLY raw.events USING btree (batch_id)"},
-        {"indexdef": "CREATE INDEX events_occurred_at_idx ON ONLY raw.events USING brin (occurred_at)"},
+        {
+            "indexdef": "CREATE INDEX events_occurred_at_idx ON ONLY raw.events USING brin (occurred_at)"
+            " WITH (autosummarize='on')"
+        },
     ]
 
 
