@@ -105,12 +105,33 @@ def _start(settings: Settings) -> None:
         (folder / "postmaster.pid").unlink(missing_ok=True)
     (folder / ".handle_pids.json").unlink(missing_ok=True)  # the wheel's list of users, which a kill leaves broken
     server = _server(settings)
-    server.ensure_pgdata_inited()
+    with _sorting_by_bytes():
+        server.ensure_pgdata_inited()
     _tune(folder)
     try:
         server.start()
     except (subprocess.TimeoutExpired, AssertionError):
         _await_recovery(folder)
+
+
+@contextmanager
+def _sorting_by_bytes() -> Iterator[None]:
+    """What initdb makes in here compares text by its bytes: the same on every machine, and twice as fast as by a locale.
+
+    What a letter is, for lower() and patterns, still comes from the machine's locale.
+    """
+    standing = {name: os.environ.get(name) for name in ("LC_ALL", "LC_COLLATE", "LC_CTYPE")}
+    everything = os.environ.pop("LC_ALL", None)  # it overrules the others
+    os.environ["LC_COLLATE"] = "C"
+    if everything:
+        os.environ["LC_CTYPE"] = everything
+    try:
+        yield
+    finally:
+        for name, value in standing.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 def _server(settings: Settings) -> "PostgresServer":

@@ -57,3 +57,33 @@
     from ({{ changed(spec) }}) as changed
     {{ touched_beside_changes(spec) }}
 {% endmacro %}
+
+{#-
+    The periods to build, with the first date after each: those touched, else all that an upstream has a date in.
+    `columns` are what the model's key has besides tenant and period.
+-#}
+{% macro periods_to_build(upstream, date, columns=[]) %}
+    select
+        periods.*,
+        {{ period_shift('periods.period', 'periods.period_start', 1) }} as next_period_start
+    from (
+        {% if rebuilding() -%}
+        select tenant_id,{% for column in columns %} {{ column }},{% endfor %} period, period_start from pg_temp.touched
+        {%- else -%}
+        select distinct
+            days.tenant_id,
+            {% for column in columns %}days.{{ column }},{% endfor %}
+            periods.period,
+            {{ period_start('periods.period', 'days.date', 'tenants.week_start') }} as period_start
+        from (
+            select distinct tenant_id,{% for column in columns %} {{ column }},{% endfor %} {{ date }} as date
+            from {{ upstream }}
+        ) as days
+        inner join {{ ref('stg_tenants') }} as tenants using (tenant_id)
+        cross join {{ periods(rebuild_spec().periods) }}
+        {%- endif %}
+    ) as periods
+    inner join {{ ref('stg_tenants') }} as tenants using (tenant_id)
+    -- after a change of the tenant's first day of the week, its old weeks are touched and none any more
+    where periods.period_start = {{ period_start('periods.period', 'periods.period_start', 'tenants.week_start') }}
+{% endmacro %}

@@ -23,48 +23,17 @@ with tenants as (
 
 periods as (
 
-    {% if rebuilding() -%}
-    select
-        tenant_id,
-        period,
-        period_start
-    from pg_temp.touched
-    {%- else -%}
-    select distinct
-        days.tenant_id,
-        periods.period,
-        {{ period_start('periods.period', 'days.started_on', 'tenants.week_start') }} as period_start
-    from (
-        select distinct
-            conversations.tenant_id,
-            conversations.started_on
-        from {{ ref('conversations') }} as conversations
-    ) as days
-    inner join tenants on days.tenant_id = tenants.tenant_id
-    cross join {{ periods(rebuild_spec().periods) }}
-    {%- endif %}
-
-),
-
-bounded as (
-
-    select
-        periods.*,
-        {{ period_shift('periods.period', 'periods.period_start', 1) }} as next_period_start
-    from periods
-    inner join tenants on periods.tenant_id = tenants.tenant_id
-    -- after a change of the tenant's first day of the week, its old weeks are touched and none any more
-    where periods.period_start = {{ period_start('periods.period', 'periods.period_start', 'tenants.week_start') }}
+    {{ periods_to_build(ref('conversations'), 'started_on') }}
 
 ),
 
 conversations as (
 
     select
-        bounded.tenant_id,
-        bounded.period,
-        bounded.period_start,
-        bounded.next_period_start,
+        periods.tenant_id,
+        periods.period,
+        periods.period_start,
+        periods.next_period_start,
         count(*) as total_conversations,
         count(*) filter (where conversations.outcome = 'resolved') as resolved_conversations,
         count(*) filter (where conversations.outcome = 'escalated') as escalated_conversations,
@@ -75,33 +44,33 @@ conversations as (
         sum(conversations.messages)::bigint as total_messages,
         count(distinct conversations.user_id) as unique_customers,
         {{ mean('conversations.rating') }} as avg_rating
-    from bounded
+    from periods
     inner join {{ ref('conversations') }} as conversations
         on
-            bounded.tenant_id = conversations.tenant_id
-            and bounded.period_start <= conversations.started_on
-            and bounded.next_period_start > conversations.started_on
-    group by bounded.tenant_id, bounded.period, bounded.period_start, bounded.next_period_start
+            periods.tenant_id = conversations.tenant_id
+            and periods.period_start <= conversations.started_on
+            and periods.next_period_start > conversations.started_on
+    group by periods.tenant_id, periods.period, periods.period_start, periods.next_period_start
 
 ),
 
 responses as (
 
     select
-        bounded.tenant_id,
-        bounded.period,
-        bounded.period_start,
+        periods.tenant_id,
+        periods.period,
+        periods.period_start,
         {{ mean('responses.duration_ms') }} as avg_response_time_ms,
         {{ percentile(0.5, 'responses.duration_ms') }} as p50_response_time_ms,
         {{ percentile(0.95, 'responses.duration_ms') }} as p95_response_time_ms,
         {{ percentile(0.99, 'responses.duration_ms') }} as p99_response_time_ms
-    from bounded
+    from periods
     inner join {{ ref('responses') }} as responses
         on
-            bounded.tenant_id = responses.tenant_id
-            and bounded.period_start <= responses.conversation_started_on
-            and bounded.next_period_start > responses.conversation_started_on
-    group by bounded.tenant_id, bounded.period, bounded.period_start
+            periods.tenant_id = responses.tenant_id
+            and periods.period_start <= responses.conversation_started_on
+            and periods.next_period_start > responses.conversation_started_on
+    group by periods.tenant_id, periods.period, periods.period_start
 
 ),
 

@@ -33,25 +33,9 @@ steps as (
 
 ),
 
-attempts as (
+periods as (
 
-    select
-        attempts.*,
-        periods.period,
-        {{ period_start('periods.period', 'attempts.entered_on', 'tenants.week_start') }} as period_start
-    from {{ ref('funnel_attempts') }} as attempts
-    inner join tenants on attempts.tenant_id = tenants.tenant_id
-    cross join {{ periods(rebuild_spec().periods) }}
-    {% if rebuilding() %}
-        -- bounds that the index on entered_on can use; the join below is exact
-        where (attempts.tenant_id, attempts.funnel_id, attempts.entered_on) in (
-            select
-                days.tenant_id,
-                days.funnel_id,
-                days.entered_on
-            from {{ touched_entry_days() }} as days
-        )
-    {% endif %}
+    {{ periods_to_build(ref('funnel_attempts'), 'entered_on', columns=['funnel_id']) }}
 
 ),
 
@@ -60,25 +44,37 @@ attempts as (
 best as (
 
     select distinct on (
-        attempts.tenant_id, attempts.funnel_id, attempts.period, attempts.period_start, attempts.unit_id
+        attempts.tenant_id, attempts.funnel_id, periods.period, periods.period_start, attempts.unit_id
     )
-        attempts.*,
+        attempts.tenant_id,
+        attempts.funnel_id,
+        periods.period,
+        periods.period_start,
+        attempts.breakdown_value,
+        attempts.reached,
+        attempts.reached_at,
         max(attempts.window_ends_at) over (
             partition by
-                attempts.tenant_id, attempts.funnel_id, attempts.period, attempts.period_start, attempts.unit_id
+                attempts.tenant_id, attempts.funnel_id, periods.period, periods.period_start, attempts.unit_id
         ) as last_window_ends_at
-    from attempts
-    {{ only_touched('attempts') }}
+    from periods
+    inner join {{ ref('funnel_attempts') }} as attempts
+        on
+            periods.tenant_id = attempts.tenant_id
+            and periods.funnel_id = attempts.funnel_id
+            and periods.period_start <= attempts.entered_on
+            and periods.next_period_start > attempts.entered_on
     order by
         attempts.tenant_id asc,
         attempts.funnel_id asc,
-        attempts.period asc,
-        attempts.period_start asc,
+        periods.period asc,
+        periods.period_start asc,
         attempts.unit_id asc,
         {{ furthest_first() }}
 
 ),
 
+-- every unit counts in the total, and under its value where the funnel has a breakdown
 by_value as (
 
     select
@@ -93,36 +89,83 @@ by_value as (
 
 ),
 
+-- few rows: what follows need not look at units again
+by_reach as (
+
+    select
+        tenant_id,
+        funnel_id,
+        period,
+        period_start,
+        counted_under,
+        reached,
+        count(*) as units,
+        count(*) filter (where last_window_ends_at > {{ as_of() }}) as units_in_window
+    from by_value
+    group by tenant_id, funnel_id, period, period_start, counted_under, reached
+
+),
+
 counted as (
+
+    select
+        by_reach.tenant_id,
+        by_reach.funnel_id,
+        by_reach.period,
+        by_reach.period_start,
+        by_reach.counted_under as breakdown_value,
+        steps.step,
+        steps.funnel_name,
+        steps.step_name,
+        sum(by_reach.units)::bigint as entered,
+        coalesce(sum(by_reach.units) filter (where by_reach.reached >= steps.step), 0)::bigint as reached,
+        coalesce(sum(by_reach.units) filter (where by_reach.reached >= steps.step - 1), 0)::bigint
+            as reached_previous,
+        coalesce(sum(by_reach.units_in_window) filter (where by_reach.reached < steps.step), 0)::bigint
+            as still_in_window
+    from by_reach
+    inner join steps on by_reach.funnel_id = steps.funnel_id
+    group by
+        by_reach.tenant_id,
+        by_reach.funnel_id,
+        by_reach.period,
+        by_reach.period_start,
+        by_reach.counted_under,
+        steps.step,
+        steps.funnel_name,
+        steps.step_name
+
+),
+
+waits as (
 
     select
         by_value.tenant_id,
         by_value.funnel_id,
         by_value.period,
         by_value.period_start,
-        by_value.counted_under as breakdown_value,
-        steps.step,
-        steps.funnel_name,
-        steps.step_name,
-        count(*) as entered,
-        count(*) filter (where by_value.reached >= steps.step) as reached,
-        count(*) filter (where by_value.reached >= steps.step - 1) as reached_previous,
-        count(*) filter (where by_value.reached < steps.step and by_value.last_window_ends_at > {{ as_of() }})
-            as still_in_window,
-        {{ mean(seconds_to_step()) }} as avg_seconds_from_previous,
-        {{ percentile(0.5, seconds_to_step()) }} as median_seconds_from_previous,
-        {{ percentile(0.9, seconds_to_step()) }} as p90_seconds_from_previous
-    from by_value
-    inner join steps on by_value.funnel_id = steps.funnel_id
-    group by
-        by_value.tenant_id,
-        by_value.funnel_id,
-        by_value.period,
-        by_value.period_start,
         by_value.counted_under,
-        steps.step,
-        steps.funnel_name,
-        steps.step_name
+        step.number as step,
+        {{ seconds_between('by_value.reached_at[step.number - 1]', 'by_value.reached_at[step.number]') }}
+            as seconds
+    from by_value
+    cross join lateral generate_series(2, by_value.reached) as step (number)
+
+),
+
+timed as (
+
+    select
+        tenant_id,
+        funnel_id,
+        period,
+        period_start,
+        counted_under,
+        step,
+        {{ mean('seconds') }} as avg_seconds,
+        percentile_cont(array[0.5, 0.9]) within group (order by seconds::double precision) as percentiles
+    from waits
+    group by tenant_id, funnel_id, period, period_start, counted_under, step
 
 ),
 
@@ -146,12 +189,20 @@ final as (
         {{ ratio('counted.reached', 'counted.entered') }} as conversion_from_start,
         {{ ratio('counted.reached', 'counted.reached_previous') }} as conversion_from_previous,
         counted.reached_previous - counted.reached as drop_off,
-        counted.avg_seconds_from_previous,
-        counted.median_seconds_from_previous,
-        counted.p90_seconds_from_previous,
+        timed.avg_seconds as avg_seconds_from_previous,
+        timed.percentiles[1] as median_seconds_from_previous,
+        timed.percentiles[2] as p90_seconds_from_previous,
         counted.still_in_window
     from counted
     inner join tenants on counted.tenant_id = tenants.tenant_id
+    left join timed
+        on
+            counted.tenant_id = timed.tenant_id
+            and counted.funnel_id = timed.funnel_id
+            and counted.period = timed.period
+            and counted.period_start = timed.period_start
+            and counted.breakdown_value = timed.counted_under
+            and counted.step = timed.step
 
 )
 
