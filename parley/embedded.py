@@ -116,7 +116,7 @@ def _start(settings: Settings) -> None:
 
 @contextmanager
 def _sorting_by_bytes() -> Iterator[None]:
-    """What initdb makes in here compares text by its bytes: the same on every machine, and twice as fast as by a locale.
+    """What initdb makes in here sorts text by its bytes: alike on every machine, and twice as fast as by a locale.
 
     What a letter is, for lower() and patterns, still comes from the machine's locale.
     """
