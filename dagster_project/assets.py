@@ -21,12 +21,16 @@ from dagster_project.reporting import group_of, landing_metadata, landing_table,
 from dagster_project.resources import BuildChoices, WarehouseDbt
 from dagster_project.retries import retried
 from parley import build, database, docs
+from parley.alerts import channels, outbox
+from parley.alerts.evaluation import evaluate
 from parley.analyses import Analysis
 from parley.database import Connection
 from parley.settings import Settings
 
 LANDING = dg.AssetKey(["raw", "landing"])
+ALERTS = dg.AssetKey(["alerts", "evaluation"])
 ANALYSES = "analyses"  # dbt's source of what Python works out
+SHOWN_ALERTS = dg.AssetKey(["marts", "alerts"])  # a view of them: shows what is evaluated, and is not judged itself
 BUILD_POOL = "dbt"
 OWNERS = ["team:analytics"]  # of what names no other in dbt
 
@@ -147,6 +151,41 @@ def build_analysis(
             rows = analysis.run(connection, choices.time(context))
         for table in analysis.writes:
             yield dg.MaterializeResult(asset_key=[ANALYSES, table], metadata={"rows_written": rows})
+
+    return run
+
+
+def build_alerts(dbt: Sequence[dg.AssetsDefinition], days: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
+    """The evaluation of the alert rules, after all marts; of a run that fails before it, `sensors` tells."""
+    marts = [key for assets in dbt for key in assets.keys if key.path[0] == "marts" and key != SHOWN_ALERTS]
+
+    @dg.asset(
+        key=ALERTS,
+        deps=sorted(marts),
+        group_name="alerts",
+        owners=OWNERS,
+        kinds={"python", "postgres"},
+        description="The rules of `seeds/alert_rules.csv` on the last complete day of each tenant: `ops.alerts`.",
+        partitions_def=days,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        pool=BUILD_POOL,
+    )
+    def run(context: dg.AssetExecutionContext, choices: BuildChoices) -> dg.MaterializeResult[None]:
+        settings = Settings.load()
+        with retried(), _turn(settings) as connection:
+            found = evaluate(settings, connection, choices.time(context))
+            sent = outbox.deliver(connection, channels.load(settings))
+        for problem in found.problems:
+            context.log.warning(problem)
+        return dg.MaterializeResult(
+            metadata={
+                "judged": found.judged,
+                "notices": found.notices,
+                "problems": len(found.problems),
+                "sent": sent.sent,
+                "not_sent": sent.failed,
+            }
+        )
 
     return run
 

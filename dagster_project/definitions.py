@@ -4,13 +4,14 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from dagster_project.assets import build_analysis, build_dbt_assets, landing
+from dagster_project.assets import build_alerts, build_analysis, build_dbt_assets, landing
 from dagster_project.checks import every_file_landed, inputs_are_fit
 from dagster_project.jobs import build, check_inputs, export, land, months_ahead, publish_docs, rebuild, retention
 from dagster_project.partitions import days_since
 from dagster_project.project import prepared_project
 from dagster_project.resources import BuildChoices, warehouse_dbt
 from dagster_project.schedules import schedules
+from dagster_project.sensors import sensors
 from parley.analyses import ANALYSES
 from parley.settings import Settings
 
@@ -24,10 +25,11 @@ def build_defs(resource_overrides: Mapping[str, object] | None = None) -> dg.Def
     analyses = [build_analysis(analysis, dbt, days) for analysis in ANALYSES]
     built = {key for assets in (dbt, *analyses, dbt_after_analyses) for key in assets.keys}
     return dg.Definitions(
-        assets=[landing, dbt, *analyses, dbt_after_analyses],
+        assets=[landing, dbt, *analyses, dbt_after_analyses, build_alerts([dbt, dbt_after_analyses], days)],
         asset_checks=[every_file_landed, inputs_are_fit],
         jobs=[land, build, rebuild, months_ahead, check_inputs, publish_docs, retention, export],
         schedules=schedules(settings, built),
+        sensors=sensors(settings),
         executor=dg.in_process_executor,
         resources={
             "dbt": warehouse_dbt(project),

@@ -11,12 +11,15 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
+import psycopg
+
 from parley import database, definitions, migrate, tenants, tracking_plan
+from parley.alerts import channels, evaluation, outbox, rules
 from parley.analyses import ANALYSES
 from parley.database import Connection
 from parley.errors import ParleyError
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 
 LOCK = 0x6275696C64  # "build" in ASCII: held by the process that builds
 LOG = "logs/dbt.log"
+COMMAND = "parley build"
 AFTER_ANALYSES = "source:analyses+"
 OUT_OF_SYNC = "schemas on this incremental model are out of sync"  # as dbt says it
 
@@ -65,7 +69,7 @@ class Problem:
 
     name: str
     kind: str
-    """model, seed, test or unit_test"""
+    """model, seed, test, unit_test or alert"""
     status: str
     """error, fail or warn"""
     reason: str
@@ -114,13 +118,63 @@ def build(
     """
     began = time.monotonic()
     migrate.upgrade(settings)
+    as_of = order.as_of or datetime.now(UTC)
     with database.connect(settings, autocommit=True) as connection, only_one(connection, wait):
-        judged_to = prepare(connection, settings, order)
-        with _environment(database.variables(settings)):
-            as_of = order.as_of or datetime.now(UTC)
-            asked = arguments(order, as_of, judged_to, build_id=str(uuid.uuid4()))
-            results = _run_all(settings, connection, asked, as_of, on_progress, in_one_run=bool(order.select))
-    return _outcome(results, as_of, time.monotonic() - began)
+        try:
+            judged_to = prepare(connection, settings, order)
+            with _environment(database.variables(settings)):
+                asked = arguments(order, as_of, judged_to, build_id=str(uuid.uuid4()))
+                results = _run_all(settings, connection, asked, as_of, on_progress, in_one_run=bool(order.select))
+        except Exception:
+            if not order.select:
+                with suppress(ParleyError, psycopg.Error):  # what broke off is raised, whatever becomes of the alert
+                    _alert(settings, connection, as_of, failure=f"It broke off: {COMMAND} says why.")
+            raise
+        outcome = _outcome(results, as_of, time.monotonic() - began)
+        return replace(outcome, problems=(*outcome.problems, *_alerts(settings, connection, order, outcome, results)))
+
+
+def _alerts(
+    settings: Settings, connection: Connection, order: Order, outcome: Outcome, results: list[Any]
+) -> Iterator[Problem]:
+    """See to alerts of what was built, of the build and of its checks; yields what is wrong with the alerts themselves.
+
+    A part of the tables, where the order selects, is no basis for any.
+    """
+    if order.select:
+        return
+    wrong = ", ".join(problem.name for problem in outcome.problems if problem.status != "warn")
+    try:
+        found = evaluation.evaluate(settings, connection, outcome.as_of)
+        evaluation.report(
+            settings,
+            connection,
+            "failed_checks",
+            failed={
+                problem.name: f"{problem.name} warns; what it found is in {LOG}."
+                for problem in outcome.problems
+                if problem.status == "warn"
+            },
+            succeeded=[result.node.name for result in results if result.status.value == "pass"],
+            at=outcome.as_of,
+        )
+        _alert(
+            settings,
+            connection,
+            outcome.as_of,
+            failure=None if outcome.is_good else f"These failed: {wrong}. The messages are in {LOG}.",
+        )
+    except ParleyError as error:
+        yield Problem("alerts", "alert", "warn", str(error))
+    else:
+        yield from (Problem(rules.SEED.stem, "alert", "warn", problem) for problem in found.problems)
+
+
+def _alert(settings: Settings, connection: Connection, as_of: datetime, *, failure: str | None) -> None:
+    """Take in whether the build failed, and send what is to be sent."""
+    failed, succeeded = ({COMMAND: failure}, ()) if failure else ({}, (COMMAND,))
+    evaluation.report(settings, connection, "failed_builds", failed=failed, succeeded=succeeded, at=as_of)
+    outbox.deliver(connection, channels.load(settings))
 
 
 def _run_all(
@@ -197,6 +251,7 @@ def prepare(connection: Connection, settings: Settings, order: Order) -> int:
     wrong, or the input gate has blocked what the build would take in.
     """
     listed = tenants.read(settings.project / tenants.SEED, connection)
+    rules.read(settings.project / rules.SEED)
     if order.tenant and order.tenant not in listed:
         landed = connection.execute("select exists (select from raw.load_batches where tenant_id = %s)", [order.tenant])
         if landed.fetchone() != (True,):

@@ -10,6 +10,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
 from parley import build, database, embedded, migrate, tenants, tracking_plan
+from parley.alerts import channels, outbox
+from parley.alerts import rules as alert_rules
 from parley.database import Connection
 from parley.errors import ParleyError
 from parley.inputs import expectations, verdicts
@@ -56,6 +58,7 @@ def examine(settings: Settings, *, fix: bool = False) -> list[Finding]:
                 _judged("input gate", lambda: _input_gate(settings, connection)),
                 _arrears(connection),
                 _last_build(connection, datetime.now(UTC)),
+                _judged("alerts", lambda: _alerts(settings, connection)),
             ]
     return findings
 
@@ -219,6 +222,22 @@ def _arrears(connection: Connection) -> Finding:
         found = f"{batches} batches to take in, {behind} tables behind others"
         return Finding("tables up to date", "look", found, "parley build")
     return Finding("tables up to date", "good", "everything that landed is in them")
+
+
+def _alerts(settings: Settings, connection: Connection) -> Finding:
+    """Whether alerts reach anybody."""
+    rules = [rule for rule in alert_rules.read(settings.project / alert_rules.SEED) if rule.enabled]
+    known = channels.load(settings)
+    file = settings.home / channels.FILE
+    if file.exists() and stat.S_IMODE(file.stat().st_mode) & (stat.S_IRWXG | stat.S_IRWXO):
+        return Finding("alerts", "broken", f"{file} holds secrets and may be read by others", f"chmod 600 {file}")
+    found = f"{len(rules)} rules, {len(known)} channels"
+    if undelivered := outbox.undelivered(connection):
+        return Finding("alerts", "broken", "; ".join(undelivered), "mend the channel, then parley alerts deliver")
+    if missing := alert_rules.missing_channels(rules, known):
+        found = f"{found}; {', '.join(missing)} not set up, so that nobody is told"
+        return Finding("alerts", "look", found, "parley alerts channels says how")
+    return Finding("alerts", "good", found)
 
 
 def _last_build(connection: Connection, now: datetime) -> Finding:

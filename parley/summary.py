@@ -132,6 +132,17 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
+class Firing:
+    """An alert that fires, acknowledged or not."""
+
+    alert_id: int
+    severity: str
+    rule_id: str
+    tenant_id: str
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
 class Build:
     """The last run of dbt that checked anything."""
 
@@ -160,6 +171,7 @@ class Summary:
     tenants: list[Tenant]
     funnel: list[FunnelStep]
     gaps: list[Gap]
+    alerts: list[Firing]
     build: Build | None
 
 
@@ -181,6 +193,7 @@ def summarise(settings: Settings, tenant: str | None = None) -> Summary:
             tenants=read.all(Tenant, _TENANTS, "marts.tenants_overview", "marts.daily_metrics", limit=MOST_TENANTS),
             funnel=read.all(FunnelStep, _FUNNEL, "marts.funnels"),
             gaps=read.all(Gap, _GAPS, "marts.content_gaps", limit=MOST_GAPS),
+            alerts=read.all(Firing, _FIRING, "ops.alerts"),
             build=read.one(Build, _BUILD, "ops.builds"),
         )
 
@@ -357,6 +370,13 @@ _GAPS = f"""
     where status <> 'resolved' and {_OF_TENANT}
     order by frequency desc, topic
     limit %(limit)s
+"""
+
+_FIRING = f"""
+    select alert_id, severity, rule_id, tenant_id, subject
+    from ops.alerts
+    where state in ('FIRING', 'ACKNOWLEDGED') and {_OF_TENANT}
+    order by array_position(array['critical', 'warning', 'info'], severity), fired_at desc, alert_id
 """
 
 _BUILD = """

@@ -3,6 +3,7 @@
 import typer
 
 from parley.cli import (
+    alerts,
     archive,
     audit,
     build,
@@ -27,6 +28,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="rich",
 )
+app.add_typer(alerts.app, name="alerts")
 app.add_typer(archive.app, name="archive")
 app.add_typer(audit.app, name="audit")
 app.command()(build.build)

@@ -11,9 +11,10 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-    from parley.summary import Accounting, Build, Day, FunnelStep, Gap, Refusal, Revenue, Summary, Tenant
+    from parley.summary import Accounting, Build, Day, Firing, FunnelStep, Gap, Refusal, Revenue, Summary, Tenant
 
 WIDTH = 100
+MOST_ALERTS = 4
 BARS = "▁▂▃▄▅▆▇█"
 NEXT = (
     ("make bi", "dashboards"),
@@ -60,6 +61,8 @@ def _screen(found: "Summary") -> "Iterable[RenderableType]":
     if found.funnel or found.gaps:
         yield _side_by_side(*_funnel(found.funnel), *_gaps(found.gaps))
     yield from _verdict(found.accounting, found.build)
+    if found.alerts:
+        yield _firing(found.alerts)
     yield _next()
 
 
@@ -175,6 +178,12 @@ def _verdict(accounting: "Accounting | None", build: "Build | None") -> "Iterabl
             yield f"  [red]{escape(problem['name'])}[/]: {escape(problem['message'])}"
     if accounting and accounting.waiting:
         yield f"[yellow]{accounting.waiting:,} events have landed since the last build: run parley build.[/]"
+
+
+def _firing(alerts: "Sequence[Firing]") -> str:
+    named = [" ".join(filter(None, [alert.rule_id, alert.tenant_id.strip("*"), alert.subject])) for alert in alerts]
+    shown = ", ".join(named[:MOST_ALERTS]) + (", …" if len(named) > MOST_ALERTS else "")
+    return f"[red]{len(alerts)} alerts fire: {escape(shown)}[/] [bold]parley alerts list[/]"
 
 
 def _next() -> "RenderableType":

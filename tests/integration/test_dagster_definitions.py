@@ -21,6 +21,7 @@ from parley.settings import Settings
 
 PROJECT = Path(__file__).parents[2]
 LANDING = dg.AssetKey(["raw", "landing"])
+ALERTS = dg.AssetKey(["alerts", "evaluation"])
 TICK = datetime(2026, 11, 21, 9, 5, tzinfo=UTC)
 
 
@@ -51,7 +52,8 @@ def test_what_landed_and_every_seed_model_and_analysis_is_an_asset_and_nothing_e
     }
     seeds = {f"seeds/{path.stem}" for path in PROJECT.glob("seeds/*.csv")}
     analyses = {f"analyses/{table}" for analysis in ANALYSES for table in analysis.writes}
-    assert {key.to_user_string() for key in specs} == {"raw/landing"} | seeds | models | analyses
+    others = {"raw/landing", "alerts/evaluation"}
+    assert {key.to_user_string() for key in specs} == others | seeds | models | analyses
 
 
 def test_all_that_is_built_has_one_partition_a_day_and_any_range_is_one_run(
@@ -62,6 +64,7 @@ def test_all_that_is_built_has_one_partition_a_day_and_any_range_is_one_run(
         "dbt_build",
         *(f"analyse_{analysis.name}" for analysis in ANALYSES),
         "dbt_build_after_analyses",
+        "alerts__evaluation",
     }
     for assets in built:
         assert isinstance(assets.partitions_def, dg.DailyPartitionsDefinition)
@@ -83,6 +86,11 @@ def test_lineage_runs_from_landing_over_staging_and_facts_to_marts(specs: dict[d
 def test_analyses_stand_between_facts_and_the_marts_made_of_them(specs: dict[dg.AssetKey, dg.AssetSpec]) -> None:
     assert parents(specs[dg.AssetKey(["analyses", "experiment_results"])]) == {"facts/experiment_arms"}
     assert parents(specs[dg.AssetKey(["marts", "experiment_results"])]) == {"analyses/experiment_results"}
+
+
+def test_alerts_are_evaluated_after_every_mart(specs: dict[dg.AssetKey, dg.AssetSpec]) -> None:
+    marts = {key.to_user_string() for key in specs if key.path[0] == "marts"}
+    assert parents(specs[ALERTS]) == marts - {"marts/alerts"}
 
 
 def test_every_asset_says_what_it_is_who_owns_it_and_where_it_belongs(specs: dict[dg.AssetKey, dg.AssetSpec]) -> None:
@@ -148,6 +156,18 @@ def test_schedules_run_by_themselves_in_production_only(
     assert status(definitions) == {dg.DefaultScheduleStatus.RUNNING}
     monkeypatch.setenv("PARLEY_ENVIRONMENT", "local")
     assert status(build_defs()) == {dg.DefaultScheduleStatus.STOPPED}
+
+
+def test_sensors_run_by_themselves_in_production_only(
+    definitions: dg.Definitions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def statuses(definitions: dg.Definitions) -> dict[str, dg.DefaultSensorStatus]:
+        return {sensor.name: sensor.default_status for sensor in definitions.sensors or ()}
+
+    names = ("failed_runs", "succeeded_runs", "waiting_messages")
+    assert statuses(definitions) == dict.fromkeys(names, dg.DefaultSensorStatus.RUNNING)
+    monkeypatch.setenv("PARLEY_ENVIRONMENT", "local")
+    assert set(statuses(build_defs()).values()) == {dg.DefaultSensorStatus.STOPPED}
 
 
 SCHEDULES = {

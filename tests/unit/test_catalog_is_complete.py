@@ -17,6 +17,7 @@ import yaml
 
 PROJECT = Path(__file__).resolve().parents[2]
 WITHOUT_DATE_BASIS = {
+    "alerts": "where each alert stands now",
     "customer_predictions": "a customer's whole history",
     "customers": "a customer's whole history",
     "segment_members": "who is in the segment now",

@@ -1,0 +1,148 @@
+"""Goes through the rules and takes in what they say, and what other parts report as failed."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from parley.alerts import channels, judging, ledger, messages, metrics, rules
+from parley.alerts.judging import Judgement
+from parley.alerts.ledger import Alert, Finding
+from parley.alerts.rules import SILENT, Rule
+from parley.alerts.states import Seen
+from parley.database import Connection
+from parley.errors import ParleyError
+from parley.settings import Settings
+from parley.tenants import EVERY_TENANT
+
+_LONG_AGO = 10_000  # days
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What came of an evaluation."""
+
+    judged: int = 0
+    """Alerts that a rule says something of, good or bad."""
+    notices: int = 0
+    """Alerts of which something is to be said to somebody."""
+    problems: tuple[str, ...] = ()
+    """Rules that cannot be evaluated, each with what to do."""
+
+
+def evaluate(settings: Settings, connection: Connection, as_of: datetime) -> Evaluation:
+    """Judge every tenant's last complete day by the rules that hold for it, and take it in, in one transaction.
+
+    Nothing is sent: `parley.alerts.outbox` does that. The same tables and `as_of` give the same alerts; an evaluation
+    older than an alert's last one changes nothing of it. Raises ParleyError where seed or channels cannot be read.
+    """
+    listed = rules.read(settings.project / rules.SEED)
+    known_channels = channels.load(settings)
+    problems: list[str] = []
+    notices = judged = 0
+    with connection.transaction():
+        ledger.take_turn(connection)
+        standing = ledger.standing_alerts(connection)
+        tenants = metrics.tenants(connection, as_of)
+        holding = {tenant.tenant_id: rules.for_tenant(listed, tenant.tenant_id) for tenant in tenants}
+        for rule in listed:
+            if rule.metric in metrics.INCIDENTS or not rule.enabled:
+                continue
+            of_rule = [tenant for tenant in tenants if rule in holding[tenant.tenant_id]]
+            try:
+                findings = list(_findings(connection, rule, of_rule, standing, as_of))
+            except ParleyError as error:
+                problems.append(f"{rules.SEED.name}, {rule.rule_id}: {error}.")
+                continue
+            for finding in findings:
+                alert = standing.get((rule.rule_id, finding.tenant_id, finding.subject))
+                judged += finding.seen.verdict != "no_data"
+                notices += ledger.note(connection, finding, alert, known_channels) is not None
+        for alert in standing.values():
+            if alert.rule_id not in {rule.rule_id for rule in rules.for_tenant(listed, alert.tenant_id)}:
+                ledger.withdraw(connection, alert, as_of)
+    return Evaluation(judged, notices, tuple(problems))
+
+
+def report(
+    settings: Settings,
+    connection: Connection,
+    metric: str,
+    *,
+    failed: Mapping[str, str],
+    succeeded: Sequence[str] = (),
+    at: datetime,
+) -> int:
+    """Take in what failed and what succeeded, of one of `metrics.INCIDENTS`; returns how many have something to say.
+
+    `failed` maps a subject (a job, a check) to a sentence about it without personal data. A success of what never
+    failed says nothing. Raises ParleyError where seed or channels cannot be read.
+    """
+    listed = rules.for_tenant(rules.read(settings.project / rules.SEED), EVERY_TENANT)
+    known_channels = channels.load(settings)
+    notices = 0
+    with connection.transaction():
+        ledger.take_turn(connection)
+        standing = ledger.standing_alerts(connection)
+        for rule in listed:
+            if rule.metric != metric:
+                continue
+            for subject in {*failed, *succeeded}:
+                alert = standing.get((rule.rule_id, EVERY_TENANT, subject))
+                if subject in failed:
+                    finding = Finding(rule, EVERY_TENANT, subject, Seen(at, "breach"), failed[subject])
+                elif alert:
+                    seen = Seen(at, "good", _good_days(alert, at))
+                    finding = Finding(rule, EVERY_TENANT, subject, seen, "It has succeeded since.")
+                else:
+                    continue
+                notices += ledger.note(connection, finding, alert, known_channels) is not None
+    return notices
+
+
+def _findings(
+    connection: Connection,
+    rule: Rule,
+    tenants: Sequence[metrics.Tenant],
+    standing: Mapping[tuple[str, str, str], Alert],
+    as_of: datetime,
+) -> Iterator[Finding]:
+    if rule.metric == metrics.ANOMALIES and not metrics.columns_of(connection, metrics.table_of(rule.metric)):
+        return  # an installation may do without
+    if not tenants:
+        return
+    series = metrics.read(
+        connection,
+        rule.metric,
+        conditions=rule.filter,
+        volume=rule.volume,
+        as_of=as_of,
+        days=judging.days_back(rule),
+    )
+    for tenant in tenants:
+        of_tenant = series.get(tenant.tenant_id, {})
+        if rule.condition in SILENT:
+            judgement = judging.judge_silence(rule, of_tenant, tenant, as_of)
+            alert = standing.get((rule.rule_id, tenant.tenant_id, ""))
+            days = _good_days(alert, as_of) if alert else _LONG_AGO
+        else:
+            judgement = judging.judge(rule, of_tenant, tenant.last_day)
+            days = judgement.days
+        yield _finding(rule, tenant.tenant_id, judgement, Seen(as_of, judgement.verdict, days))
+
+
+def _finding(rule: Rule, tenant_id: str, judgement: Judgement, seen: Seen) -> Finding:
+    return Finding(
+        rule=rule,
+        tenant_id=tenant_id,
+        subject="",
+        seen=seen,
+        detail=messages.describe(rule, tenant_id, judgement),
+        observed=judgement.observed,
+        expected=judgement.expected,
+        day=judgement.day,
+    )
+
+
+def _good_days(alert: Alert, at: datetime) -> int:
+    """For how many days, this one included, nothing wrong has been seen of what has no days of its own."""
+    return 1 + (at - alert.breached_at).days if alert.breached_at else _LONG_AGO

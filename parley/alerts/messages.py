@@ -1,0 +1,75 @@
+"""What an alert says, in plain words and without personal data: names of tenants, metrics and checks, and figures."""
+
+from datetime import datetime
+
+from parley.alerts.channels import Message
+from parley.alerts.judging import Judgement
+from parley.alerts.metrics import INCIDENTS, table_of
+from parley.alerts.rules import COMPARING, Rule
+from parley.alerts.states import Notice
+from parley.tenants import EVERY_TENANT
+
+_SAID = {
+    "fired": "firing",
+    "reminder": "still firing",
+    "escalated": "not acknowledged",
+    "resolved": "resolved",
+}
+
+
+def describe(rule: Rule, tenant_id: str, judgement: Judgement) -> str:
+    """What was seen, in one sentence or two."""
+    what = rule.metric + "".join(f", {column} = {value}" for column, value in rule.filter)
+    if judgement.verdict == "no_data":
+        return f"On {judgement.day} there was too little of {what} of {tenant_id} to judge it."
+    observed = _figure(judgement.observed)
+    if rule.condition in ("silent_days", "silent_hours"):
+        unit = rule.condition.removeprefix("silent_")
+        return (
+            f"{tenant_id} has had no {what} for {observed} {unit}, since {judgement.since}; "
+            f"the rule allows {_figure(rule.threshold)}."
+        )
+    if rule.condition == "anomaly":
+        seen = f"{tenant_id} had {observed} anomalies in its input on {judgement.day}"
+        return f"{seen}: {judgement.note}." if judgement.note else f"{seen}."
+    seen = f"{what} of {tenant_id} was {observed} on {judgement.day}"
+    if rule.condition in COMPARING:
+        assert judgement.observed is not None
+        assert judgement.expected
+        change = (judgement.observed - judgement.expected) / abs(judgement.expected)
+        weekday = f"{judgement.day:%A}"
+        seen += f", {change:+.0%} against the {_figure(judgement.expected)} usual on a {weekday}; the rule allows "
+        seen += f"{'-' if rule.condition == 'falls_by' else '+'}{_figure(rule.threshold)} %"
+    else:
+        seen += f"; the rule allows {'at least' if rule.condition == 'below' else 'at most'} {_figure(rule.threshold)}"
+    return f"{seen}. It has been so for {_days(judgement.days)}." if judgement.days > 1 else f"{seen}."
+
+
+def compose(
+    rule: Rule, notice: Notice, *, alert_id: int, tenant_id: str, subject: str, detail: str, since: datetime, key: str
+) -> Message:
+    """The message of a notice; `since` is when the alert began to fire."""
+    about = " ".join(filter(None, ["" if tenant_id == EVERY_TENANT else tenant_id, subject]))
+    lines = [detail, f"Firing since {since:%Y-%m-%d %H:%M} UTC."]
+    if rule.metric not in INCIDENTS:
+        lines.append(f"Look at {table_of(rule.metric)} where tenant_id = '{tenant_id}'.")
+    if notice != "resolved":
+        lines.append(f"To say that you have it in hand: parley alerts ack {alert_id}")
+    lines.append(f"Reference: {key}")
+    return Message(
+        key=key,
+        title=f"[{rule.severity}, {_SAID[notice]}] {rule.description}{f': {about}' if about else ''}",
+        body="\n".join(lines),
+        tone="resolved" if notice == "resolved" else rule.severity,
+    )
+
+
+def _figure(value: float | None) -> str:
+    """Four digits that matter; whole numbers as they are."""
+    if value is None:
+        return "nothing"
+    return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.4g}"
+
+
+def _days(days: int) -> str:
+    return f"{days} days"

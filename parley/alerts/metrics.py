@@ -1,0 +1,182 @@
+"""What rules measure: any column of a mart with `tenant_id` and `date`, and a few figures that no column holds."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from psycopg import sql
+
+from parley.database import Connection
+from parley.errors import ParleyError
+
+ANOMALIES = "anomalies"
+EVENTS = "events"
+INCIDENTS = ("failed_builds", "failed_runs", "failed_checks")
+"""Not measured but reported: `parley.alerts.incidents`."""
+
+_COLUMN = re.compile(r"([a-z][a-z0-9_]*)\.([a-z][a-z0-9_]*)")
+_ON_A_CLOCK = timedelta(days=1)  # the local date is at most a day from that of UTC
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A figure per tenant and date, as SQL aggregates over the rows of a table."""
+
+    table: str
+    value: str
+    volume: str | None = None
+    note: str | None = None
+    """What a message adds."""
+    read_from: str | None = None
+    """A query in the table's place; `%(first)s` and `%(last)s` bound its dates."""
+
+
+NAMED: Mapping[str, Named] = {
+    EVENTS: Named("facts.event_days", "sum(events)"),
+    "error_rate": Named(
+        "facts.event_days",
+        "coalesce(sum(events) filter (where event_name = 'system.error'), 0) / sum(events)",
+        volume="sum(events)",
+    ),
+    "rejected_share": Named(
+        "marts.event_reconciliation", "sum(rejected)::float / nullif(sum(received), 0)", volume="sum(received)"
+    ),
+    "duplicate_share": Named(
+        "marts.event_reconciliation", "sum(duplicate)::float / nullif(sum(received), 0)", volume="sum(received)"
+    ),
+    "assistant_p95_ms": Named(  # within 1 %, of answers that a model gave: people are slower by nature
+        "marts.latency_histogram",
+        "min(bucket_ms) filter (where up_to >= 0.95 * total)",
+        volume="max(total)",
+        read_from="""
+            select
+                tenant_id, date, bucket_ms,
+                sum(responses) over (partition by tenant_id, date order by bucket) as up_to,
+                sum(responses) over (partition by tenant_id, date) as total
+            from marts.latency_histogram
+            where model <> 'unknown' and date between %(first)s and %(last)s
+        """,
+    ),
+    ANOMALIES: Named(
+        "marts.input_anomalies",
+        "count(*) filter (where is_anomaly)",
+        note="string_agg(concat_ws(' ', event_name, metric, direction), ', ' order by abs(score) desc)"
+        " filter (where is_anomaly)",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """What was measured of a tenant on a day."""
+
+    value: float | None
+    volume: float | None = None
+    note: str | None = None
+
+
+Series = Mapping[date, Point]
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """A tenant that has events, at the time of an evaluation."""
+
+    tenant_id: str
+    last_day: date
+    """The last complete day of its calendar."""
+    last_event_at: datetime
+
+
+def is_column(metric: str) -> bool:
+    """Whether a metric is written as a column of a mart."""
+    return _COLUMN.fullmatch(metric) is not None
+
+
+def table_of(metric: str) -> str:
+    """The table that a metric is read from, with its schema."""
+    return NAMED[metric].table if metric in NAMED else f"marts.{metric.partition('.')[0]}"
+
+
+def tenants(connection: Connection, as_of: datetime) -> list[Tenant]:
+    """Those with events; none before the first build."""
+    if not columns_of(connection, "marts.tenants_overview"):
+        return []
+    found = connection.execute(
+        "select tenant_id, (%s::timestamptz at time zone time_zone)::date - 1, last_event_at"
+        " from marts.tenants_overview where last_event_at is not null order by tenant_id",
+        [as_of],
+    ).fetchall()
+    return [Tenant(*row) for row in found]  # type: ignore[arg-type]
+
+
+def columns_of(connection: Connection, table: str) -> set[str]:
+    """The columns of a table or view; none where there is no such one."""
+    schema, _, name = table.partition(".")
+    found = connection.execute(
+        "select column_name from information_schema.columns where table_schema = %s and table_name = %s",
+        [schema, name],
+    )
+    return {str(column) for (column,) in found}
+
+
+def read(
+    connection: Connection,
+    metric: str,
+    *,
+    conditions: Sequence[tuple[str, str]] = (),
+    volume: str | None = None,
+    as_of: datetime,
+    days: int,
+) -> dict[str, Series]:
+    """The last `days` complete days of every tenant.
+
+    Days that a mart marks as not complete are left out. Raises ParleyError where the mart, or a column, is not there,
+    or where a day has several rows and a filter has to choose.
+    """
+    table = table_of(metric)
+    columns = columns_of(connection, table)
+    if not columns:
+        raise ParleyError(f"there is no table {table}: correct the metric {metric!r}, or run `parley build`")
+    named = NAMED.get(metric) or _of_column(metric, volume)
+    asked = [name for name, _ in conditions]
+    if metric not in NAMED:
+        asked += ["tenant_id", "date", metric.partition(".")[2], *([volume] if volume else [])]
+    for name in asked:
+        if name not in columns:
+            raise ParleyError(f"{table} has no column {name!r}: correct the rule")
+    where: list[sql.Composable] = [
+        sql.SQL("{}::text = {}").format(sql.Identifier("source", name), value) for name, value in conditions
+    ]
+    if "is_complete" in columns:
+        where.append(sql.SQL("source.is_complete"))
+    query = sql.SQL(
+        """
+        select source.tenant_id, source.date, ({value})::float, ({volume})::float, ({note})::text, count(*)
+        from ({source}) as source
+        inner join (
+            select tenant_id, (%(as_of)s::timestamptz at time zone time_zone)::date from marts.tenants_overview
+        ) as clocks (clock_of, local_today) on clock_of = source.tenant_id
+        where source.date between %(first)s and %(last)s and source.date < local_today and {where}
+        group by source.tenant_id, source.date
+        """
+    ).format(
+        value=sql.SQL(named.value),
+        volume=sql.SQL(named.volume or "null"),
+        note=sql.SQL(named.note or "null"),
+        source=sql.SQL(named.read_from or f"select * from {table}"),
+        where=sql.SQL(" and ").join(where or [sql.SQL("true")]),
+    )
+    bounds = {"first": (as_of - _ON_A_CLOCK).date() - timedelta(days=days), "last": as_of.date() + _ON_A_CLOCK}
+    series: dict[str, dict[date, Point]] = {}
+    for tenant_id, day, value, of, note, rows in connection.execute(query, {"as_of": as_of, **bounds}).fetchall():
+        if metric not in NAMED and rows != 1:
+            raise ParleyError(f"{table} has {rows} rows of one tenant and day: add a filter that chooses one")
+        series.setdefault(str(tenant_id), {})[day] = Point(value, of, note)  # type: ignore[index, arg-type]
+    return dict(series)
+
+
+def _of_column(metric: str, volume: str | None) -> Named:
+    """The only row of a day; names are checked before."""
+    return Named(table_of(metric), f"min({metric.partition('.')[2]})", f"min({volume})" if volume else None)

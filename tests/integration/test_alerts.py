@@ -1,0 +1,359 @@
+"""Alerts on real Postgres, and their messages to a real webhook and a real mail server."""
+
+import csv
+import os
+import re
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from dagster_project.sensors import sensors
+from parley import audit
+from parley import database as postgres
+from parley.alerts import channels, ledger, outbox, rules
+from parley.alerts.evaluation import Evaluation, evaluate, report
+from parley.alerts.states import State
+from parley.build import Order, build
+from parley.errors import ParleyError
+from parley.settings import Settings
+from tests.conftest import BUILT_AS_OF, Rows, parley
+from tests.receivers import Webhook, free_port, mailbox, webhook
+
+PROJECT = Path(__file__).parents[2]
+AS_OF = datetime.fromisoformat(BUILT_AS_OF)
+LAST_DAY_OF_DEMO = datetime(2025, 7, 1, 12, tzinfo=UTC)  # its evaluation judges 30 June
+NOW = datetime(2026, 11, 21, 6, tzinfo=UTC)
+TENANTS = {"nordic-bank", "salon-paris", "shop-newyork", "voice-tokyo"}
+RULE = {"rule_id": "mine", "tenant_id": "*", "condition": "above", "threshold": "0", "description": "Mine"}
+
+
+def with_rules(folder: Path, monkeypatch: pytest.MonkeyPatch, *given: dict[str, str]) -> Settings:
+    """The project with rules of the test's own."""
+    (folder / "seeds").mkdir(parents=True)
+    for name in ("tracking_plan", "seeds/tenants.csv"):
+        (folder / name).symlink_to(PROJECT / name)
+    with (folder / rules.SEED).open("w", newline="") as file:
+        writer = csv.DictWriter(file, rules.COLUMNS, restval="")
+        writer.writeheader()
+        writer.writerows(RULE | rule for rule in given)
+    monkeypatch.setenv("PARLEY_PROJECT", str(folder))
+    return Settings.load()
+
+
+def read(query: str) -> list[dict[str, Any]]:
+    """Of the database that the environment names: `built`, where the fixture `rows` would name another."""
+    with psycopg.connect(row_factory=dict_row) as connection:
+        return connection.execute(query.encode()).fetchall()
+
+
+def evaluated(settings: Settings, as_of: datetime) -> Evaluation:
+    with postgres.connect(settings, autocommit=True) as connection:
+        return evaluate(settings, connection, as_of)
+
+
+def failing(settings: Settings, *jobs: str, at: datetime = NOW) -> int:
+    with postgres.connect(settings, autocommit=True) as connection:
+        return report(settings, connection, "failed_runs", failed=dict.fromkeys(jobs, "It failed."), at=at)
+
+
+def succeeding(settings: Settings, *jobs: str, at: datetime) -> int:
+    with postgres.connect(settings, autocommit=True) as connection:
+        return report(settings, connection, "failed_runs", failed={}, succeeded=jobs, at=at)
+
+
+def delivered(settings: Settings, now: datetime | None = None) -> outbox.Delivered:
+    with postgres.connect(settings, autocommit=True) as connection:
+        return outbox.deliver(connection, channels.load(settings), now=now)
+
+
+@pytest.fixture
+def team(monkeypatch: pytest.MonkeyPatch, database: Settings) -> "object":
+    with webhook() as found:
+        monkeypatch.setenv("PARLEY_CHANNEL_TEAM", found.url)
+        yield found
+
+
+def test_a_build_evaluates_the_shipped_rules(built: Settings) -> None:
+    # the demo ends on 30 June, and was built as of five days later
+    firing = read("select tenant_id, rule_id, state, detail from ops.alerts where state = 'FIRING' order by 1")
+    assert {(alert["tenant_id"], alert["rule_id"]) for alert in firing} == {(tenant, "no_data") for tenant in TENANTS}
+    assert re.match(r"nordic-bank has had no events for \d+(\.\d+)? hours, since 2025-06-30", firing[0]["detail"])
+    assert read("select tenant_id, description, is_firing from marts.alerts where is_firing order by 1") == [
+        {"tenant_id": tenant, "description": "No events arrive", "is_firing": True} for tenant in sorted(TENANTS)
+    ]
+    assert "4 alerts fire: no_data" in parley("summary").stdout
+    assert "no_data nordic-bank" in parley("alerts", "list", "--tenant", "nordic-bank").stdout
+    assert read("select 1 from ops.alert_deliveries") == []  # no channel is set up: nobody is flooded later
+
+
+def test_the_same_evaluation_again_and_an_older_one_change_nothing(built: Settings) -> None:
+    everything = (
+        "select alerts::text as line from ops.alerts order by 1",
+        "select * from ops.alert_transitions order by 1",
+    )
+    before = [read(query) for query in everything]
+    assert evaluated(built, AS_OF).notices == 0
+    evaluated(built, LAST_DAY_OF_DEMO)
+    assert [read(query) for query in everything] == before
+
+
+def test_alerts_of_a_rule_that_is_gone_are_closed(
+    built: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = with_rules(tmp_path / "project", monkeypatch, {"metric": "daily_metrics.total_conversations"})
+    assert evaluated(settings, AS_OF + timedelta(hours=1)).notices == 0
+    states = read("select distinct state from ops.alerts where rule_id = 'no_data'")
+    assert states == [{"state": "OK"}]
+    closed = read("select count(*) from ops.alert_transitions where reason = 'The rule no longer holds.'")
+    assert closed[0]["count"] >= len(TENANTS)
+
+
+def test_any_mart_can_be_measured_and_what_cannot_is_told(
+    built: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [tool] = read("select tool_name, tenant_id from marts.tool_metrics where date = '2025-06-30' order by 1, 2 limit 1")
+    settings = with_rules(
+        tmp_path / "project",
+        monkeypatch,
+        {"rule_id": "fewer", "metric": "daily_metrics.total_conversations"},
+        {"rule_id": "of_tool", "metric": "tool_metrics.calls", "filter": f"tool_name={tool['tool_name']}"},
+        {"rule_id": "unfiltered", "metric": "tool_metrics.calls"},
+        {"rule_id": "no_column", "metric": "daily_metrics.nope"},
+        {"rule_id": "no_mart", "metric": "nope.nope"},
+        {"rule_id": "too_few", "metric": "error_rate", "min_volume": "1000000"},
+        {"rule_id": "off", "metric": "daily_metrics.total_conversations", "enabled": "false"},
+    )
+    found = evaluated(settings, LAST_DAY_OF_DEMO)
+    assert [problem.partition(":")[0] for problem in found.problems] == [
+        "alert_rules.csv, unfiltered",
+        "alert_rules.csv, no_column",
+        "alert_rules.csv, no_mart",
+    ]
+    conversations = read("select tenant_id, total_conversations from marts.daily_metrics where date = '2025-06-30'")
+    fewer = read("select tenant_id, observed, state from ops.alerts where rule_id = 'fewer' and state = 'FIRING'")
+    assert fewer
+    assert {alert["tenant_id"]: alert["observed"] for alert in fewer} == {
+        day["tenant_id"]: day["total_conversations"] for day in conversations
+    }
+    assert tool["tenant_id"] in {
+        alert["tenant_id"] for alert in read("select * from ops.alerts where rule_id = 'of_tool' and state = 'FIRING'")
+    }
+    assert {row["state"] for row in read("select state from ops.alerts where rule_id = 'too_few'")} == {"NO_DATA"}
+    assert read("select 1 from ops.alerts where rule_id = 'off'") == []
+
+
+def test_a_broken_seed_stops_a_build_and_alerts_by_the_last_rules_that_can_be_read(
+    database: Settings, rows: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rule = {"rule_id": "failed_build", "metric": "failed_builds", "condition": "fails", "threshold": ""}
+    settings = with_rules(tmp_path / "project", monkeypatch, rule)
+    (settings.project / "seeds/tenants.csv").unlink()
+    with pytest.raises(ParleyError, match=r"tenants\.csv cannot be read"):
+        build(settings, Order(as_of=NOW))
+    assert rows("select state, subject from ops.alerts") == [{"state": "FIRING", "subject": "parley build"}]
+    with_rules(tmp_path / "other", monkeypatch, rule | {"condition": "above"})
+    with pytest.raises(ParleyError, match=r"alert_rules\.csv, row 2, condition"):
+        build(Settings.load(), Order(as_of=NOW))
+
+
+def test_a_message_says_what_is_wrong_once_and_when_it_is_over(database: Settings, team: Webhook, rows: Rows) -> None:
+    assert (failing(database, "build"), failing(database, "build", at=NOW + timedelta(hours=1))) == (1, 0)
+    assert delivered(database) == outbox.Delivered(sent=1)
+    assert delivered(database) == outbox.Delivered()
+    assert succeeding(database, "build", at=NOW + timedelta(hours=2)) == 1
+    delivered(database)
+    assert [(post["title"], post["type"]) for post in team.posts] == [
+        ("[critical, firing] A run failed: build", "failure"),
+        ("[critical, resolved] A run failed: build", "success"),
+    ]
+    [alert] = rows("select alert_id from ops.alerts")
+    assert team.posts[0]["message"].splitlines() == [
+        "It failed.",
+        "Firing since 2026-11-21 06:00 UTC.",
+        f"To say that you have it in hand: parley alerts ack {alert['alert_id']}",
+        "Reference: failed_run/*/build/1/fired",
+    ]
+    assert team.keys == ["failed_run/*/build/1/fired", "failed_run/*/build/1/resolved"]
+
+
+def test_unacknowledged_alerts_escalate_and_acknowledged_ones_are_silent(
+    database: Settings, team: Webhook, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with webhook() as on_call:
+        monkeypatch.setenv("PARLEY_CHANNEL_ON_CALL", on_call.url)
+        failing(database, "build", "land")
+        [build_alert] = rows("select alert_id from ops.alerts where subject = 'build'")
+        done = parley("alerts", "ack", str(build_alert["alert_id"]), "--note", "Rolled back", "--by", "ann")
+        assert done.returncode == 0, done.stderr
+        failing(database, "build", "land", at=NOW + timedelta(hours=5))
+        delivered(database)
+        assert [post["title"] for post in on_call.posts] == ["[critical, not acknowledged] A run failed: land"]
+    shown = parley("alerts", "list").stdout
+    assert "ACKNOWLEDGED" in shown
+    assert "ann: Rolled back" in shown
+    with postgres.connect(database) as connection:
+        [entry] = audit.latest(connection, 10)
+    assert (entry.action, entry.actor, entry.details["rule_id"]) == ("alert.acknowledged", "ann", "failed_run")
+    again = parley("alerts", "ack", "4711")
+    assert again.returncode == 1
+    assert "There is no alert 4711" in again.stderr
+
+
+def test_a_receiver_that_is_down_gets_everything_in_order_once_it_is_up(
+    database: Settings, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port()
+    secret = "a-secret-in-the-path"
+    monkeypatch.setenv("PARLEY_CHANNEL_TEAM", f"json://127.0.0.1:{port}/{secret}")
+    failing(database, "build")
+    succeeding(database, "build", at=NOW + timedelta(hours=1))
+    start = datetime.now(UTC)
+    assert delivered(database, start) == outbox.Delivered(failed=1)
+    assert delivered(database, start + timedelta(seconds=30)) == outbox.Delivered()  # not yet due
+    assert delivered(database, start + timedelta(minutes=2)) == outbox.Delivered(failed=1)
+    [first, second] = rows("select status, attempts, last_error from ops.alert_deliveries order by delivery_id")
+    assert (first["status"], first["attempts"], second["attempts"]) == ("pending", 2, 0)
+    assert first["last_error"]
+    assert secret not in first["last_error"]
+    assert "2 messages" not in parley("alerts", "list").stdout
+    assert "1 messages to team could not be sent" in parley("doctor").stdout.replace("\n", " ")
+
+    with webhook(port) as team:
+        team.status = 500
+        done = parley("alerts", "deliver")
+        assert (done.returncode, len(team.posts)) == (1, 1)
+        team.status = 200
+        done = parley("alerts", "deliver")
+        assert (done.returncode, done.stdout) == (0, "2 messages sent, 0 could not be.\n")
+        assert team.keys == [*["failed_run/*/build/1/fired"] * 2, "failed_run/*/build/1/resolved"]
+    assert delivered(database) == outbox.Delivered()
+
+
+def test_a_message_is_given_up_after_two_days(database: Settings, rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARLEY_CHANNEL_TEAM", "json://127.0.0.1:1/")
+    failing(database, "build")
+    later = datetime.now(UTC) + outbox.GIVEN_UP_AFTER + timedelta(minutes=1)
+    assert delivered(database, later) == outbox.Delivered(failed=1)
+    assert rows("select status from ops.alert_deliveries") == [{"status": "failed"}]
+    assert delivered(database, later + timedelta(days=1)) == outbox.Delivered()
+
+
+def test_killed_between_sending_and_noting_it_a_message_is_sent_again_under_its_key(
+    database: Settings, team: Webhook
+) -> None:
+    failing(database, "build")
+    command = [sys.executable, "-m", "parley", "alerts", "deliver"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    team.before_answering = lambda: os.kill(process.pid, signal.SIGKILL)
+    assert process.wait(60) == -signal.SIGKILL
+    team.before_answering = lambda: None
+    assert delivered(database) == outbox.Delivered(sent=1)
+    assert team.keys == ["failed_run/*/build/1/fired"] * 2
+
+
+def test_mails_carry_the_key_and_no_secret_is_shown(database: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    with mailbox() as (url, mails):
+        database.home.mkdir(parents=True, exist_ok=True)
+        file = database.home / channels.FILE
+        file.write_text(f"team: ['{url}', 'json://user:much-secret@127.0.0.1:1/hidden-token']\nmail: {url}\n")
+        file.chmod(0o600)
+        failing(database, "build")
+        assert delivered(database) == outbox.Delivered(failed=1)  # one of the two refuses it
+        assert parley("alerts", "test", "mail").returncode == 0
+    assert [mail["Subject"] for mail in mails] == ["[critical, firing] A run failed: build", "[test] Parley"]
+    assert mails[0]["Idempotency-Key"] == "failed_run/*/build/1/fired"
+    shown = parley("alerts", "channels")
+    assert "team" in shown.stdout
+    assert "on_call" in shown.stdout
+    for secret in ("much-secret", "hidden-token"):
+        assert secret not in shown.stdout + parley("alerts", "list").stdout + parley("alerts", "test", "team").stderr
+    file.chmod(0o644)
+    assert "may be read by others" in parley("doctor").stdout
+    assert "There is no channel 'nobody'" in parley("alerts", "test", "nobody").stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [("- json://secret", "name: URL"), ("team: {url: secret}", "team: write a URL"), ("Team: json://secret", "'Team'")],
+)
+def test_a_channels_file_that_makes_no_sense_is_told_without_its_secrets(
+    database: Settings, content: str, sentence: str
+) -> None:
+    database.home.mkdir(parents=True, exist_ok=True)
+    (database.home / channels.FILE).write_text(content)
+    with pytest.raises(ParleyError) as error:
+        channels.load(database)
+    assert sentence in str(error.value)
+    assert "secret" not in str(error.value)
+
+
+@dg.asset_check(asset="something", blocking=False)
+def looks_right() -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(passed=os.environ["LOOKS_RIGHT"] == "true", severity=dg.AssetCheckSeverity.WARN)
+
+
+@dg.asset
+def something() -> None:
+    if os.environ["SOMETHING_FAILS"] == "true":
+        raise dg.Failure("a customer's name stands here")
+
+
+def test_failed_runs_and_checks_that_stop_nothing_are_reported_by_sensors(
+    database: Settings, team: Webhook, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PARLEY_PROJECT", str(PROJECT))
+    settings = Settings.load()
+    of_name = {sensor.name: sensor for sensor in sensors(settings)}
+    definitions = dg.Definitions(
+        [something],
+        jobs=[dg.define_asset_job("try_it", executor_def=dg.in_process_executor)],
+        asset_checks=[looks_right],
+    )
+    job = definitions.resolve_job_def("try_it")
+
+    def run(instance: dg.DagsterInstance, *, fails: bool, right: bool) -> None:
+        monkeypatch.setenv("SOMETHING_FAILS", str(fails).lower())
+        monkeypatch.setenv("LOOKS_RIGHT", str(right).lower())
+        result = job.execute_in_process(instance=instance, raise_on_error=False)
+        assert result.success is not fails
+        name = "failed_runs" if fails else "succeeded_runs"
+        kind = dg.DagsterEventType.RUN_FAILURE if fails else dg.DagsterEventType.RUN_SUCCESS
+        [event] = [event for event in result.all_events if event.event_type is kind]
+        context = dg.build_run_status_sensor_context(name, event, instance, result.dagster_run)
+        of_name[name](context.for_run_failure() if fails else context)
+
+    def states() -> dict[str, str]:
+        return {row["subject"]: row["state"] for row in rows("select subject, state from ops.alerts")}
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        run(instance, fails=False, right=True)
+        assert states() == {}
+        run(instance, fails=False, right=False)
+        assert states() == {"looks_right": State.FIRING}
+        run(instance, fails=True, right=True)
+        assert states() == {"looks_right": State.FIRING, "try_it": State.FIRING}
+        run(instance, fails=False, right=True)
+        assert states() == {"looks_right": State.RESOLVED, "try_it": State.RESOLVED}
+    assert [post["title"].partition("]")[0] for post in team.posts] == [
+        *("[warning, firing", "[critical, firing", "[critical, resolved", "[warning, resolved"),
+    ]
+    assert not any("customer" in str(post) for post in team.posts)
+    with dg.build_sensor_context() as context:
+        assert "0 messages sent" in str(of_name["waiting_messages"].evaluate_tick(context).skip_message)
+
+
+def test_only_what_fires_can_be_acknowledged(database: Settings) -> None:
+    failing(database, "build")
+    succeeding(database, "build", at=NOW + timedelta(hours=1))
+    with postgres.connect(database, autocommit=True) as connection:
+        [alert] = ledger.find(connection)
+        with pytest.raises(ParleyError, match="is RESOLVED: only one that fires"):
+            ledger.acknowledge(connection, alert.alert_id, at=NOW, by=None, note=None)
