@@ -187,7 +187,7 @@ def _run_all(
     in_one_run: bool,
 ) -> list[Any]:
     """The results of dbt, then of the analyses' marts; of dbt alone in one run, as where the order selects."""
-    manifest = _parse(settings)
+    manifest = parse(settings)
     if in_one_run:
         return _run(settings, manifest, asked, on_progress)
     results = _run(settings, manifest, [*asked, "--exclude", AFTER_ANALYSES], on_progress)
@@ -299,8 +299,21 @@ def _dbt(
     return outcome.result
 
 
-def _parse(settings: Settings) -> "Manifest":
-    manifest: Manifest = _dbt(settings, ["--no-write-json", "parse"])
+def parse(settings: Settings) -> "Manifest":
+    """The project as dbt reads it, also written to `target/` for MetricFlow. Raises ParleyError where it is wrong."""
+    complaints: list[str] = []
+
+    def follow(event: "EventMsg") -> None:
+        if event.info.name == "SemanticValidationFailure":
+            complaints.append(" ".join(event.data.msg.split()))
+
+    with _environment(database.variables(settings)):
+        try:
+            manifest: Manifest = _dbt(settings, ["parse"], callback=follow)
+        except ParleyError:
+            if complaints:
+                raise ParleyError(f"The metrics are not right: {complaints[0]} Mend it in models/metrics.") from None
+            raise
     return manifest
 
 

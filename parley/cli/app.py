@@ -15,6 +15,7 @@ from parley.cli import (
     gaps,
     inputs,
     load,
+    metrics,
     replay,
     retention,
     stop,
@@ -40,6 +41,7 @@ app.command()(export.export)
 app.add_typer(gaps.app, name="gaps")
 app.add_typer(inputs.app, name="inputs")
 app.command()(load.load)
+app.add_typer(metrics.app, name="metrics")
 app.command()(replay.replay_rejected)
 app.command()(retention.retention)
 app.command()(stop.stop)

@@ -1,10 +1,13 @@
 """The dashboards' source makes an import that holds together, and always the same one."""
 
 import json
+import re
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from dashboards.superset import bundle, charts
 
@@ -43,3 +46,25 @@ def test_every_row_of_a_board_fills_its_width(name: str, files: dict[str, dict[s
     position = files[f"dashboards/{name}.yaml"]["position"]
     for row in (part for part in position.values() if isinstance(part, dict) and part["type"] == "ROW"):
         assert sum(position[child]["meta"]["width"] for child in row["children"]) == bundle.ROW_UNITS
+
+
+def tables(dataset: bundle.Dataset) -> set[str]:
+    """The tables that it reads."""
+    return set(re.findall(r"(?:from|join) \w+\.(\w+)", dataset.sql)) if dataset.sql else {dataset.name}
+
+
+def test_lineage_ends_in_the_dashboards_with_every_table_they_read() -> None:
+    path = Path(__file__).resolve().parents[2] / "models" / "_exposures.yml"
+    shown = {
+        exposure["name"]: {re.fullmatch(r"ref\('(\w+)'\)", ref)[1] for ref in exposure["depends_on"]}  # type: ignore[index]
+        for exposure in yaml.safe_load(path.read_text())["exposures"]
+    }
+    assert shown == {
+        f"dashboard_{name}": {
+            table
+            for row in board["rows"]
+            for chart in row.get("charts", [])
+            for table in tables(SOURCE.datasets[chart["dataset"]])
+        }
+        for name, board in SOURCE.boards.items()
+    }
