@@ -76,7 +76,6 @@ class Catalogue:
     def load(cls, settings: Settings) -> "Catalogue":
         """Read the project's files. Raises ParleyError where they are wrong."""
         from dbt.contracts.graph.semantic_manifest import SemanticManifest
-        from metricflow_semantic_interfaces.implementations.node_relation import PydanticNodeRelation
         from metricflow_semantics.model.dbt_manifest_parser import parse_manifest_from_dbt_generated_manifest
 
         project = build.parse(settings)
@@ -86,7 +85,8 @@ class Catalogue:
             manifest = parse_manifest_from_dbt_generated_manifest(written.read_text())
         for table in (*manifest.semantic_models, *manifest.project_configuration.time_spines):
             relation = table.node_relation  # without its database: the connection says which
-            table.node_relation = PydanticNodeRelation(alias=relation.alias, schema_name=relation.schema_name)
+            named = {"database": None, "relation_name": f"{relation.schema_name}.{relation.alias}"}
+            table.node_relation = relation.copy(update=named)
         metrics = {
             metric.name: Metric(
                 name=metric.name,
