@@ -1,6 +1,6 @@
 """What Python works out between two dbt models: it reads facts and leaves results in `ops`, where a mart picks them up.
 
-The statistics themselves are in `experiments`, `predictions` and `topics`; here they meet the database.
+The statistics themselves are in `experiments`, `predictions`, `topics` and `anomalies`; here they meet the database.
 """
 
 import hashlib
@@ -29,7 +29,9 @@ class Analysis:
     """Works it out as of a time, in the caller's transaction; returns the number of rows written."""
 
 
-def _rows(connection: Connection, query: str, parameters: Sequence[object] = ()) -> list[dict[str, Any]]:
+def _rows(
+    connection: Connection, query: str, parameters: Sequence[object] | Mapping[str, object] = ()
+) -> list[dict[str, Any]]:
     with connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(query.encode(), parameters).fetchall()
 
@@ -117,8 +119,49 @@ def topics(connection: Connection, as_of: datetime) -> int:
     return keep_up(connection, as_of)
 
 
+def input_anomalies(connection: Connection, as_of: datetime) -> int:
+    """`marts.input_metrics` → `ops.input_anomalies`: the days that are over, held against the days before them.
+
+    As with predictions, a tenant's rows stand unless its input, settings, holidays or date are others: hourly builds
+    judge a tenant once a day, and after late events.
+    """
+    from parley import anomalies
+
+    settings = anomalies.Settings(_rows(connection, "select * from seeds.anomaly_settings"))
+    holidays = [(row["tenant_id"], row["date"]) for row in _rows(connection, "select * from seeds.holidays")]
+    tenants = _rows(
+        connection,
+        "select tenant_id, last_day, md5(concat_ws(' ', %s::text, last_day, count(*),"
+        " sum(hashtextextended(metrics::text, 0)),"
+        " (select string_agg(line::text, ' ' order by line::text) from seeds.anomaly_settings as line),"
+        " (select string_agg(line::text, ' ' order by line::text) from seeds.holidays as line))) as fingerprint"
+        " from marts.input_metrics as metrics inner join staging.stg_tenants using (tenant_id)"
+        " cross join lateral (select (%s::timestamptz at time zone time_zone)::date - 1 as last_day) as clock"
+        " where date <= last_day group by tenant_id, last_day",
+        [hashlib.sha256(Path(anomalies.__file__).read_bytes()).hexdigest(), as_of],
+    )
+    standing = _standing(connection, "anomalies", {tenant["tenant_id"]: tenant["fingerprint"] for tenant in tenants})
+    rows = [
+        row
+        for tenant in tenants
+        if tenant["tenant_id"] not in standing
+        for row in anomalies.find(_input_of(connection, tenant), settings, holidays, tenant["last_day"])
+    ]
+    return _replace(connection, "input_anomalies", rows, keep=standing)
+
+
+def _input_of(connection: Connection, tenant: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return _rows(
+        connection,
+        "select tenant_id, event_name, metric, date, observed, base from marts.input_metrics"
+        " where tenant_id = %s and date <= %s order by event_name, metric, date",
+        [tenant["tenant_id"], tenant["last_day"]],
+    )
+
+
 ANALYSES = (
     Analysis("experiments", ("experiment_arms",), ("experiment_results",), experiments),
     Analysis("predictions", ("purchase_histories",), ("customer_predictions",), predictions),
     Analysis("topics", ("gap_questions",), ("topics", "question_topics", "topic_models"), topics),
+    Analysis("anomalies", ("input_metrics",), ("input_anomalies",), input_anomalies),
 )

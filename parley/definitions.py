@@ -13,9 +13,10 @@ import yaml
 from psycopg import sql
 
 from parley import seeds, tenants, tracking_plan
+from parley.anomalies import CHANGED_FIELDS, DIRECTIONS, SCALES
 from parley.database import Connection
 from parley.errors import ParleyError
-from parley.seeds import Column, Row, flag, names, number, one_of, text, whole
+from parley.seeds import Column, Row, day, flag, names, number, one_of, text, whole
 from parley.tenants import EVERY_TENANT
 
 MOST_STEPS = 12
@@ -174,6 +175,22 @@ SEEDS = {
         key=("tenant_id",),
         needs_default=True,
     ),
+    "anomaly_settings": Seed(
+        {
+            "tenant_id": _TENANT,
+            "event_name": Column(text),
+            "metric": Column(one_of(*SCALES, CHANGED_FIELDS)),
+            "direction": Column(one_of(*DIRECTIONS)),
+            **dict.fromkeys(("threshold", "min_volume", "min_change"), Column(number(0))),
+            **dict.fromkeys(("training_days", "min_training_days"), Column(whole(7, 366))),
+        },
+        key=("tenant_id", "event_name", "metric"),
+    ),
+    "holidays": Seed({"tenant_id": _TENANT, "date": Column(day), "name": Column(text)}, key=("tenant_id", "date")),
+    "freshness_settings": Seed(
+        {"tenant_id": _TENANT, "channel": Column(text), "max_silence_hours": Column(number(0))},
+        key=("tenant_id", "channel"),
+    ),
 }
 
 
@@ -195,6 +212,7 @@ def check(connection: Connection, project: Path) -> None:
     _check_experiments(tables)
     _check_quality_weights(tables["quality_weights"])
     _check_roi(tables["roi_assumptions"])
+    _check_training(tables["anomaly_settings"])
 
 
 def _check_default(name: str, rows: Iterable[Row]) -> None:
@@ -374,3 +392,11 @@ def _check_roi(rows: Iterable[Row]) -> None:
         ):
             if not row[low] <= row[likely] <= row[high]:
                 row.wrong(likely, f"{row[likely]} is not from {low} to {high}: put the three in order.")
+
+
+def _check_training(settings: Iterable[Row]) -> None:
+    for row in settings:
+        if row["min_training_days"] > row["training_days"]:
+            row.wrong(
+                "min_training_days", f"only {row['training_days']} days are learned from: write so many or fewer."
+            )

@@ -506,3 +506,22 @@ alert_deliveries = Table(
     schema=OPS,
     comment="One row per message and channel: the outbox of alerts.",
 )
+
+input_anomalies = Table(
+    "input_anomalies",
+    metadata,
+    *(Column(name, Text, primary_key=True) for name in ("tenant_id", "event_name", "metric")),
+    Column("date", Date, primary_key=True),
+    Column("observed", Double, nullable=False),
+    Column("expected", Double),
+    Column("lower", Double),
+    Column("upper", Double),
+    Column("score", Double),
+    Column("direction", Text),
+    Column("is_anomaly", Boolean, nullable=False),
+    Column("severity", Text),
+    Column("training_days", BigInteger, nullable=False),
+    Column("reason", Text),
+    schema=OPS,
+    comment="One row per tenant, event type, metric of the input and day that is over: parley.anomalies.",
+)

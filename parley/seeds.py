@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, NoReturn
@@ -138,6 +139,13 @@ def number(least: int, most: int | None = None) -> Reader:
         return value
 
     return read
+
+
+def day(cell: str) -> date:
+    try:
+        return date.fromisoformat(cell)
+    except ValueError:
+        raise ValueError("a date such as 2026-12-25") from None
 
 
 def flag(cell: str) -> bool:

@@ -32,3 +32,22 @@
 {% macro first_at_path(attributes, path) -%}
     jsonb_path_query_first({{ attributes }}, {{ path }}::jsonpath, '{}', true) #>> '{}'
 {%- endmacro %}
+
+{#- What an event carries: the names of its ids and attributes with their JSON types; nulls are left out. -#}
+{% macro shape(event) -%}
+    (
+        select coalesce(jsonb_object_agg(name, json_type), '{}')
+        from (
+            select 'attributes.' || key as name, jsonb_typeof(value) as json_type from jsonb_each({{ event }}.attributes)
+            union all
+            select column1, case when column2 is not null then 'string' end
+            from (
+                values
+                ('user_id', {{ event }}.user_id),
+                ('conversation_id', {{ event }}.conversation_id),
+                ('session_id', {{ event }}.session_id)
+            ) as ids
+        ) as field
+        where json_type <> 'null'
+    )
+{%- endmacro %}

@@ -106,7 +106,10 @@ typed as (
         {{ number_attribute('estimated_total', 'numeric(20, 4)') }} as estimated_total,
         {{ text_attribute('service_name') }} as service_name,
         {{ text_attribute('experiment') }} as experiment,
-        {{ text_attribute('variant') }} as variant
+        {{ text_attribute('variant') }} as variant,
+
+        -- what it carries, for the checks of the input
+        {{ shape('source') }} as shape
     from source
     inner join tenants on source.tenant_id = tenants.tenant_id
     left join event_types as own_type

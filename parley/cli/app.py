@@ -4,6 +4,7 @@ import typer
 
 from parley.cli import (
     alerts,
+    anomalies,
     archive,
     audit,
     build,
@@ -30,6 +31,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.add_typer(alerts.app, name="alerts")
+app.add_typer(anomalies.app, name="anomalies")
 app.add_typer(archive.app, name="archive")
 app.add_typer(audit.app, name="audit")
 app.command()(build.build)

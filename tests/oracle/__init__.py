@@ -21,6 +21,7 @@ from tests.oracle.domains import (
     tool_metrics,
     voice_metrics,
 )
+from tests.oracle.input import event_fields, input_days
 from tests.oracle.metrics import daily_metrics, period_metrics
 from tests.oracle.quality import (
     conversation_quality_scores,
@@ -55,6 +56,8 @@ TABLES = {
     "facts.judgements": Table(judgements, ("tenant_id", "judgement_id")),
     "facts.conversation_wording": Table(conversation_wording, ("tenant_id", "conversation_id")),
     "facts.conversation_signals": Table(conversation_signals, ("tenant_id", "conversation_id")),
+    "facts.input_days": Table(input_days, ("tenant_id", "date", "event_name")),
+    "facts.event_fields": Table(event_fields, ("tenant_id", "date", "event_name", "field", "json_type")),
     "marts.daily_metrics": Table(daily_metrics, ("tenant_id", "date")),
     "marts.period_metrics": Table(period_metrics, ("tenant_id", "period", "period_start")),
     "marts.active_users": Table(active_users, ("tenant_id", "date")),
