@@ -81,18 +81,20 @@ def team(monkeypatch: pytest.MonkeyPatch, database: Settings) -> "object":
 
 
 def test_a_build_evaluates_the_shipped_rules(built: Settings) -> None:
-    # the demo ends on 30 June at the latest, and was built as of five days later
-    firing = read("select tenant_id, rule_id, state, detail from ops.alerts where state = 'FIRING' order by 1")
-    assert {(alert["tenant_id"], alert["rule_id"]) for alert in firing} == {(tenant, "no_data") for tenant in TENANTS}
+    # the demo ends on 30 June at the latest, and was built as of five days later: its sources are no longer fresh
+    every = read("select tenant_id, rule_id, state, detail from ops.alerts where state = 'FIRING' order by 1")
+    firing = [alert for alert in every if alert["rule_id"] == "no_data"]
+    assert {alert["tenant_id"] for alert in firing} == set(TENANTS)
+    assert [(alert["tenant_id"], alert["rule_id"]) for alert in every if alert not in firing] == [("*", "failed_check")]
     [last] = read("select last_event_at from marts.tenants_overview where tenant_id = 'nordic-bank'")
     hours = f"{(AS_OF - last['last_event_at']) / timedelta(hours=1):.4g}"
     assert firing[0]["detail"] == (
         f"nordic-bank has had no events for {hours} hours, since {last['last_event_at']:%Y-%m-%d}; the rule allows 48."
     )
-    assert read("select tenant_id, description, is_firing from marts.alerts where is_firing order by 1") == [
-        {"tenant_id": tenant, "description": "No events arrive", "is_firing": True} for tenant in sorted(TENANTS)
-    ]
-    assert "4 alerts fire: no_data" in parley("summary").stdout
+    assert read(
+        "select tenant_id, description, is_firing from marts.alerts where rule_id = 'no_data' and is_firing order by 1"
+    ) == [{"tenant_id": tenant, "description": "No events arrive", "is_firing": True} for tenant in sorted(TENANTS)]
+    assert "5 alerts fire: " in parley("summary").stdout
     assert "no_data nordic-bank" in parley("alerts", "list", "--tenant", "nordic-bank").stdout
     assert read("select 1 from ops.alert_deliveries") == []  # no channel is set up: nobody is flooded later
 
