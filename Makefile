@@ -15,7 +15,7 @@ DEMO := $(or $(PARLEY_HOME),.parley)/demo-$(SIZE).ndjson.gz
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-bi ui bi docs lint lock clean
+.PHONY: help run test test-bi test-ui ui bi docs lint lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ test: $(READY) ## every test, on a Postgres of its own (ARGS="-k landing" for so
 test-bi: $(READY) $(BI_READY) ## the dashboards in a browser: Superset on a built warehouse (screenshots/)
 	@mkdir -p screenshots
 	SCREENSHOTS=screenshots $(BIN)/pytest -m bi tests/e2e $(ARGS)
+
+test-ui: $(READY) ## Dagster in a browser: backfills launched and watched, faults on purpose
+	$(BIN)/pytest -m ui tests/e2e $(ARGS)
 
 ui: $(READY) ## Dagster on localhost:3000 (PORT=…): schedules, partitions, lineage, checks
 	$(BIN)/python -m dagster_project.serve $(if $(PORT),--port $(PORT))
