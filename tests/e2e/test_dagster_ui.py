@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -252,8 +253,11 @@ def test_a_range_of_days_is_backfilled_in_the_browser(ui: Ui, page: Page, tmp_pa
     page.get_by_role("button", name="Confirm").click()  # what is upstream was built, but not by this Dagster
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_text("Launch runs to materialize 2 assets")).to_be_visible()
-    dialog.get_by_placeholder("No matching partitions").fill(f"[{DAYS[0]}...{DAYS[-1]}]")
-    dialog.get_by_placeholder("No matching partitions").blur()
+    dialog.get_by_text("Custom", exact=True).click()  # of all days, not only of the failed and missing ones
+    days = dialog.get_by_role("textbox").first
+    expect(days).to_have_value(re.compile(DAYS[0][:4]))  # the days are there
+    days.fill(f"[{DAYS[0]}...{DAYS[-1]}]")
+    days.blur()
     expect(dialog.get_by_text("3 partitions")).to_be_visible()
     dialog.get_by_role("button", name="Launch backfill").click()
     until(lambda: ui.runs())
