@@ -6,7 +6,17 @@ import dagster as dg
 
 from dagster_project.assets import build_alerts, build_analysis, build_dbt_assets, landing
 from dagster_project.checks import every_file_landed, inputs_are_fit
-from dagster_project.jobs import build, check_inputs, export, land, months_ahead, publish_docs, rebuild, retention
+from dagster_project.jobs import (
+    build,
+    check_inputs,
+    export,
+    forget,
+    land,
+    months_ahead,
+    publish_docs,
+    rebuild,
+    retention,
+)
 from dagster_project.partitions import days_since
 from dagster_project.project import prepared_project
 from dagster_project.resources import BuildChoices, warehouse_dbt
@@ -27,7 +37,7 @@ def build_defs(resource_overrides: Mapping[str, object] | None = None) -> dg.Def
     return dg.Definitions(
         assets=[landing, dbt, *analyses, dbt_after_analyses, build_alerts([dbt, dbt_after_analyses], days)],
         asset_checks=[every_file_landed, inputs_are_fit],
-        jobs=[land, build, rebuild, months_ahead, check_inputs, publish_docs, retention, export],
+        jobs=[land, build, rebuild, months_ahead, check_inputs, publish_docs, retention, export, forget],
         schedules=schedules(settings, built),
         sensors=sensors(settings),
         executor=dg.in_process_executor,

@@ -9,7 +9,7 @@ from dagster_project.assets import BUILD_POOL, LANDING
 from dagster_project.checks import EVERY_FILE_LANDED, INPUTS_ARE_FIT, JudgedAgain
 from dagster_project.resources import BuildChoices
 from dagster_project.retries import retried
-from parley import database, docs, exports, migrate
+from parley import database, docs, erasure, exports, migrate
 from parley import retention as retaining
 from parley.landing.partitions import ensure_ahead
 from parley.settings import Settings
@@ -54,6 +54,25 @@ check_inputs = dg.define_asset_job(
         "that the days are over. Builds nothing. 35 days hold a month and the days most late events come in."
     ),
 )
+
+
+@dg.op(pool=BUILD_POOL)
+def work_off_erasures(context: dg.OpExecutionContext) -> None:
+    """Bring every erasure that was asked for to its end. Whom, only `ops.erasures` knows, and by hashes."""
+    with retried():
+        outcomes = erasure.work_off(Settings.load(), by="dagster", on_step=context.log.info)
+    for outcome in outcomes:
+        context.log.info("Erasure %d: %d rows deleted.", outcome.erasure_id, sum(outcome.rows_deleted.values()))
+    places = sorted({place for outcome in outcomes for place in outcome.places_left})
+    context.add_output_metadata({"erasures": len(outcomes), "places_left": places})
+    if places:
+        raise dg.Failure("A person who was erased is still named somewhere.", metadata={"places_left": places})
+
+
+@dg.job(executor_def=dg.in_process_executor)
+def forget() -> None:
+    """Erase the people for whom `parley forget --request` has asked, and whatever was made of what they did."""
+    work_off_erasures()
 
 
 @dg.op(pool="landing")

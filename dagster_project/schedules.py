@@ -12,6 +12,7 @@ from dagster_project.jobs import (
     build,
     check_inputs,
     export,
+    forget,
     months_ahead,
     publish_docs,
     retain,
@@ -106,4 +107,14 @@ def schedules(settings: Settings, built: Collection[dg.AssetKey]) -> Sequence[dg
             "weeks are judged anew: for days that stayed too small, and for expectations that have changed."
         ),
     )
-    return [hourly_build, daily_months, nightly_docs, nightly_inputs, weekly_retention, daily_export]
+    nightly_erasures = dg.ScheduleDefinition(
+        name="nightly_erasures",
+        job=forget,
+        cron_schedule="50 3 * * *",
+        default_status=status,
+        description=(
+            "People who asked to be forgotten are, every night: the law gives a month, and the search of every "
+            "table and file for what is left of them costs reading all of it. Where nobody asked it does nothing."
+        ),
+    )
+    return [hourly_build, daily_months, nightly_docs, nightly_inputs, weekly_retention, daily_export, nightly_erasures]

@@ -8,6 +8,7 @@ the same, and `as_of` never does. That makes a second build start in a second or
 
 import json
 import os
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -88,6 +89,11 @@ class Outcome:
     """Tables and checks left out because of an error before them."""
     problems: tuple[Problem, ...]
     seconds: float
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every table was built, whatever the checks after it said."""
+        return not self.skipped and all(problem.status != "error" for problem in self.problems)
 
     @property
     def is_good(self) -> bool:
@@ -223,6 +229,16 @@ def arguments(order: Order, as_of: datetime, judged_to: int, build_id: str | Non
     ]
 
 
+def rebuilt_models(settings: Settings) -> dict[str, dict[str, Any]]:
+    """What each rebuilt model says of its rebuilding (macros/rebuild/README.md), by schema and name."""
+    manifest = parse(settings)
+    return {
+        f"{node.schema}.{node.name}": node.config.meta["rebuild"]
+        for node in manifest.nodes.values()
+        if node.resource_type.value == "model" and getattr(node.config, "incremental_strategy", None) == "rebuild"
+    }
+
+
 def is_running(connection: Connection) -> bool:
     """Whether a build is at work in this database."""
     row = connection.execute(
@@ -280,6 +296,17 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
+@contextmanager
+def _as_own_command_line(command: list[str]) -> Iterator[None]:
+    """dbt writes the process's command line to its artifacts, as its own; that of `parley forget` names a person."""
+    standing = sys.argv
+    sys.argv = ["dbt", *command]
+    try:
+        yield
+    finally:
+        sys.argv = standing
+
+
 def _dbt(
     settings: Settings,
     command: list[str],
@@ -291,7 +318,8 @@ def _dbt(
 
     where = ["--project-dir", str(settings.project), "--profiles-dir", str(settings.project)]
     logs = ["--log-level", "none", "--log-path", str((settings.project / LOG).parent)]
-    outcome = dbtRunner(manifest, [callback]).invoke([*logs, *command, *where])
+    with _as_own_command_line(command):
+        outcome = dbtRunner(manifest, [callback]).invoke([*logs, *command, *where])
     if isinstance(outcome.exception, KeyboardInterrupt):
         raise outcome.exception
     if outcome.exception:

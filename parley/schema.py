@@ -169,10 +169,12 @@ erased_subjects = Table(
     "erased_subjects",
     metadata,
     Column("tenant_id", Text, primary_key=True),
-    Column("subject_hmac", Text, primary_key=True, comment="HMAC of tenant and user: the name itself is gone"),
+    Column(
+        "subject_hmac", Text, primary_key=True, comment="HMAC of tenant and user, or conversation: the name is gone"
+    ),
     Column("erased_at", _instant, nullable=False, server_default=func.now()),
     schema=RAW,
-    comment="One row per subject erased under privacy law, whose events are no longer kept.",
+    comment="One row per subject erased under privacy law, and per conversation of such a one alone; both are refused.",
 )
 
 changes = Table(
@@ -524,4 +526,21 @@ input_anomalies = Table(
     Column("reason", Text),
     schema=OPS,
     comment="One row per tenant, event type, metric of the input and day that is over: parley.anomalies.",
+)
+
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("erasure_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("tenant_id", Text, nullable=False),
+    Column("subject_hmacs", ARRAY(Text), nullable=False, comment="of the person to erase: the name is not kept"),
+    Column("requested_at", _instant, nullable=False, server_default=func.now()),
+    Column("requested_by", Text),
+    Column("erased_at", _instant, comment="when the rows of the person were deleted, in one transaction"),
+    Column("traces", JSONB, comment="ids to look for in what is left; null as soon as the work is done"),
+    Column("rows_deleted", JSONB, comment="by table"),
+    Column("finished_at", _instant, comment="when tables and files had followed and been searched"),
+    Column("places_left", JSONB, comment="where something of the person was still found then, and how often"),
+    schema=OPS,
+    comment="One row per erasure asked for: open until finished_at.",
 )

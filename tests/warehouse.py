@@ -51,7 +51,7 @@ class Warehouse:
     def land_file(self, path: Path) -> None:
         """Land a file in which nothing may be refused."""
         counts = load(self.settings, str(path)).counts
-        assert counts.accepted + counts.duplicate == counts.received
+        assert counts.accepted + counts.duplicate + counts.erased_subject == counts.received
 
     def build(self, order: Order) -> None:
         """Build, and check what was built; all of it must succeed."""

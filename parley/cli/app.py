@@ -13,6 +13,8 @@ from parley.cli import (
     env,
     events,
     export,
+    export_subject,
+    forget,
     gaps,
     inputs,
     load,
@@ -40,6 +42,8 @@ app.command()(doctor.doctor)
 app.command()(env.env)
 app.add_typer(events.app, name="events")
 app.command()(export.export)
+app.command()(export_subject.export_subject)
+app.command()(forget.forget)
 app.add_typer(gaps.app, name="gaps")
 app.add_typer(inputs.app, name="inputs")
 app.command()(load.load)

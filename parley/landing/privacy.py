@@ -6,7 +6,7 @@ What is personal is said by the rules of an event type's attributes, and for eve
 
 import hmac
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from math import isfinite
 from typing import Any, Final
 
@@ -198,6 +198,11 @@ def subject_hmacs(secret: bytes, tenant_id: str, user_id: str) -> tuple[str, str
     return subject_hmac(secret, tenant_id, user_id), subject_hmac(secret, tenant_id, hashed(secret, user_id))
 
 
+def thread_hmac(secret: bytes, tenant_id: str, thread_id: str) -> str:
+    """What `raw.erased_subjects` knows a conversation (or session) by that was of an erased subject alone."""
+    return hashed(secret, f"{tenant_id}\0thread\0{thread_id}")
+
+
 def dump(value: object, option: int | None = None) -> bytes:
     """A value as JSON in UTF-8. Raises Unstorable where it cannot be one."""
     try:
@@ -222,6 +227,21 @@ def storable(value: Any, depth: int = 0) -> Any:
     if kind is int and not -(2**63) <= value < 2**64:
         return None
     return value if value is None or kind in (bool, int, float) else storable(str(value))
+
+
+def texts(content: Any) -> Iterator[str]:
+    """Every text and whole number in a JSON value, keys too."""
+    if isinstance(content, str):
+        yield content
+    elif isinstance(content, dict):
+        yield from content
+        for value in content.values():
+            yield from texts(value)
+    elif isinstance(content, list):
+        for value in content:
+            yield from texts(value)
+    elif isinstance(content, int) and not isinstance(content, bool):
+        yield str(content)
 
 
 def _mask(value: Any, _: int) -> Any:

@@ -25,7 +25,7 @@ from parley import tenants, tracking_plan
 from parley.database import Connection
 from parley.landing import dialects
 from parley.landing.dialects import Dialect, canonical_uuid, named_uuid
-from parley.landing.privacy import MAX_DEPTH, Privacy, Unstorable, dump, storable, subject_hmacs
+from parley.landing.privacy import MAX_DEPTH, Privacy, Unstorable, dump, storable, subject_hmacs, texts, thread_hmac
 from parley.settings import Settings
 from parley.tenants import EVERY_TENANT, UNKNOWN_TENANT, Tenant
 from parley.tracking_plan import MAX_NAME, EventType, Json, Plan, compile_schema, seen_by
@@ -50,6 +50,7 @@ UNREGISTERED_VERSION = 0
 CACHED_USERS = 50_000
 CACHED_CONTEXTS = 5_000  # a session's events have the same one
 CACHED_CONTEXT = 1_000  # bytes of the longest that is remembered
+CACHED_THREADS = 50_000
 
 _EXAMPLE = "2024-05-31T14:30:00+02:00"
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:([0-5]\d|60)(?:\.\d+)?(?:[Zz]|[+-]\d\d:[0-5]\d)", re.ASCII)
@@ -210,6 +211,7 @@ class Rules:
         self._strict_tenants = strict_tenants
         self._max_future = max_future
         self._is_erased = lru_cache(CACHED_USERS)(self._erased_before)
+        self._is_erased_thread = lru_cache(CACHED_THREADS)(self._thread_erased_before)
         self._privacy = Privacy(plan.privacy, secret, replayed=replayed)
         self._known_context = lru_cache(CACHED_CONTEXTS)(self._clean_context)
         self._hash_user = lru_cache(CACHED_USERS)(self._privacy.hash)
@@ -263,7 +265,7 @@ class Rules:
         if type(context) is dict and "consent" in context and _declined(context["consent"]):
             return Dropped(_readable(tenant_id), "no_consent")
         user_id = get("user_id")
-        if self._erased and type(tenant_id) is str and type(user_id) is str and self._is_erased(tenant_id, user_id):
+        if self._erased and type(tenant_id) is str and self._is_of_erased(tenant_id, user_id, envelope):
             return Dropped(tenant_id, "erased_subject")
 
         tenant = self._tenants.get(tenant_id) if type(tenant_id) is str else None
@@ -324,6 +326,16 @@ class Rules:
         """Whether a subject was erased, under its own name or under the hash that its tenant may keep."""
         return not self._erased.isdisjoint(subject_hmacs(self._secret, tenant_id, user_id))
 
+    def _thread_erased_before(self, tenant_id: str, thread_id: str) -> bool:
+        return thread_hmac(self._secret, tenant_id, thread_id) in self._erased
+
+    def _is_of_erased(self, tenant_id: str, user_id: Any, envelope: Json) -> bool:
+        """Whether an event is of an erased subject, or names nobody in a conversation that was of such a one alone."""
+        if user_id not in (None, ""):
+            return type(user_id) is str and self._is_erased(tenant_id, user_id)
+        thread_id = envelope.get("conversation_id") or envelope.get("session_id")
+        return type(thread_id) is str and self._is_erased_thread(tenant_id, thread_id)
+
     def _check_unlisted(self, tenant_id: Any) -> _Tenant:
         if tenant_id is None:
             raise _Refusal("missing_field", "tenant_id", "is missing: give it in the event, or a default with --tenant")
@@ -374,7 +386,7 @@ class Rules:
             raise _Refusal("invalid_value", "event_id", "must be a UUID such as 0b6e5a2c-4d1f-4c7e-9a53-8f2d6b1e7c90")
         return found
 
-    def _rejected(self, event: Any, refusal: _Refusal) -> Rejected:
+    def _rejected(self, event: Any, refusal: _Refusal) -> Rejected | Dropped:
         content = storable(event)
         if type(content) is not dict:
             payload = dump(self._privacy.anything(content))
@@ -382,6 +394,8 @@ class Rules:
         envelope = self._dialect.envelope(event)
         tenant_id = envelope.get("tenant_id")
         tenant_id = _readable(self._default_tenant if tenant_id is None else tenant_id)
+        if self._erased and tenant_id and any(self._is_erased(tenant_id, text) for text in texts(content)):
+            return Dropped(tenant_id, "erased_subject")  # whatever the key: of what is wrong, more may be wrong
         tenant = self._tenants.get(tenant_id or "", self._unlisted)
         name = storable(envelope.get("event_name"))
         kind = tenant.types.get(name) if type(name) is str else None

@@ -13,11 +13,12 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from parley import database, retention
+from parley import database, erasure, retention
 from parley.build import Order
 from parley.settings import Settings
-from tests.oracle import TABLES, World, differences
-from tests.oracle.histories import TENANTS, History, histories
+from tests.oracle import TABLES, Event, World, differences
+from tests.oracle.histories import TENANTS, History, histories, landed
+from tests.oracle.world import thread
 from tests.seeds import write_seed
 from tests.warehouse import MODELS, Warehouse, copy_project
 
@@ -97,6 +98,58 @@ def test_an_incremental_build_leaves_every_table_as_a_full_refresh_would(
         if (standing := set(incremental[table])) != set(full[table]) or len(incremental[table]) != len(full[table])
     }
     assert not wrong
+
+
+@settings(
+    max_examples=max(1, EXAMPLES // 4),
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(history=histories(min_events=40, max_events=120, max_steps=3), data=st.data())
+def test_after_an_erasure_every_table_is_as_if_the_person_had_never_been_there(
+    warehouse: Warehouse, history: History, data: st.DataObject
+) -> None:
+    warehouse.empty()
+    before = data.draw(st.integers(1, len(history.steps)), label="files landed before the erasure")
+    tenant_id = history.steps[0].load[0]["tenant_id"]
+    loads = [step.load for step in history.steps]
+    for load in loads[:before]:
+        warehouse.land(load)
+    if data.draw(st.booleans(), label="built before the erasure"):
+        warehouse.build(Order(as_of=history.as_of, select=(MODELS,)))
+    with database.connect(warehouse.settings, autocommit=True) as connection:
+        erasure.request(connection, warehouse.settings, tenant_id, "ann")
+    erasure.work_off(warehouse.settings, as_of=history.as_of)
+    for load in loads[before:]:
+        warehouse.land(load)
+    last = Order(as_of=history.as_of, select=(MODELS,))
+
+    warehouse.build(last)
+    incremental = warehouse.contents()
+    events = without(tenant_id, "ann", landed(loads[:before]), landed(loads))
+    assert_the_oracle_agrees(warehouse, World.of(events, history.as_of, TENANTS))
+    assert not [row for row in warehouse.read("marts.event_reconciliation") if not row["is_accounted_for"]]
+
+    warehouse.build(Order(as_of=last.as_of, select=last.select, full_refresh=True))
+    assert warehouse.contents() == incremental
+
+
+def without(tenant_id: str, user_id: str, erased_from: list[Event], events: list[Event]) -> list[Event]:
+    """The events but for those of an erased person: theirs, and those of nobody in conversations that were, when they
+    were erased, theirs alone."""
+    users: dict[str | None, set[str | None]] = {}
+    for event in erased_from:
+        if event["tenant_id"] == tenant_id:
+            users.setdefault(thread(event), set()).add(event["user_id"])
+    alone = {name for name, found in users.items() if name is not None and found - {None} == {user_id}}
+
+    def is_theirs(event: Event) -> bool:
+        return event["tenant_id"] == tenant_id and (
+            event["user_id"] == user_id or (event["user_id"] is None and thread(event) in alone)
+        )
+
+    return [event for event in events if not is_theirs(event)]
 
 
 @settings(max_examples=1, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
