@@ -197,7 +197,7 @@ def _run_all(
     if in_one_run:
         return _run(settings, manifest, asked, on_progress)
     results = _run(settings, manifest, [*asked, "--exclude", AFTER_ANALYSES], on_progress)
-    if any(result.status.value == "error" for result in results):
+    if any(result.status.value in ("error", "skipped") for result in results):
         return results  # facts are missing: what is made of them keeps its last state
     for analysis in ANALYSES:
         on_progress(Progress(total=len(ANALYSES), done=ANALYSES.index(analysis), running=(analysis.name,)))
