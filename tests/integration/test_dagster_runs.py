@@ -93,7 +93,8 @@ def test_a_day_a_range_and_everything_are_built_to_what_a_full_refresh_gives(
     )
     assert result.success
     assert landed(result)["received"] == 1500
-    assert all(check.passed for check in result.get_asset_check_evaluations())
+    warned = dg.AssetCheckSeverity.WARN  # the demo's sources have been silent since
+    assert all(check.passed or check.severity is warned for check in result.get_asset_check_evaluations())
     whole = contents()
     assert len(whole["marts.daily_metrics"]) > 20
     assert materialized(instance) == {"2025-06-30"}

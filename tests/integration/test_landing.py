@@ -222,7 +222,7 @@ def test_partitions_are_made_ahead_and_on_demand(database: Settings, rows: Rows,
     indexed = rows("""
         select indexdef from pg_indexes where schemaname = 'raw' and tablename = 'events_2003_02'
     """)
-    assert ["(batch_id)" in row["indexdef"] for row in indexed] == [True]
+    assert sum("(batch_id)" in row["indexdef"] for row in indexed) == 1
 
 
 @pytest.mark.slow
