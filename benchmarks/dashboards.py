@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from dashboards.superset.bundle import Source
+from dashboards.source import Source
 from parley import database, reader
 from parley.settings import Settings
 

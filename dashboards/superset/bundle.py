@@ -1,4 +1,4 @@
-"""The dashboards in Superset's import format, made from `datasets.yml`, `boards/*.yml` and the models' YAML.
+"""The dashboards in Superset's import format, made from what `dashboards/source.py` reads.
 
 Nothing generated is kept: `apply.py` imports what `build()` returns. Identities are UUIDv5 of names, so that the same
 source always makes the same objects, and an import replaces what it made before. Imports neither Parley nor Superset.
@@ -6,171 +6,29 @@ source always makes the same objects, and an import replaces what it made before
 
 import json
 import uuid
-from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
 from typing import Any
 
-import yaml
+from dashboards.source import (
+    DEFAULT_DATES,
+    LABEL_COLOURS,
+    ROW_UNITS,
+    Dataset,
+    Source,
+    Spec,
+    charts,
+    follows_dates,
+    widths,
+)
+from dashboards.superset.charts import FORMATS, params
 
-from dashboards.superset import charts
-
-HERE = Path(__file__).parent
-PROJECT = HERE.parents[1]
 NAMESPACE = uuid.UUID("5b0c2f0e-7a0a-5c55-9d0c-2f6d7a1c9e11")
 VERSION = "1.0.0"
 DATABASE = "Parley"
-SCHEMAS = ("facts", "marts")
-DEFAULT_DATES = "Last month"
-
-# Of each format: what d3 makes of it. Durations are of milliseconds.
-FORMATS = {
-    "count": ",d",
-    "share": ".1%",
-    "decimal": ",.1f",
-    "score": ".2f",
-    "money": ",.2f",
-    "percent": ",.0f",
-    "change": "+.1%",
-    "probability": ".3f",
-    "milliseconds": "DURATION",
-    "seconds": ",.1f",
-}
-ROW_UNITS = 12  # columns of Superset's grid
 
 
 def identity(kind: str, name: str) -> str:
     """The UUID of an object, the same for ever."""
     return str(uuid.uuid5(NAMESPACE, f"{kind}/{name}"))
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A number that charts show: an aggregate over a dataset's rows."""
-
-    name: str
-    label: str
-    sql: str
-    format: str
-
-    @property
-    def d3(self) -> str:
-        """Its format as d3 and Superset write it."""
-        return FORMATS[self.format]
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """A table of facts or marts, with the metrics that charts take from it."""
-
-    name: str
-    schema: str
-    description: str
-    columns: dict[str, dict[str, Any]]
-    """By name: `data_type` and `description`, as the model's YAML has them."""
-    time: str | None
-    """The column that the date filter goes by."""
-    metrics: dict[str, Metric]
-    formats: dict[str, str]
-    """By column, where tables show it other than as it is."""
-    sql: str | None = None
-    """The query, where it is not a table as it stands."""
-
-    @property
-    def uuid(self) -> str:
-        """Its identity in Superset."""
-        return identity("dataset", self.name)
-
-    def d3(self, column: str) -> str | None:
-        """A column's format as d3 writes it; none for plain text and dates."""
-        if column in self.formats:
-            return FORMATS[self.formats[column]]
-        return _d3_by_name(column, self.columns[column].get("data_type", ""))
-
-    def export(self) -> dict[str, Any]:
-        """The dataset as Superset imports it."""
-        return {
-            "table_name": self.name,
-            "schema": self.schema,
-            "sql": self.sql,
-            "description": self.description,
-            "main_dttm_col": self.time,
-            "uuid": self.uuid,
-            "database_uuid": identity("database", DATABASE),
-            "version": VERSION,
-            "filter_select_enabled": True,
-            "columns": [
-                {
-                    "column_name": name,
-                    "verbose_name": name.removesuffix("_ms").replace("_", " ").capitalize(),  # the format says ms
-                    "description": column["description"],
-                    "type": column["data_type"].upper(),
-                    "expression": column.get("sql"),
-                    "is_dttm": column["data_type"] in ("date", "timestamptz"),
-                    "is_active": True,
-                    "groupby": True,
-                    "filterable": True,
-                }
-                for name, column in self.columns.items()
-            ],
-            "metrics": [
-                {
-                    "metric_name": metric.name,
-                    "verbose_name": metric.label,
-                    "expression": metric.sql,
-                    "d3format": metric.d3,
-                    "metric_type": None,
-                }
-                for metric in self.metrics.values()
-            ],
-        }
-
-
-class Source:
-    """What is written in the folder: datasets and boards, by name."""
-
-    @cached_property
-    def datasets(self) -> dict[str, Dataset]:
-        """Every dataset of `datasets.yml`, with the columns of its model."""
-        return {name: self._dataset(name, spec or {}) for name, spec in _read(HERE / "datasets.yml").items()}
-
-    @cached_property
-    def boards(self) -> dict[str, dict[str, Any]]:
-        """Every board, by the name of its file."""
-        return {path.stem: _read(path) for path in sorted((HERE / "boards").glob("*.yml"))}
-
-    @cached_property
-    def _models(self) -> dict[str, dict[str, Any]]:
-        return {
-            model["name"]: {**model, "schema": schema}
-            for schema in SCHEMAS
-            for path in sorted((PROJECT / "models" / schema).rglob("_*.yml"))
-            for model in _read(path).get("models") or []
-        }
-
-    def _dataset(self, name: str, spec: dict[str, Any]) -> Dataset:
-        model = self._models[spec.get("model", name)]
-        added = {
-            column: {"data_type": kind, "description": about, "sql": expression}
-            for column, (about, kind, expression) in spec.get("columns", {}).items()
-        }
-        return Dataset(
-            name=name,
-            schema=model["schema"],
-            description=_plain(model["description"]),
-            columns={
-                column["name"]: {
-                    "data_type": column["data_type"],
-                    "description": _plain(column.get("description", "")),
-                }
-                for column in model["columns"]
-            }
-            | added,
-            time=spec.get("time"),
-            metrics={key: Metric(key, *parts) for key, parts in spec.get("metrics", {}).items()},
-            formats=spec.get("formats", {}),
-            sql=spec.get("sql"),
-        )
 
 
 def build(database_url: str, source: Source | None = None) -> dict[str, str]:
@@ -189,7 +47,7 @@ def build(database_url: str, source: Source | None = None) -> dict[str, str]:
         },
     }
     for dataset in source.datasets.values():
-        files[f"datasets/{dataset.name}.yaml"] = dataset.export()
+        files[f"datasets/{dataset.name}.yaml"] = _dataset(dataset)
     for name, board in source.boards.items():
         made = _Board(name, board, source.datasets)
         files |= made.charts()
@@ -197,12 +55,54 @@ def build(database_url: str, source: Source | None = None) -> dict[str, str]:
     return {path: json.dumps(content) for path, content in files.items()}  # JSON is YAML, and quicker
 
 
+def _dataset(dataset: Dataset) -> dict[str, Any]:
+    return {
+        "table_name": dataset.name,
+        "schema": dataset.schema,
+        "sql": dataset.sql,
+        "description": dataset.description,
+        "main_dttm_col": dataset.time,
+        "uuid": _dataset_uuid(dataset),
+        "database_uuid": identity("database", DATABASE),
+        "version": VERSION,
+        "filter_select_enabled": True,
+        "columns": [
+            {
+                "column_name": name,
+                "verbose_name": dataset.title(name),
+                "description": column["description"],
+                "type": column["data_type"].upper(),
+                "expression": column.get("sql"),
+                "is_dttm": dataset.is_in_time(name),
+                "is_active": True,
+                "groupby": True,
+                "filterable": True,
+            }
+            for name, column in dataset.columns.items()
+        ],
+        "metrics": [
+            {
+                "metric_name": metric.name,
+                "verbose_name": metric.label,
+                "expression": metric.sql,
+                "d3format": FORMATS[metric.format],
+                "metric_type": None,
+            }
+            for metric in dataset.metrics.values()
+        ],
+    }
+
+
+def _dataset_uuid(dataset: Dataset) -> str:
+    return identity("dataset", dataset.name)
+
+
 class _Board:
     """One board: its charts, where they stand, and the filters that act on them."""
 
-    def __init__(self, name: str, spec: dict[str, Any], datasets: dict[str, Dataset]) -> None:
+    def __init__(self, name: str, spec: Spec, datasets: dict[str, Dataset]) -> None:
         self.name, self.spec, self.datasets = name, spec, datasets
-        self.placed = [chart for row in spec["rows"] for chart in row.get("charts", [])]
+        self.placed = charts(spec)
         self.numbers = {id(chart): number for number, chart in enumerate(self.placed, start=1)}
 
     def charts(self) -> dict[str, dict[str, Any]]:
@@ -211,10 +111,10 @@ class _Board:
             f"charts/{self.name}_{number}.yaml": {
                 "slice_name": chart["name"],
                 "description": chart.get("about"),
-                "viz_type": (params := charts.params(chart, self.datasets[chart["dataset"]]))["viz_type"],
-                "params": params,
+                "viz_type": (made := params(chart, self.datasets[chart["dataset"]]))["viz_type"],
+                "params": made,
                 "uuid": self._chart_uuid(chart),
-                "dataset_uuid": self.datasets[chart["dataset"]].uuid,
+                "dataset_uuid": _dataset_uuid(self.datasets[chart["dataset"]]),
                 "version": VERSION,
             }
             for number, chart in enumerate(self.placed, start=1)
@@ -233,8 +133,8 @@ class _Board:
             "position": self._position(),
             "metadata": {
                 "color_scheme": "parley",
-                "label_colors": charts.LABEL_COLOURS,
-                "map_label_colors": charts.LABEL_COLOURS,
+                "label_colors": LABEL_COLOURS,
+                "map_label_colors": LABEL_COLOURS,
                 "filter_bar_orientation": "HORIZONTAL",
                 "cross_filters_enabled": True,
                 "refresh_frequency": 0,
@@ -284,9 +184,6 @@ class _Board:
         ]
 
     def _charts(self, row: dict[str, Any], row_id: str) -> list[dict[str, Any]]:
-        placed = row.get("charts", [])
-        free = ROW_UNITS - sum(chart.get("width", 0) for chart in placed)
-        sharing = sum("width" not in chart for chart in placed)
         return [
             {
                 "id": f"CHART-{self.numbers[id(chart)]}",
@@ -297,11 +194,11 @@ class _Board:
                     "chartId": self.numbers[id(chart)],
                     "uuid": self._chart_uuid(chart),
                     "sliceName": chart["name"],
-                    "width": chart.get("width") or free // sharing,
+                    "width": width,
                     "height": row["height"],
                 },
             }
-            for chart in placed
+            for chart, width in zip(row.get("charts", []), widths(row), strict=True)
         ]
 
     def _filters(self) -> list[dict[str, Any]]:
@@ -312,7 +209,7 @@ class _Board:
             "name": "Tenant",
             "filterType": "filter_select",
             "requiredFirst": True,  # charts wait for it
-            "targets": [{"datasetUuid": tenants_of.uuid, "column": {"name": "tenant_id"}}],
+            "targets": [{"datasetUuid": _dataset_uuid(tenants_of), "column": {"name": "tenant_id"}}],
             "controlValues": {
                 "multiSelect": False,
                 "enableEmptyFilter": True,
@@ -341,7 +238,7 @@ class _Board:
             "id": "NATIVE_FILTER-channel",
             "name": "Channel",
             "filterType": "filter_select",
-            "targets": [{"datasetUuid": self.datasets["conversations"].uuid, "column": {"name": "channel"}}],
+            "targets": [{"datasetUuid": _dataset_uuid(self.datasets["conversations"]), "column": {"name": "channel"}}],
             "cascadeParentIds": [tenant["id"]],
             "controlValues": {
                 "multiSelect": True,
@@ -356,7 +253,7 @@ class _Board:
         }
         acts_on = {
             tenant["id"]: lambda chart, dataset: "tenant_id" in dataset.columns,
-            dates["id"]: lambda chart, dataset: dataset.time is not None and chart.get("dates", True),
+            dates["id"]: follows_dates,
             channel["id"]: lambda chart, dataset: "channel" in dataset.columns,
         }
         own = [self._own_filter(spec) for spec in self.spec.get("filters", [])]
@@ -391,7 +288,7 @@ class _Board:
             "name": spec["name"],
             "filterType": "filter_select",
             "requiredFirst": not default,
-            "targets": [{"datasetUuid": self.datasets[spec["dataset"]].uuid, "column": {"name": column}}],
+            "targets": [{"datasetUuid": _dataset_uuid(self.datasets[spec["dataset"]]), "column": {"name": column}}],
             "cascadeParentIds": ["NATIVE_FILTER-tenant"],
             "controlValues": {
                 "multiSelect": False,
@@ -404,28 +301,3 @@ class _Board:
             "defaultDataMask": {"extraFormData": extra, "filterState": state, "ownState": {}},
             "description": spec.get("about", ""),
         }
-
-
-def _read(path: Path) -> dict[str, Any]:
-    read: dict[str, Any] = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    return read
-
-
-def _d3_by_name(column: str, data_type: str) -> str | None:
-    """The models' names carry units: `_ms`, `_rate`, `_score`, …"""
-    if column.endswith("_ms"):
-        return FORMATS["milliseconds"]
-    if column.endswith(("_rate", "_share", "share")):
-        return FORMATS["share"]
-    if column.endswith(("_score", "rating", "confidence")) or column.startswith("p_value"):
-        return FORMATS["score"]
-    if data_type in ("bigint", "integer"):
-        return FORMATS["count"]
-    if data_type.startswith("numeric"):
-        return FORMATS["money"]
-    return FORMATS["decimal"] if data_type == "double precision" else None
-
-
-def _plain(text: str) -> str:
-    """A description without dbt's Jinja (doc blocks), on one line."""
-    return " ".join(text.split())

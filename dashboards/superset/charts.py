@@ -1,41 +1,26 @@
-"""What each kind of chart is in Superset: a compact line of a board becomes the parameters of a visualisation.
-
-    number      one metric, large
-    change      one metric, large, with the same stretch of time before
-    line, area, bar   metrics over `x`, one series each, or one per value of `by`
-    share       a metric per value of `by`, as a ring
-    heat        a metric over `x` and `y`
-    funnel      a metric per value of `by`, in the order of another
-    table       metrics by `by`; or plain `columns` of the rows themselves, with `pages` where they are many
-
-Every kind takes `where` ({column: value or list}), `present` (columns that are not null), `width` (of 12), and
-`dates: false` where the date filter must not act.
-"""
+"""What each kind of chart is in Superset: a compact line of a board becomes the parameters of a visualisation."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from dashboards.superset.bundle import Dataset
+from dashboards.source import Dataset, Spec, listed, shown_metrics
 
-Spec = dict[str, Any]
-
-GREEN, AMBER, RED, GREY, BLUE = "#3f9c6f", "#e0a030", "#cf4d4d", "#8a93a0", "#2f6fb3"
-
-# A value or a metric that means the same on every board looks the same on every board.
-LABEL_COLOURS = {
-    "resolved_conversations": GREEN,
-    "escalated_conversations": AMBER,
-    "abandoned_conversations": RED,
-    "open_conversations": GREY,
-    "resolved": GREEN,
-    "escalated": AMBER,
-    "abandoned": RED,
-    "open": GREY,
+# Of each format: what d3 makes of it. Durations are of milliseconds.
+FORMATS = {
+    "count": ",d",
+    "share": ".1%",
+    "decimal": ",.1f",
+    "score": ".2f",
+    "money": ",.2f",
+    "percent": ",.0f",
+    "change": "+.1%",
+    "probability": ".3f",
+    "milliseconds": "DURATION",
+    "seconds": ",.1f",
 }
 
 
-def params(spec: Spec, dataset: "Dataset") -> dict[str, Any]:
+def params(spec: Spec, dataset: Dataset) -> dict[str, Any]:
     """The visualisation's parameters (`viz_type` among them)."""
     own = _KINDS[spec["kind"]](spec, dataset)
     return {
@@ -48,23 +33,23 @@ def params(spec: Spec, dataset: "Dataset") -> dict[str, Any]:
     }
 
 
-def _number(spec: Spec, dataset: "Dataset") -> dict[str, Any]:
+def _number(spec: Spec, dataset: Dataset) -> dict[str, Any]:
     return {
         "viz_type": "big_number_total",
         "metric": spec["metric"],
-        "y_axis_format": dataset.metrics[spec["metric"]].d3,
+        "y_axis_format": FORMATS[dataset.metrics[spec["metric"]].format],
         "subtitle": spec.get("under", ""),
         "header_font_size": 0.4,
         "subtitle_font_size": 0.125,
     }
 
 
-def _change(spec: Spec, dataset: "Dataset") -> dict[str, Any]:
+def _change(spec: Spec, dataset: Dataset) -> dict[str, Any]:
     return {
         "viz_type": "pop_kpi",
         "metric": spec["metric"],
         "time_compare": ["inherit"],
-        "y_axis_format": dataset.metrics[spec["metric"]].d3,
+        "y_axis_format": FORMATS[dataset.metrics[spec["metric"]].format],
         "percentDifferenceFormat": "+.1%",
         "header_font_size": 0.3,
         "subheader_font_size": 0.125,
@@ -73,19 +58,19 @@ def _change(spec: Spec, dataset: "Dataset") -> dict[str, Any]:
     }
 
 
-def _over(viz_type: str) -> Callable[[Spec, "Dataset"], dict[str, Any]]:
-    def over(spec: Spec, dataset: "Dataset") -> dict[str, Any]:
-        metrics = _metrics(spec)
-        in_time = dataset.columns[spec["x"]]["data_type"] in ("date", "timestamptz")
+def _over(viz_type: str) -> Callable[[Spec, Dataset], dict[str, Any]]:
+    def over(spec: Spec, dataset: Dataset) -> dict[str, Any]:
+        metrics = shown_metrics(spec)
+        in_time = dataset.is_in_time(spec["x"])
         return {
             "viz_type": viz_type,
             "x_axis": spec["x"],
             "time_grain_sqla": spec.get("grain", "P1D") if in_time else None,
             "x_axis_time_format": "%b %Y" if spec.get("grain") == "P1M" else "%d %b",
             "metrics": metrics,
-            "groupby": _listed(spec.get("by")),
+            "groupby": listed(spec.get("by")),
             "stack": "Stack" if spec.get("stack") else None,
-            "y_axis_format": dataset.metrics[metrics[0]].d3,
+            "y_axis_format": FORMATS[dataset.metrics[metrics[0]].format],
             "rich_tooltip": True,
             "showTooltipTotal": bool(spec.get("stack")),
             "show_legend": len(metrics) > 1 or "by" in spec,
@@ -101,12 +86,12 @@ def _over(viz_type: str) -> Callable[[Spec, "Dataset"], dict[str, Any]]:
     return over
 
 
-def _share(spec: Spec, dataset: "Dataset") -> dict[str, Any]:
+def _share(spec: Spec, dataset: Dataset) -> dict[str, Any]:
     return {
         "viz_type": "pie",
-        "groupby": _listed(spec["by"]),
+        "groupby": listed(spec["by"]),
         "metric": spec["metric"],
-        "number_format": dataset.metrics[spec["metric"]].d3,
+        "number_format": FORMATS[dataset.metrics[spec["metric"]].format],
         "donut": True,
         "innerRadius": 45,
         "outerRadius": 80,
@@ -122,13 +107,13 @@ def _share(spec: Spec, dataset: "Dataset") -> dict[str, Any]:
     }
 
 
-def _heat(spec: Spec, dataset: "Dataset") -> dict[str, Any]:
+def _heat(spec: Spec, dataset: Dataset) -> dict[str, Any]:
     return {
         "viz_type": "heatmap_v2",
         "x_axis": spec["x"],
         "groupby": spec["y"],
         "metric": spec["metric"],
-        "y_axis_format": dataset.metrics[spec["metric"]].d3,
+        "y_axis_format": FORMATS[dataset.metrics[spec["metric"]].format],
         "linear_color_scheme": "parley_blues",
         "normalize_across": "heatmap",
         "sort_x_axis": "alpha_asc",
@@ -145,12 +130,12 @@ def _heat(spec: Spec, dataset: "Dataset") -> dict[str, Any]:
     }
 
 
-def _funnel(spec: Spec, dataset: "Dataset") -> dict[str, Any]:
+def _funnel(spec: Spec, dataset: Dataset) -> dict[str, Any]:
     return {
         "viz_type": "funnel",
-        "groupby": _listed(spec["by"]),
+        "groupby": listed(spec["by"]),
         "metric": spec["metric"],
-        "number_format": dataset.metrics[spec["metric"]].d3,
+        "number_format": FORMATS[dataset.metrics[spec["metric"]].format],
         "percent_calculation_type": "first_step",
         "label_type": 5,  # name, value and percent
         "tooltip_label_type": 5,
@@ -161,7 +146,7 @@ def _funnel(spec: Spec, dataset: "Dataset") -> dict[str, Any]:
     }
 
 
-def _table(spec: Spec, dataset: "Dataset") -> dict[str, Any]:
+def _table(spec: Spec, dataset: Dataset) -> dict[str, Any]:
     order = spec.get("order")
     shared = {
         "viz_type": "table",
@@ -187,50 +172,22 @@ def _table(spec: Spec, dataset: "Dataset") -> dict[str, Any]:
     return {
         **shared,
         "query_mode": "aggregate",
-        "groupby": _listed(spec["by"]),
-        "metrics": _metrics(spec),
+        "groupby": listed(spec["by"]),
+        "metrics": shown_metrics(spec),
         "timeseries_limit_metric": order,
     }
 
 
-def _formats(spec: Spec, dataset: "Dataset") -> dict[str, Any]:
-    formats = {name: dataset.metrics[name].d3 for name in _metrics(spec)}
-    formats |= {name: dataset.d3(name) for name in spec.get("columns", []) if dataset.d3(name)}
+def _formats(spec: Spec, dataset: Dataset) -> dict[str, Any]:
+    formats = {name: FORMATS[dataset.metrics[name].format] for name in shown_metrics(spec)}
+    formats |= {name: FORMATS[form] for name in spec.get("columns", []) if (form := dataset.format(name))}
     dates = [name for name in spec.get("columns", []) if dataset.columns[name]["data_type"] == "date"]
     return {name: {"d3NumberFormat": d3, "d3SmallNumberFormat": d3} for name, d3 in formats.items()} | {
         name: {"d3TimeFormat": "%Y-%m-%d"} for name in dates
     }
 
 
-def _listed(value: str | list[str] | None) -> list[str]:
-    return [value] if isinstance(value, str) else value or []
-
-
-def _metrics(spec: Spec) -> list[str]:
-    return _listed(spec.get("metrics") or spec.get("metric"))
-
-
-def metrics(spec: Spec) -> list[str]:
-    """The metrics that a chart shows or sorts by."""
-    order = spec.get("order")
-    return _metrics(spec) + ([order] if order and "columns" not in spec else [])
-
-
-def columns(spec: Spec) -> list[str]:
-    """The columns that a chart shows, groups, sorts or filters by."""
-    order = [spec["order"]] if "order" in spec and "columns" in spec else []
-    named = [spec[part] for part in ("x", "y") if part in spec]
-    return (
-        named
-        + _listed(spec.get("by"))
-        + spec.get("columns", [])
-        + list(spec.get("where", {}))
-        + spec.get("present", [])
-        + order
-    )
-
-
-def _filters(spec: Spec, dataset: "Dataset") -> list[dict[str, Any]]:
+def _filters(spec: Spec, dataset: Dataset) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [
         {
             "clause": "WHERE",
@@ -258,7 +215,7 @@ def _filters(spec: Spec, dataset: "Dataset") -> list[dict[str, Any]]:
     return found
 
 
-_KINDS: dict[str, Callable[[Spec, "Dataset"], dict[str, Any]]] = {
+_KINDS: dict[str, Callable[[Spec, Dataset], dict[str, Any]]] = {
     "number": _number,
     "change": _change,
     "line": _over("echarts_timeseries_line"),

@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect
 
+from dashboards.source import Source
 from dashboards.superset import serve
-from dashboards.superset.bundle import Source
 from parley import database
 from parley.settings import Settings
 from tests import conftest

@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from dashboards.superset.bundle import Dataset, Source
+from dashboards.source import Dataset, Source
 from parley import database, reader
 from parley.errors import ParleyError
 from parley.settings import Settings

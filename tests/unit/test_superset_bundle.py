@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import yaml
 
-from dashboards.superset import bundle, charts
+from dashboards import source
+from dashboards.superset import bundle
 
-SOURCE = bundle.Source()
+SOURCE = source.Source()
 CHARTS = [
     pytest.param(board, chart, id=f"{name}: {chart['name']}")
     for name, board in SOURCE.boards.items()
-    for row in board["rows"]
-    for chart in row.get("charts", [])
+    for chart in source.charts(board)
 ]
 
 
@@ -26,7 +26,7 @@ def files() -> dict[str, dict[str, Any]]:
 
 
 def test_the_same_source_makes_the_same_import() -> None:
-    assert bundle.build("postgresql://", bundle.Source()) == bundle.build("postgresql://", SOURCE)
+    assert bundle.build("postgresql://", source.Source()) == bundle.build("postgresql://", SOURCE)
 
 
 def test_no_two_objects_share_an_identity(files: dict[str, dict[str, Any]]) -> None:
@@ -37,18 +37,18 @@ def test_no_two_objects_share_an_identity(files: dict[str, dict[str, Any]]) -> N
 @pytest.mark.parametrize(("board", "chart"), CHARTS)
 def test_a_chart_names_only_what_its_dataset_has(board: dict[str, Any], chart: dict[str, Any]) -> None:
     dataset = SOURCE.datasets[chart["dataset"]]
-    assert set(charts.metrics(chart)) <= set(dataset.metrics)
-    assert set(charts.columns(chart)) <= set(dataset.columns)
+    assert set(source.used_metrics(chart)) <= set(dataset.metrics)
+    assert set(source.used_columns(chart)) <= set(dataset.columns)
 
 
 @pytest.mark.parametrize("name", SOURCE.boards)
 def test_every_row_of_a_board_fills_its_width(name: str, files: dict[str, dict[str, Any]]) -> None:
     position = files[f"dashboards/{name}.yaml"]["position"]
     for row in (part for part in position.values() if isinstance(part, dict) and part["type"] == "ROW"):
-        assert sum(position[child]["meta"]["width"] for child in row["children"]) == bundle.ROW_UNITS
+        assert sum(position[child]["meta"]["width"] for child in row["children"]) == source.ROW_UNITS
 
 
-def tables(dataset: bundle.Dataset) -> set[str]:
+def tables(dataset: source.Dataset) -> set[str]:
     """The tables that it reads."""
     return set(re.findall(r"(?:from|join) \w+\.(\w+)", dataset.sql)) if dataset.sql else {dataset.name}
 
