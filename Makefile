@@ -15,10 +15,10 @@ DEMO := $(or $(PARLEY_HOME),.parley)/demo-$(SIZE).ndjson.gz
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-bi test-ui ui bi docs lint lock clean
+.PHONY: help run test test-bi test-ui ui bi metabase docs lint lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo '  make run EVENTS="a.ndjson.gz b.parquet" DIALECT=bot TENANT=my-shop   your own files'
 	@echo '  make run SIZE=1000000                                               a bigger demo'
@@ -44,6 +44,9 @@ ui: $(READY) ## Dagster on localhost:3000 (PORT=…): schedules, partitions, lin
 
 bi: $(READY) $(BI_READY) ## dashboards: Superset in an environment of its own, on localhost:8088 (PORT=…)
 	$(BIN)/python -m dashboards.superset.serve $(if $(PORT),--port $(PORT))
+
+metabase: $(READY) ## the same dashboards in your own Metabase (METABASE_URL=…, METABASE_API_KEY=…)
+	$(BIN)/python -m dashboards.metabase.provision
 
 docs: $(READY) ## the tables and their lineage on localhost:8080 (PORT=…), and as one file: target/static_index.html
 	$(WITH_ENV) $(BIN)/dbt --quiet docs generate --static

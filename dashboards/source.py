@@ -17,6 +17,7 @@ imports neither of them, nor Parley.
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -179,14 +180,8 @@ def used_columns(chart: Spec) -> list[str]:
     """The columns that a chart shows, groups, sorts or filters by."""
     order = [chart["order"]] if "order" in chart and "columns" in chart else []
     named = [chart[part] for part in ("x", "y") if part in chart]
-    return (
-        named
-        + listed(chart.get("by"))
-        + chart.get("columns", [])
-        + list(chart.get("where", {}))
-        + chart.get("present", [])
-        + order
-    )
+    lists = (listed(chart.get("by")), chart.get("columns", []), chart.get("where", {}), chart.get("present", []))
+    return [*named, *chain.from_iterable(lists), *order]
 
 
 def follows_dates(chart: Spec, dataset: Dataset) -> bool:
