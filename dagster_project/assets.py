@@ -200,7 +200,7 @@ def _turn(settings: Settings) -> Iterator[Connection]:
 def _run_dbt(
     context: dg.AssetExecutionContext, dbt: WarehouseDbt, arguments: Sequence[str], connection: Connection
 ) -> Iterator[object]:
-    """dbt's events as Dagster's, those of tables with their rows."""
+    """dbt's events as Dagster's, those of tables with their rows and what of them has changed."""
     # dbt's artifacts go where they always go, not to a folder of every run, which would pile up
     target = Path(os.environ.get("DBT_TARGET_PATH", "target"))
     invocation = dbt.cli(arguments, context=context, target_path=target)
@@ -213,6 +213,6 @@ def _run_dbt(
             project=invocation.project,
         ):
             if isinstance(result, dg.Output):
-                metadata = model_metadata(connection, event.raw_event["data"])
+                metadata = model_metadata(connection, context.run_id, event.raw_event["data"])
                 context.add_output_metadata(metadata, output_name=result.output_name)
             yield result

@@ -8,11 +8,14 @@ from typing import Any
 from psycopg import sql
 
 from dagster_project.inbox import Outcome
+from parley import rebuilds
 from parley.database import Connection
 from parley.inputs.verdicts import Finding, Verdict
 from parley.landing.batches import Counts
+from parley.rebuilds import Rebuild
 
 FINDINGS_SHOWN = 50
+STRETCHES_SHOWN = 10  # of days
 COUNTED_BELOW = 1_000_000  # rows; counting more would cost more than a small build
 
 
@@ -40,16 +43,34 @@ def row_count(connection: Connection, schema: str, table: str) -> dict[str, int]
     return {"dagster/row_count": int(str(counted[0])) if counted else 0}
 
 
-def model_metadata(connection: Connection, result: Mapping[str, Any]) -> dict[str, int]:
+def model_metadata(connection: Connection, build_id: str, result: Mapping[str, Any]) -> dict[str, int | str]:
     """Metadata of a model or seed from the `data` of dbt's result event; a view has none."""
     node = result["node_info"]
     if node["materialized"] == "view":
         return {}
     written = rows_written(result["status"])
     relation = node["node_relation"]
+    found: dict[str, int | str] = {**row_count(connection, relation["schema"], relation["alias"])}
+    if written is not None:
+        found["rows_written"] = written
+    if node["materialized"] == "incremental":
+        changed = rebuilds.of_build(connection, build_id, node["node_name"])
+        found |= rebuild_metadata(changed[0] if changed else Rebuild(node["node_name"]))
+    return found
+
+
+def rebuild_metadata(rebuild: Rebuild) -> dict[str, int | str]:
+    """What a build changed in an incremental table; nothing of one that it made as a whole."""
+    if rebuild.is_whole:
+        return {}
+    shown = [f"{first}" if first == last else f"{first} to {last}" for first, last in rebuild.stretches]
+    more = [f"and {len(shown) - STRETCHES_SHOWN} more"] if len(shown) > STRETCHES_SHOWN else []
     return {
-        **row_count(connection, relation["schema"], relation["alias"]),
-        **({} if written is None else {"rows_written": written}),
+        "rows_added": rebuild.rows_added,
+        "rows_changed": rebuild.rows_changed,
+        "rows_removed": rebuild.rows_removed,
+        "days_changed": rebuild.days,
+        **({"days": ", ".join([*shown[:STRETCHES_SHOWN], *more])} if shown else {}),
     }
 
 

@@ -22,7 +22,7 @@
         build_id, command, as_of, started_at, finished_at, arguments,
         built, passed, warned, failed, errors, skipped, problems
     ) values (
-        '{{ var('build_id') or invocation_id }}', '{{ flags.WHICH }}', {{ as_of() }}, '{{ run_started_at.isoformat() }}', clock_timestamp(),
+        '{{ build_id() }}', '{{ flags.WHICH }}', {{ as_of() }}, '{{ run_started_at.isoformat() }}', clock_timestamp(),
         {{ as_jsonb({
             'full_refresh': flags.FULL_REFRESH or false,
             'select': invocation_args_dict.get('select') or [],
@@ -37,6 +37,11 @@
         {{ count }} = builds.{{ count }} + excluded.{{ count }},
         {% endfor -%}
         problems = builds.problems || excluded.problems
+{% endmacro %}
+
+{#- Of `ops.builds` and `ops.rebuilds`: dbt runs that were given one id are one build. -#}
+{% macro build_id() %}
+    {% do return(var('build_id') or invocation_id) %}
 {% endmacro %}
 
 {#- dbt's messages begin with a heading ("Database Error in model x (path)"); the reason is the line after it. -#}

@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from parley import database, definitions, migrate, tenants, tracking_plan
+from parley import database, definitions, migrate, rebuilds, tenants, tracking_plan
 from parley.alerts import channels, evaluation, outbox, rules
 from parley.analyses import ANALYSES
 from parley.database import Connection
 from parley.errors import ParleyError
 from parley.inputs import verdicts
+from parley.rebuilds import Rebuild
 from parley.settings import Settings
 
 if TYPE_CHECKING:
@@ -89,6 +90,8 @@ class Outcome:
     """Tables and checks left out because of an error before them."""
     problems: tuple[Problem, ...]
     seconds: float
+    changed: tuple[Rebuild, ...] = ()
+    """What became of each incremental table that the build changed."""
 
     @property
     def is_whole(self) -> bool:
@@ -125,11 +128,12 @@ def build(
     began = time.monotonic()
     migrate.upgrade(settings)
     as_of = order.as_of or datetime.now(UTC)
+    build_id = str(uuid.uuid4())
     with database.connect(settings, autocommit=True) as connection, only_one(connection, wait):
         try:
             judged_to = prepare(connection, settings, order)
             with _environment(database.variables(settings)):
-                asked = arguments(order, as_of, judged_to, build_id=str(uuid.uuid4()))
+                asked = arguments(order, as_of, judged_to, build_id)
                 results = _run_all(settings, connection, asked, as_of, on_progress, in_one_run=bool(order.select))
         except Exception:
             if not order.select:
@@ -137,7 +141,12 @@ def build(
                     _alert(settings, connection, as_of, failure=f"It broke off: {COMMAND} says why.")
             raise
         outcome = _outcome(results, as_of, time.monotonic() - began)
-        return replace(outcome, problems=(*outcome.problems, *_alerts(settings, connection, order, outcome, results)))
+        alerts = _alerts(settings, connection, order, outcome, results)
+        return replace(
+            outcome,
+            problems=(*outcome.problems, *alerts),
+            changed=tuple(rebuilds.of_build(connection, build_id)),
+        )
 
 
 def _alerts(

@@ -508,9 +508,11 @@ def _delete_builds(connection: Connection, terms: Terms, now: datetime) -> int:
     term = _term(terms, BUILDS, EVERY_TENANT)
     if term is None:
         return 0
-    return connection.execute(
+    deleted = connection.execute(
         "delete from ops.builds where finished_at < least(%s, (select max(finished_at) from ops.builds))", [now - term]
     ).rowcount
+    connection.execute("delete from ops.rebuilds where rebuilt_at < (select min(started_at) from ops.builds)")
+    return deleted
 
 
 def _expire_archives(

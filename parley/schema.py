@@ -24,7 +24,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, DATEMULTIRANGE, JSONB
 
 from parley.tenants import EVERY_TENANT, UNKNOWN_TENANT
 
@@ -269,6 +269,21 @@ builds = Table(
     Index(None, "finished_at"),
     schema=OPS,
     comment="One row per dbt run that came to its end, whoever started it.",
+)
+
+rebuilds = Table(
+    "rebuilds",
+    metadata,
+    Column("build_id", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    *(
+        Column(name, BigInteger, comment="null where the table was built as a whole")
+        for name in ("rows_added", "rows_changed", "rows_removed")
+    ),
+    Column("days", DATEMULTIRANGE, comment="tenant-local days of these rows; empty where rows are of no day"),
+    Column("rebuilt_at", _instant, nullable=False, server_default=func.now()),
+    schema=OPS,
+    comment="One row per build and incremental table that it changed.",
 )
 
 experiment_results = Table(

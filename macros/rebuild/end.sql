@@ -4,6 +4,9 @@
     {% if not execute or spec is none %}{% do return('') %}{% endif %}
     {% if not rebuilding_happened() %}
         insert into ops.changes (model, kind) values ('{{ model.name }}', 'all');
+        insert into ops.rebuilds (build_id, model) values ('{{ build_id() }}', '{{ model.name }}')
+        on conflict (build_id, model) do update set
+            rows_added = null, rows_changed = null, rows_removed = null, days = null, rebuilt_at = excluded.rebuilt_at;
     {% endif %}
     update ops.watermarks
     set position = taken.position, built_at = clock_timestamp()

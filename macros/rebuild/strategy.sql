@@ -18,6 +18,7 @@
         target.{{ column }} = gone.{{ column }}{% if not loop.last %} and {% endif %}
     {%- endfor %};
     {{ publish_changes(rebuild_spec()) }}
+    {{ record_rebuild(rebuild_spec(), arg_dict['unique_key']) }}
     {#- last, so that what dbt reports of the model is the number of rows it wrote -#}
     insert into {{ target }} ({{ columns }}) select {{ columns }} from pg_temp.fresh;
 {% endmacro %}
@@ -48,4 +49,33 @@
     where coalesce({% if columns.get('id') %}id{% else %}null{% endif %}, {% if columns.get('date') %}date::text{% else %}null{% endif %}) is not null
     order by tenant_id, id, date;
     {% endfor %}
+{% endmacro %}
+
+{#- What the written difference came to, for those who watch builds; where there is none, nothing is written. -#}
+{% macro record_rebuild(spec, unique_key) %}
+    insert into ops.rebuilds (build_id, model, rows_added, rows_changed, rows_removed, days)
+    select
+        '{{ build_id() }}',
+        '{{ model.name }}',
+        count(*) filter (where gone.tenant_id is null),
+        count(*) filter (where gone.tenant_id is not null and fresh.tenant_id is not null),
+        count(*) filter (where fresh.tenant_id is null),
+        {% if spec.get('date') -%}
+        {% for difference in ['gone', 'fresh'] -%}
+        coalesce(
+            range_agg(daterange({{ difference }}.{{ spec.date }}, {{ difference }}.{{ spec.date }}, '[]'))
+            filter (where {{ difference }}.{{ spec.date }} is not null),
+            '{}'
+        ){% if not loop.last %} + {% endif %}
+        {%- endfor %}
+        {%- else %}'{}'{% endif %}
+    from pg_temp.gone
+    full join pg_temp.fresh using ({{ unique_key | join(', ') }})
+    having count(*) > 0
+    on conflict (build_id, model) do update set  -- a second attempt of the same build
+        rows_added = rebuilds.rows_added + excluded.rows_added,
+        rows_changed = rebuilds.rows_changed + excluded.rows_changed,
+        rows_removed = rebuilds.rows_removed + excluded.rows_removed,
+        days = rebuilds.days + excluded.days,
+        rebuilt_at = excluded.rebuilt_at;
 {% endmacro %}

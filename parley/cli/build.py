@@ -1,6 +1,6 @@
 """`parley build`: bring every table up to date, and check it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +10,7 @@ from parley.cli import console, errors, instant, typer
 
 if TYPE_CHECKING:
     from parley.build import OnProgress, Outcome, Problem
+    from parley.rebuilds import Rebuild
 
 MOST_PROBLEMS = 10
 COLOURS = {"warn": "yellow", "fail": "red", "error": "red"}
@@ -91,11 +92,26 @@ def _tell(outcome: "Outcome") -> None:
         f"as of {outcome.as_of:%Y-%m-%d %H:%M} UTC.",
         soft_wrap=True,
     )
+    console.print(_changes(outcome.changed), soft_wrap=True)
     if not outcome.is_good:
         console.print(
             f"Tables that were not built stand as they were. The SQL and all messages are in {LOG}.",
             soft_wrap=True,
         )
+
+
+def _changes(changed: "Sequence[Rebuild]") -> str:
+    """What became of the rows of the incremental tables, in a sentence."""
+    whole = sum(table.is_whole for table in changed)
+    parts = [f"{whole} tables made anew"] if whole else []
+    if whole < len(changed):
+        added = sum(table.rows_added for table in changed)
+        altered = sum(table.rows_changed for table in changed)
+        removed = sum(table.rows_removed for table in changed)
+        parts.append(
+            f"{added:,} rows added, {altered:,} changed and {removed:,} removed in {len(changed) - whole} tables"
+        )
+    return f"{'; '.join(parts) or 'No row has changed'}."
 
 
 def _line(problem: "Problem") -> str:

@@ -6,14 +6,16 @@ import subprocess
 import sys
 import threading
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from parley import database
 from parley.build import LOCK, Order, Progress, build, is_running
 from parley.errors import ParleyError
+from parley.rebuilds import Rebuild, of_build
 from parley.settings import Settings
 from tests.conftest import BUILT_AS_OF, parley
 from tests.oracle import Tenant
@@ -48,6 +50,46 @@ def test_a_selected_build_builds_only_that_and_says_how_far_it_is(built: Setting
     assert outcome.built == 1
     assert seen[-1].done == seen[-1].total == 1 + outcome.passed
     assert ("daily_metrics",) in [progress.running for progress in seen]
+
+
+def test_a_build_says_what_it_has_changed(built: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def rebuilt(build_id: object) -> dict[str, Rebuild]:
+        with database.connect(built) as connection:
+            return {rebuild.model: rebuild for rebuild in of_build(connection, str(build_id))}
+
+    def spoil(day: str) -> int:
+        return len(
+            execute(built, f"update marts.daily_metrics set unique_customers = 4242 where date = '{day}' returning 1")
+        )
+
+    [(first_build,)] = execute(built, "select build_id from ops.builds")
+    assert all(rebuild.is_whole for rebuild in rebuilt(first_build).values())
+
+    gone = execute(
+        built, "delete from marts.daily_metrics where date = '2025-06-27' and tenant_id = 'nordic-bank' returning 1"
+    )
+    execute(
+        built,
+        "insert into marts.daily_metrics select (jsonb_populate_record(daily_metrics, jsonb_build_object('tenant_id',"
+        " 'nobody', 'date', '2025-06-29'))).* from marts.daily_metrics limit 1",
+    )
+    spoiled = spoil("2025-06-27")
+    what = ("--select", "daily_metrics active_users", "--from", "2025-06-26", "--to", "2025-06-29")
+    done = parley("build", "--as-of", BUILT_AS_OF, *what)
+    assert f"{len(gone)} rows added, {spoiled} changed and 1 removed in 1 tables." in done.stdout
+    [(second_build,)] = execute(built, "select build_id from ops.builds order by finished_at desc limit 1")
+    [(name, rebuild)] = rebuilt(second_build).items()
+    assert (name, rebuild.rows_added, rebuild.rows_changed, rebuild.rows_removed) == ("daily_metrics", 1, spoiled, 1)
+    assert rebuild.stretches == [(date(2025, 6, 27),) * 2, (date(2025, 6, 29),) * 2]
+
+    # another attempt at the same build
+    spoiled_again = spoil("2025-06-28")
+    monkeypatch.setattr("parley.build.uuid.uuid4", lambda: UUID(str(second_build)))
+    day = date(2025, 6, 28)
+    [again] = build(built, Order(select=("daily_metrics",), from_date=day, to_date=day)).changed
+    assert (again.rows_added, again.rows_changed, again.rows_removed) == (1, spoiled + spoiled_again, 1)
+    assert again.stretches == [(date(2025, 6, 27), date(2025, 6, 29))]
+    assert again.days == 3
 
 
 def test_a_failed_check_ends_the_command_with_status_1_and_its_name(built: Settings) -> None:
@@ -155,7 +197,9 @@ def test_a_url_reaches_the_same_database(built: Settings, monkeypatch: pytest.Mo
     for variable in ("PGHOST", "PGPORT", "PGUSER", "PGDATABASE"):
         monkeypatch.delenv(variable)
     monkeypatch.setenv("DATABASE_URL", f"postgresql://postgres@/{name}?host={host}&application_name=other")
-    assert parley("build", "--select", "daily_metrics").returncode == 0
+    done = parley("build", "--select", "daily_metrics")
+    assert done.returncode == 0
+    assert "No row has changed." in done.stdout
     assert json.loads(parley("summary", "--json").stdout)["landed"]["received"] == 400
 
 

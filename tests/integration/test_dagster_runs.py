@@ -100,7 +100,8 @@ def test_a_day_a_range_and_everything_are_built_to_what_a_full_refresh_gives(
     assert materialized(instance) == {"2025-06-30"}
 
     # what is wrong on three days is mended for the range that is asked for, from the command line
-    spoil(FIRST, LAST, OUTSIDE)
+    spoil(FIRST, "2025-06-22", LAST, OUTSIDE)
+    wrong = rows("select count(*) from marts.daily_metrics where date between %s and %s", FIRST, LAST)[0]["count"]
     dagster(
         *("asset", "materialize", "--module-name", "dagster_project.definitions"),
         *("--select", '+key:"marts/daily_metrics" and kind:dbt', "--partition-range", f"{FIRST}...{LAST}"),
@@ -108,6 +109,10 @@ def test_a_day_a_range_and_everything_are_built_to_what_a_full_refresh_gives(
     )
     assert spoiled(rows) == {date.fromisoformat(OUTSIDE)}
     assert materialized(instance) == {FIRST, "2025-06-22", LAST, "2025-06-30"}
+    said = metadata(instance)
+    assert said["dagster/row_count"] == len(whole["marts.daily_metrics"])
+    assert (said["rows_added"], said["rows_changed"], said["rows_removed"]) == (0, wrong, 0)
+    assert (said["days_changed"], said["days"]) == (3, f"{FIRST} to {LAST}")
     assert len(instance.get_runs()) == 2
 
     # … and for one day
@@ -133,6 +138,14 @@ def build_config(**choices: bool) -> dict[str, object]:
 
 def materialized(instance: dg.DagsterInstance) -> set[str]:
     return set(instance.get_materialized_partitions(MART))
+
+
+def metadata(instance: dg.DagsterInstance) -> dict[str, object]:
+    """What the last run said of the mart."""
+    event = instance.get_latest_materialization_event(MART)
+    assert event
+    assert event.asset_materialization
+    return {name: value.value for name, value in event.asset_materialization.metadata.items()}
 
 
 def dagster(*arguments: str) -> None:
