@@ -15,6 +15,7 @@ from dagster_project.jobs import (
     months_ahead,
     publish_docs,
     rebuild,
+    reports,
     retention,
 )
 from dagster_project.partitions import days_since
@@ -37,7 +38,7 @@ def build_defs(resource_overrides: Mapping[str, object] | None = None) -> dg.Def
     return dg.Definitions(
         assets=[landing, dbt, *analyses, dbt_after_analyses, build_alerts([dbt, dbt_after_analyses], days)],
         asset_checks=[every_file_landed, inputs_are_fit],
-        jobs=[land, build, rebuild, months_ahead, check_inputs, publish_docs, retention, export, forget],
+        jobs=[land, build, rebuild, months_ahead, check_inputs, publish_docs, retention, export, forget, reports],
         schedules=schedules(settings, built),
         sensors=sensors(settings),
         executor=dg.in_process_executor,

@@ -12,6 +12,7 @@ from dagster_project.retries import retried
 from parley import database, docs, erasure, exports, migrate
 from parley import retention as retaining
 from parley.landing.partitions import ensure_ahead
+from parley.report import sending
 from parley.settings import Settings
 
 _landing = dg.AssetSelection.assets(LANDING)
@@ -171,3 +172,26 @@ def write_exports(context: dg.OpExecutionContext, config: ExportChoices) -> None
 def export() -> None:
     """Write marts and facts to files, with a manifest beside each."""
     write_exports()
+
+
+@dg.op(pool=BUILD_POOL)
+def send_reports(context: dg.OpExecutionContext) -> None:
+    """Send the reports that are due to whom they were not sent yet; no build changes the tables meanwhile."""
+    with retried():
+        deliveries = sending.send_due(Settings.load(), actor="dagster")
+    problems = []
+    for delivery in deliveries:
+        what = f"{delivery.tenant_id}, {delivery.period.name}, to {delivery.channel}"
+        if delivery.is_sent:
+            context.log.info("Sent: %s.", what)
+        else:
+            problems.append(f"{what}: {delivery.problem}")
+    context.add_output_metadata({"sent": len(deliveries) - len(problems), "problems": problems})
+    if problems:
+        raise dg.Failure("Reports could not be sent.", metadata={"problems": problems})
+
+
+@dg.job(executor_def=dg.in_process_executor)
+def reports() -> None:
+    """Send each tenant's report of its last week or month to whom `seeds/report_recipients.csv` says."""
+    send_reports()

@@ -15,6 +15,7 @@ from dagster_project.jobs import (
     forget,
     months_ahead,
     publish_docs,
+    reports,
     retain,
     retention,
     write_exports,
@@ -117,4 +118,24 @@ def schedules(settings: Settings, built: Collection[dg.AssetKey]) -> Sequence[dg
             "table and file for what is left of them costs reading all of it. Where nobody asked it does nothing."
         ),
     )
-    return [hourly_build, daily_months, nightly_docs, nightly_inputs, weekly_retention, daily_export, nightly_erasures]
+    monday_reports = dg.ScheduleDefinition(
+        name="monday_reports",
+        job=reports,
+        cron_schedule="20 * * * 1",
+        default_status=status,
+        description=(
+            "Reports of the week, every hour of Monday (UTC) after the build: each goes out once, from six in the "
+            "morning on the tenant's own clock, wherever that is, and what could not be sent is tried again. The "
+            "month's goes with the first of these."
+        ),
+    )
+    return [
+        hourly_build,
+        daily_months,
+        nightly_docs,
+        nightly_inputs,
+        weekly_retention,
+        daily_export,
+        nightly_erasures,
+        monday_reports,
+    ]

@@ -26,6 +26,7 @@ from parley.database import Connection
 from parley.errors import ParleyError
 from parley.inputs import verdicts
 from parley.rebuilds import Rebuild
+from parley.report import recipients
 from parley.settings import Settings
 
 if TYPE_CHECKING:
@@ -277,6 +278,7 @@ def prepare(connection: Connection, settings: Settings, order: Order) -> int:
     """
     listed = tenants.read(settings.project / tenants.SEED, connection)
     rules.read(settings.project / rules.SEED)
+    recipients.read(settings.project / recipients.SEED)
     if order.tenant and order.tenant not in listed:
         landed = connection.execute("select exists (select from raw.load_batches where tenant_id = %s)", [order.tenant])
         if landed.fetchone() != (True,):

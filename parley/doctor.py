@@ -16,6 +16,7 @@ from parley.database import Connection
 from parley.errors import ParleyError
 from parley.inputs import expectations, verdicts
 from parley.landing import loads, partitions
+from parley.report import recipients
 from parley.settings import Settings
 
 Verdict = Literal["good", "look", "broken"]
@@ -59,6 +60,7 @@ def examine(settings: Settings, *, fix: bool = False) -> list[Finding]:
                 _arrears(connection),
                 _last_build(connection, datetime.now(UTC)),
                 _judged("alerts", lambda: _alerts(settings, connection)),
+                _judged("reports", lambda: _reports(settings)),
             ]
     return findings
 
@@ -238,6 +240,15 @@ def _alerts(settings: Settings, connection: Connection) -> Finding:
         found = f"{found}; {', '.join(missing)} not set up, so that nobody is told"
         return Finding("alerts", "look", found, "parley alerts channels says how")
     return Finding("alerts", "good", found)
+
+
+def _reports(settings: Settings) -> Finding:
+    """Whether reports reach those who are to get them."""
+    rows = recipients.read(settings.project / recipients.SEED)
+    if missing := sorted(recipients.channels(rows).difference(channels.load(settings))):
+        found = f"{', '.join(missing)} not set up, so that nobody gets what is to go there"
+        return Finding("reports", "look", found, "parley alerts channels says how")
+    return Finding("reports", "good", f"{len(rows)} rows of recipients")
 
 
 def _last_build(connection: Connection, now: datetime) -> Finding:

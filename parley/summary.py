@@ -6,7 +6,8 @@ from typing import Any, TypeVar
 
 from psycopg.rows import class_row
 
-from parley import database, migrate
+from parley import anomalies, database, migrate
+from parley.anomalies import Anomaly
 from parley.database import Connection
 from parley.settings import Settings
 
@@ -172,6 +173,8 @@ class Summary:
     funnel: list[FunnelStep]
     gaps: list[Gap]
     alerts: list[Firing]
+    anomalies: list[Anomaly]
+    """Of the last week that is over."""
     build: Build | None
 
 
@@ -194,6 +197,7 @@ def summarise(settings: Settings, tenant: str | None = None) -> Summary:
             funnel=read.all(FunnelStep, _FUNNEL, "marts.funnels"),
             gaps=read.all(Gap, _GAPS, "marts.content_gaps", limit=MOST_GAPS),
             alerts=read.all(Firing, _FIRING, "ops.alerts"),
+            anomalies=anomalies.newest(connection, tenant) if read.has("marts.input_anomalies") else [],
             build=read.one(Build, _BUILD, "ops.builds"),
         )
 
@@ -205,12 +209,16 @@ class _Reader:
         self.connection = connection
         self.tenant = tenant
 
-    def all(self, kind: type[Row], query: str, *tables: str, limit: int | None = None) -> list[Row]:
-        """The rows that the query selects from these tables; none where one of them is missing."""
+    def has(self, *tables: str) -> bool:
+        """Whether all of these tables are there."""
         missing = self.connection.execute(
             "select exists (select from unnest(%s::text[]) as name where to_regclass(name) is null)", [list(tables)]
         )
-        if missing.fetchone() == (True,):
+        return missing.fetchone() == (False,)
+
+    def all(self, kind: type[Row], query: str, *tables: str, limit: int | None = None) -> list[Row]:
+        """The rows that the query selects from these tables; none where one of them is missing."""
+        if not self.has(*tables):
             return []
         parameters: dict[str, Any] = {"tenant": self.tenant, "limit": limit}
         with self.connection.cursor(row_factory=class_row(kind)) as cursor:

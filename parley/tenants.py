@@ -62,6 +62,14 @@ def check_id(tenant_id: str) -> None:
         raise ParleyError(f"A tenant cannot be named {tenant_id!r}: write {error}.") from None
 
 
+def id_or_every(cell: str) -> str:
+    """A reader of seeds' cells: a tenant's id, or `*`."""
+    try:
+        return cell if cell == EVERY_TENANT else _identifier(cell)
+    except ValueError:
+        raise ValueError(f"a tenant's id, or {EVERY_TENANT} for all") from None
+
+
 def _zones_of(connection: "Connection") -> set[object]:
     return {row[0] for row in connection.execute("select name from pg_timezone_names")}
 

@@ -36,6 +36,15 @@ Urls = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file of a message."""
+
+    name: str
+    mime_type: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """What is sent. `key` stays the same however often it is sent."""
 
@@ -44,6 +53,11 @@ class Message:
     body: str
     tone: str
     """info, warning, critical or resolved."""
+    html: str = ""
+    """What a mail shows instead of the body, with its images as `cid:` and their names."""
+    images: tuple[Attachment, ...] = ()
+    files: tuple[Attachment, ...] = ()
+    """For every service that takes any."""
 
 
 def load(settings: Settings) -> dict[str, Urls]:
@@ -71,11 +85,34 @@ def send(urls: Urls, message: Message) -> None:
         if isinstance(headers := getattr(service, "headers", None), dict):
             headers[KEY_HEADER] = message.key
         kind = apprise.NotifyType(_KINDS[message.tone])
+        content = _content(service, message)
         capture = apprise.LogCapture(level=apprise.logging.WARNING, fmt="%(message)s")  # type: ignore[no-untyped-call]
         with capture as log:
-            if not service.notify(title=message.title, body=message.body, notify_type=kind):
+            if not service.notify(title=message.title, notify_type=kind, **content):
                 said = log.getvalue().strip().splitlines()
                 raise ParleyError(_without_secrets(said[-1] if said else "it was refused without a reason", url))
+
+
+def _content(service: "NotifyBase", message: Message) -> dict[str, Any]:
+    """What a service gets: a mail shows the HTML, whatever its URL says of formats; the others the text."""
+    import apprise
+    from apprise.attachment.memory import AttachMemory
+    from apprise.plugins.email import NotifyEmail
+
+    content: dict[str, Any] = {"body": message.body}
+    files = list(message.files) if service.attachment_support else []
+    if message.html and isinstance(service, NotifyEmail):
+        service.notify_format, service.inline = apprise.NotifyFormat.HTML, True
+        content = {"body": message.html, "body_format": apprise.NotifyFormat.HTML}
+        files = [*message.images, *files]
+    if files:
+        content["attach"] = apprise.AppriseAttachment(
+            [
+                AttachMemory(content=file.content, name=file.name, mimetype=file.mime_type)  # type: ignore[no-untyped-call]
+                for file in files
+            ]
+        )
+    return content
 
 
 def _from_file(path: Path) -> dict[str, Urls]:

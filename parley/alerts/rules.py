@@ -9,9 +9,8 @@ from typing import Literal, get_args
 
 from parley import seeds
 from parley.alerts import metrics
-from parley.errors import ParleyError
 from parley.seeds import Column, Row
-from parley.tenants import EVERY_TENANT, check_id
+from parley.tenants import EVERY_TENANT, id_or_every
 
 SEED = Path("seeds", "alert_rules.csv")
 
@@ -118,15 +117,6 @@ def _name(cell: str) -> str:
     return cell
 
 
-def _tenant(cell: str) -> str:
-    if cell != EVERY_TENANT:
-        try:
-            check_id(cell)
-        except ParleyError:
-            raise ValueError(f"a tenant's id, or {EVERY_TENANT} for all") from None
-    return cell
-
-
 def _metric(cell: str) -> str:
     if cell in (*metrics.NAMED, *metrics.INCIDENTS) or metrics.is_column(cell):
         return cell
@@ -171,7 +161,7 @@ def _column(read_cell: seeds.Reader) -> Column:
 
 _SEED = {
     "rule_id": Column(_name),
-    "tenant_id": Column(_tenant),
+    "tenant_id": Column(id_or_every),
     "enabled": _column(seeds.flag),
     "severity": _column(seeds.one_of(*get_args(Severity))),
     "description": Column(seeds.text),

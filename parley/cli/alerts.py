@@ -93,21 +93,23 @@ def deliver() -> None:
 
 @app.command("channels")
 def list_channels() -> None:
-    """Show the channels that are set up, without their secrets, and those that rules name and nobody has set up.
+    """Show the channels that are set up, without their secrets, and those that a seed names and nobody has set up.
 
     Example: [bold]parley alerts channels[/]
     """
     from parley.alerts import channels, rules
+    from parley.report import recipients
     from parley.settings import Settings
 
     settings = Settings.load()
     known = channels.load(settings)
     for name, urls in known.items():
         console.print(f"[bold]{name}[/]  {escape(', '.join(map(channels.masked, urls)))}", soft_wrap=True)
-    missing = rules.missing_channels(rules.read(settings.project / rules.SEED), known)
-    if missing:
+    of_rules = rules.missing_channels(rules.read(settings.project / rules.SEED), known)
+    of_reports = recipients.channels(recipients.read(settings.project / recipients.SEED)).difference(known)
+    if missing := sorted({*of_rules, *of_reports}):
         console.print(
-            f"Not set up, though rules name them: {', '.join(missing)}. Write their URLs in "
+            f"Not set up, though rules or reports name them: {', '.join(missing)}. Write their URLs in "
             f"{settings.home / channels.FILE} or in {channels.VARIABLE}{missing[0].upper()}.",
             soft_wrap=True,
         )

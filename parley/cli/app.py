@@ -20,6 +20,7 @@ from parley.cli import (
     load,
     metrics,
     replay,
+    report,
     retention,
     stop,
     summary,
@@ -49,6 +50,7 @@ app.add_typer(inputs.app, name="inputs")
 app.command()(load.load)
 app.add_typer(metrics.app, name="metrics")
 app.command()(replay.replay_rejected)
+app.command()(report.report)
 app.command()(retention.retention)
 app.command()(stop.stop)
 app.command()(summary.summary)

@@ -11,10 +11,12 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
+    from parley.anomalies import Anomaly
     from parley.summary import Accounting, Build, Day, Firing, FunnelStep, Gap, Refusal, Revenue, Summary, Tenant
 
 WIDTH = 100
 MOST_ALERTS = 4
+MOST_ANOMALIES = 3
 BARS = "▁▂▃▄▅▆▇█"
 NEXT = (
     ("make bi", "dashboards"),
@@ -63,6 +65,8 @@ def _screen(found: "Summary") -> "Iterable[RenderableType]":
     yield from _verdict(found.accounting, found.build)
     if found.alerts:
         yield _firing(found.alerts)
+    if found.anomalies:
+        yield _unusual(found.anomalies)
     yield _next()
 
 
@@ -183,7 +187,15 @@ def _verdict(accounting: "Accounting | None", build: "Build | None") -> "Iterabl
 def _firing(alerts: "Sequence[Firing]") -> str:
     named = [" ".join(filter(None, [alert.rule_id, alert.tenant_id.strip("*"), alert.subject])) for alert in alerts]
     shown = ", ".join(named[:MOST_ALERTS]) + (", …" if len(named) > MOST_ALERTS else "")
-    return f"[red]{len(alerts)} alerts fire: {escape(shown)}[/] [bold]parley alerts list[/]"
+    many = "alert fires" if len(alerts) == 1 else "alerts fire"
+    return f"[red]{len(alerts)} {many}: {escape(shown)}[/] [bold]parley alerts list[/]"
+
+
+def _unusual(anomalies: "Sequence[Anomaly]") -> str:
+    named = [f"{found.tenant_id} {found.event_name} {found.metric} {found.direction}" for found in anomalies]
+    shown = ", ".join(named[:MOST_ANOMALIES]) + (", …" if len(named) > MOST_ANOMALIES else "")
+    many = "anomaly" if len(anomalies) == 1 else "anomalies"
+    return f"[yellow]{len(anomalies)} {many} of the input: {escape(shown)}[/] [bold]parley anomalies list[/]"
 
 
 def _next() -> "RenderableType":

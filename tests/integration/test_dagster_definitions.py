@@ -130,7 +130,7 @@ def checks_of_landing(definitions: dg.Definitions) -> dict[str, dg.AssetCheckSpe
     return {spec.name: spec for spec in specs if spec.asset_key == LANDING}
 
 
-WITHOUT_ASSETS = ("months_ahead", "publish_docs", "retention", "export", "forget")
+WITHOUT_ASSETS = ("months_ahead", "publish_docs", "retention", "export", "forget", "reports")
 
 
 def test_jobs_hold_what_they_say(definitions: dg.Definitions, specs: dict[dg.AssetKey, dg.AssetSpec]) -> None:
@@ -178,6 +178,7 @@ SCHEDULES = {
     "daily_export": "45 4 * * *",
     "nightly_input_check": "20 1 * * *",
     "nightly_erasures": "50 3 * * *",
+    "monday_reports": "20 * * * 1",
 }
 
 
