@@ -16,6 +16,7 @@ from parley.settings import Settings
 
 SCHEMAS = ("facts", "marts")
 LONGEST_QUERY = "60s"
+LOCK = 0x726561646572  # "reader" in ASCII: Superset and Metabase may be prepared at once
 
 
 def role(settings: Settings) -> str:
@@ -46,6 +47,7 @@ def prepare(settings: Settings) -> None:
         ).fetchone()
         if built != (len(SCHEMAS),):
             raise ParleyError("There is nothing to show yet: land events and build the tables with `make run` first.")
+        connection.execute("select pg_advisory_xact_lock(%s)", [LOCK])
         known = connection.execute("select from pg_roles where rolname = %s", [role(settings)]).fetchone()
         verb = sql.SQL("create role" if known is None else "alter role")
         try:

@@ -19,6 +19,7 @@ from parley.cli import (
     inputs,
     load,
     metrics,
+    migrate,
     replay,
     report,
     retention,
@@ -49,6 +50,7 @@ app.add_typer(gaps.app, name="gaps")
 app.add_typer(inputs.app, name="inputs")
 app.command()(load.load)
 app.add_typer(metrics.app, name="metrics")
+app.command()(migrate.migrate)
 app.command()(replay.replay_rejected)
 app.command()(report.report)
 app.command()(retention.retention)

@@ -12,7 +12,7 @@ from sqlalchemy import create_engine
 from parley import migrate, schema
 from parley.errors import ParleyError
 from parley.settings import Settings
-from tests.conftest import Rows
+from tests.conftest import Rows, parley
 
 # everything that Postgres knows of the two schemas, as text
 CATALOG = {
@@ -148,3 +148,10 @@ def test_a_migration_that_fails_leaves_nothing_behind(database: Settings, rows: 
         connection.execute("drop table ops.raw_horizon")
     migrate.upgrade(database)
     assert rows("select count(*) as n from raw.loads") == [{"n": 0}]
+
+
+@pytest.mark.usefixtures("database")
+def test_the_command_says_where_the_tables_stand() -> None:
+    done = parley("migrate")
+    assert done.returncode == 0
+    assert f"at revision {migrate.head()}." in done.stdout
