@@ -1,4 +1,4 @@
-"""Metabase's REST API as far as `provision.py` needs it: written to that of v0.50 to v0.58, open-source edition."""
+"""Metabase's REST API as far as `provision.py` needs it: written to that of v0.50 and later, open-source edition."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
