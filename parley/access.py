@@ -32,10 +32,9 @@ in, or what you are expected to order.
 You may ask for wrong data to be corrected, and for all of it to be erased.
 """
 
-_EVENTS = """
+_EVENTS = f"""
     select to_jsonb(events) from raw.events
-    where tenant_id = %(tenant)s
-        and (user_id = any(%(users)s) or coalesce(conversation_id, session_id) = any(%(threads)s))
+    where {subjects.EVENT_IS_OF}
     order by occurred_at, event_id
 """
 _REFUSED = (
@@ -136,7 +135,6 @@ def _write_manifest(folder: Path, tenant_id: str, files: Mapping[str, File]) -> 
             for name, file in files.items()
         },
     }
-    with streams.whole_file(folder / "manifest.json") as (file, _):
-        file.write(orjson.dumps(manifest, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    streams.write_json(folder / "manifest.json", manifest)
     with streams.whole_file(folder / "README.txt") as (file, _):
         file.write(README.format(tenant=tenant_id).encode())

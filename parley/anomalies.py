@@ -14,13 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 from psycopg.rows import class_row
 
+from parley import database
 from parley.database import Connection
 from parley.errors import ParleyError
+from parley.tenants import EVERY_TENANT
 
 Array = NDArray[np.float64]
 Scale = Literal["count", "share", "value", "hours", "clock"]
 
-ALL = "*"
+EVERY_TYPE = "*"
 LEVEL_DAYS = 14  # the level follows the median of so many days, and has a lasting change after half of them
 NORMAL_MAD = 1.4826  # standard deviation over median absolute deviation, of normal deviations
 MONTHS = 12
@@ -70,8 +72,8 @@ class Settings:
 
     def of(self, tenant_id: str, event_name: str, metric: str) -> Setting | None:
         """The setting of a series, or None where its metric is not judged."""
-        for tenant in (tenant_id, ALL):
-            for event in (event_name, ALL):
+        for tenant in (tenant_id, EVERY_TENANT):
+            for event in (event_name, EVERY_TYPE):
                 if setting := self._by_key.get((tenant, event, metric)):
                     return setting
         return None
@@ -303,7 +305,7 @@ def _series(rows: Sequence[Row], setting: Setting, days_off: set[tuple[str, date
     is_holiday = np.zeros(length, dtype=bool)
     if scale in ("count", "hours", "clock"):
         for tenant, day in days_off:
-            if tenant in (ALL, rows[0]["tenant_id"]) and first <= day <= last:
+            if tenant in (EVERY_TENANT, rows[0]["tenant_id"]) and first <= day <= last:
                 is_holiday[(day - first).days] = True
     return Series(scale, (first - FIRST).days, observed, base, is_holiday)
 
@@ -362,8 +364,7 @@ def newest(connection: Connection, tenant_id: str | None = None, days: int = 7) 
 
     Raises ParleyError where nothing has been built yet.
     """
-    row = connection.execute("select to_regclass('marts.input_anomalies') is not null").fetchone()
-    if row != (True,):
+    if not database.has(connection, "marts.input_anomalies"):
         raise ParleyError("Nothing has been judged yet: land events with `parley load` and run `parley build`.")
     with connection.cursor(row_factory=class_row(Anomaly)) as cursor:
         return cursor.execute(

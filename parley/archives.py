@@ -28,7 +28,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from psycopg import sql
 
-from parley import streams
+from parley import database, streams
 from parley.database import Connection
 from parley.errors import ParleyError
 from parley.landing.partitions import name_of
@@ -104,13 +104,9 @@ def only_one(connection: Connection) -> Iterator[None]:
 
     Raises ParleyError where somebody else is at it.
     """
-    if connection.execute("select pg_try_advisory_lock(%s)", [LOCK]).fetchone() != (True,):
-        raise ParleyError("Somebody else is at work on the archives: let that end, and run the same command again.")
-    try:
+    busy = "Somebody else is at work on the archives: let that end, and run the same command again."
+    with database.taking_turns(connection, LOCK, else_raise=busy):
         yield
-    finally:
-        if not connection.broken:
-            connection.execute("select pg_advisory_unlock(%s)", [LOCK])
 
 
 def folder(home: Path) -> Path:
@@ -257,8 +253,7 @@ def _write(data: Path, month: str, schema: pa.Schema, batches: Iterator[pa.Recor
 
 
 def _put(path: Path, manifest: Manifest) -> Archive:
-    with streams.whole_file(path) as (file, _):
-        file.write(orjson.dumps(manifest, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    streams.write_json(path, manifest)
     return read(path)
 
 

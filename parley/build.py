@@ -263,11 +263,9 @@ def is_running(connection: Connection) -> bool:
 @contextmanager
 def only_one(connection: Connection, wait: bool) -> Iterator[None]:
     """Hold the build's lock. The connection's end lets go of it, however this process ends."""
-    if wait:
-        connection.execute("select pg_advisory_lock(%s)", [LOCK])
-    elif connection.execute("select pg_try_advisory_lock(%s)", [LOCK]).fetchone() != (True,):
-        raise ParleyError("Another build is at work on this database: let it end, or wait for it with --wait.")
-    yield
+    busy = None if wait else "Another build is at work on this database: let it end, or wait for it with --wait."
+    with database.taking_turns(connection, LOCK, else_raise=busy):
+        yield
 
 
 def prepare(connection: Connection, settings: Settings, order: Order) -> int:

@@ -6,8 +6,8 @@ starts its own (`parley.embedded`). What they do not say is libpq's to find: pas
 
 import os
 import re
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 
 import psycopg
 from psycopg import sql
@@ -134,6 +134,29 @@ def _explain(error: psycopg.OperationalError, found: Mapping[str, str], name: st
     if "SSL" in said or "certificate" in said:
         return f"Postgres at {where} and this machine do not agree on SSL: check sslmode and the certificates it names."
     return f"Postgres at {where} cannot be reached: is it running, and are PGHOST and PGPORT (or DATABASE_URL) right?"
+
+
+def has(connection: Connection, *tables: str) -> bool:
+    """Whether there are all of these tables or views, named with their schemas."""
+    row = connection.execute("select bool_and(to_regclass(name) is not null) from unnest(%s) as name", [list(tables)])
+    return row.fetchone() == (True,)
+
+
+@contextmanager
+def taking_turns(connection: Connection, lock: int, *, else_raise: str | None = None) -> Iterator[None]:
+    """Hold an advisory lock, which the connection's end lets go of too; the connection must be in autocommit.
+
+    Waits for who holds it, or raises ParleyError with the sentence given.
+    """
+    if else_raise is None:
+        connection.execute("select pg_advisory_lock(%s)", [lock])
+    elif connection.execute("select pg_try_advisory_lock(%s)", [lock]).fetchone() != (True,):
+        raise ParleyError(else_raise)
+    try:
+        yield
+    finally:
+        with suppress(psycopg.Error):  # of a connection that is no more: its end let go
+            connection.execute("select pg_advisory_unlock(%s)", [lock])
 
 
 def sqlalchemy_url(settings: Settings, driver: str = "psycopg", **others: str) -> str:

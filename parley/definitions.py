@@ -16,7 +16,7 @@ from parley import seeds, tenants, tracking_plan
 from parley.anomalies import CHANGED_FIELDS, DIRECTIONS, SCALES
 from parley.database import Connection
 from parley.errors import ParleyError
-from parley.seeds import Column, Row, day, flag, names, number, one_of, text, whole
+from parley.seeds import Column, Row, day, flag, names, number, one_of, optional, text, whole
 from parley.tenants import EVERY_TENANT
 
 MOST_STEPS = 12
@@ -42,12 +42,8 @@ class Seed:
     """Whether it must have a row for tenants without their own."""
 
 
-def _blank_or(read: seeds.Reader) -> Column:
-    return Column(read, may_be_blank=True)
-
-
 _ID, _NAME, _TENANT = Column(text), Column(text), Column(text)
-_EVENTS, _PREDICATE = Column(names), _blank_or(text)
+_EVENTS, _PREDICATE = Column(names), optional(text)
 _SHARE, _MONEY = Column(number(0, 1)), Column(number(0))
 
 SEEDS = {
@@ -59,9 +55,9 @@ SEEDS = {
             "unit": Column(one_of("user", "conversation", "session")),
             "step_order": Column(one_of("ordered", "strict", "unordered")),
             "window_seconds": Column(whole(1)),
-            "breakdown": _blank_or(text),
-            "breakdown_touch": _blank_or(one_of("first", "last", "step")),
-            "breakdown_step": _blank_or(whole(1, MOST_STEPS)),
+            "breakdown": optional(text),
+            "breakdown_touch": optional(one_of("first", "last", "step")),
+            "breakdown_step": optional(whole(1, MOST_STEPS)),
         },
         key=("funnel_id",),
     ),
@@ -92,8 +88,8 @@ SEEDS = {
             "name": _NAME,
             "tenant_id": _TENANT,
             "kind": Column(one_of("first_time", "recurring")),
-            "cohort_event": _blank_or(text),
-            "returning_event": _blank_or(text),
+            "cohort_event": optional(text),
+            "returning_event": optional(text),
             **dict.fromkeys(("day_columns", "week_columns", "month_columns"), Column(whole(0))),
         },
         key=("cohort_id",),
@@ -103,7 +99,7 @@ SEEDS = {
         key=("segment_id", "tenant_id"),
     ),
     "experiment_variants": Seed(
-        {"experiment": _ID, "variant": _ID, "is_control": Column(flag), "weight": _blank_or(number(0))},
+        {"experiment": _ID, "variant": _ID, "is_control": Column(flag), "weight": optional(number(0))},
         key=("experiment", "variant"),
     ),
     "experiment_metrics": Seed(
@@ -112,7 +108,7 @@ SEEDS = {
             "metric": _ID,
             "kind": Column(one_of("proportion", "mean")),
             "source": Column(one_of("orders", "revenue", "resolved", "funnel")),
-            "funnel_id": _blank_or(text),
+            "funnel_id": optional(text),
             "window_days": Column(whole(1)),
         },
         key=("experiment", "metric"),

@@ -23,7 +23,7 @@ from parley.errors import ParleyError
 from parley.landing import partitions
 from parley.landing.privacy import hashed, subject_hmacs, thread_hmac
 from parley.settings import Settings
-from parley.subjects import STAGED, Subject, Traces
+from parley.subjects import EVENT_IS_OF, STAGED, Subject, Traces
 
 COUNTED = "facts.event_days"
 """Where every accepted event is accounted for, those of frozen days too, which no build counts anew."""
@@ -38,11 +38,10 @@ _TAKE_EVENTS = """
     create temporary table erased_events (event_id uuid primary key, batch_id bigint) on commit drop;
     create temporary table erased_lines (tenant_id text, batch_id bigint, outcome text) on commit drop
 """
-_DELETE_EVENTS = """
+_DELETE_EVENTS = f"""
     with gone as (
         delete from raw.events
-        where tenant_id = %(tenant)s
-            and (user_id = any(%(users)s) or coalesce(conversation_id, session_id) = any(%(threads)s))
+        where {EVENT_IS_OF}
         returning event_id, batch_id
     )
     insert into erased_events select event_id, batch_id from gone
@@ -269,7 +268,7 @@ def _delete(connection: Connection, subject: Subject, specs: Specs) -> tuple[Tra
         connection.execute(_PUBLISH_ARRIVALS)
     if found.users and specs:
         _forget_questions(connection, named)
-        if subjects.exists(connection, COUNTED):
+        if database.has(connection, COUNTED):
             connection.execute(_RECOUNT_FROZEN_DAYS, named)
             connection.execute(_DROP_EMPTY_DAYS, named)
         connection.execute(_PUBLISH_OWNERS, named)  # a user and a conversation may be called the same

@@ -150,15 +150,8 @@ def export(settings: Settings, order: Order, folder: Path | None = None, *, acto
             details = {"table": manifest.table, "format": manifest.format, "rows": manifest.rows}
             details |= {"sha256": manifest.sha256, "filtered_by": sorted(_filtered_columns(order))}
             audit.record(connection, ACTION, tenant_id=order.tenant, actor=actor, details=details)
-            with streams.whole_file(_manifest_of(path)) as (file, _):
-                file.write(orjson.dumps(manifest, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+            streams.write_json(_manifest_of(path), manifest)
     return manifest
-
-
-def find(folder: Path) -> list[tuple[Path, Manifest]]:
-    """The exports in a folder: each file, and its manifest."""
-    found = (Manifest(**orjson.loads(path.read_bytes())) for path in sorted(folder.glob("*.json")))
-    return [(folder / manifest.file, manifest) for manifest in found]
 
 
 def _manifest_of(path: Path) -> Path:
@@ -264,15 +257,11 @@ class _Counted:
             yield batch
 
 
-def _rows(batch: pa.RecordBatch) -> Iterator[tuple[Any, ...]]:
-    return zip(*(column.to_pylist() for column in batch.columns), strict=True)
-
-
 def _write_csv(file: BinaryIO, schema: pa.Schema, json_columns: Collection[str], batches: _Counted) -> None:
     """With a header; texts in quotation marks, so that an empty one differs from none."""
     file.write((",".join(schema.names) + "\r\n").encode())
     for batch in batches:
-        file.write("".join(",".join(map(_cell, row)) + "\r\n" for row in _rows(batch)).encode())
+        file.write("".join(",".join(map(_cell, row)) + "\r\n" for row in streams.rows(batch)).encode())
 
 
 def _cell(value: Any) -> str:
@@ -308,7 +297,7 @@ def _write_json(file: BinaryIO, schema: pa.Schema, json_columns: Collection[str]
     """One object per line; JSON columns and arrays as what they are."""
     raw = [name in json_columns for name in schema.names]
     for batch in batches:
-        for row in _rows(batch):
+        for row in streams.rows(batch):
             values = {
                 name: orjson.Fragment(value) if is_json and value is not None else value
                 for name, is_json, value in zip(schema.names, raw, row, strict=True)

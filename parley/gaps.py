@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 from psycopg.rows import class_row
 
-from parley import audit
+from parley import audit, database
 from parley.database import Connection
 from parley.errors import ParleyError
 
@@ -34,8 +34,7 @@ class Gap:
 
 def find(connection: Connection, tenant_id: str | None = None, status: Status | None = None) -> list[Gap]:
     """The gaps of a tenant or of all, the most frequent first. Raises ParleyError where nothing has been built yet."""
-    row = connection.execute("select to_regclass('marts.content_gaps') is not null").fetchone()
-    if row != (True,):
+    if not database.has(connection, "marts.content_gaps"):
         raise ParleyError("There are no content gaps yet: land events with `parley load` and run `parley build`.")
     with connection.cursor(row_factory=class_row(Gap)) as cursor:
         return cursor.execute(

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import sql
 
-from parley import archives, audit, build, database, migrate, seeds, tenants
+from parley import archives, audit, build, database, migrate, seeds, streams, tenants
 from parley.archives import Archive
 from parley.database import Connection
 from parley.errors import ParleyError
@@ -448,7 +448,7 @@ def _copy_back(connection: Connection, archive: Archive) -> int:
     statement = sql.SQL("copy raw.events ({}) from stdin").format(columns)
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
         for batch in archives.rows(archive):
-            for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            for row in streams.rows(batch):
                 copy.write_row(row)
     return archive.manifest.rows
 

@@ -23,6 +23,11 @@ class Column:
     may_be_blank: bool = False
 
 
+def optional(read: Reader) -> Column:
+    """A column that may be left blank."""
+    return Column(read, may_be_blank=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """A row of a seed: what its cells mean by column, None where they are blank."""

@@ -10,6 +10,7 @@ from decimal import Context, Decimal
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import orjson
 import pyarrow as pa
 from psycopg import ServerCursor, sql
 from psycopg.types.string import TextLoader
@@ -82,6 +83,11 @@ def _batches(cursor: ServerCursor[tuple[object, ...]], schema: pa.Schema) -> Ite
         yield pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
+def rows(batch: pa.RecordBatch) -> Iterator[tuple[Any, ...]]:
+    """The rows of a batch."""
+    return zip(*(column.to_pylist() for column in batch.columns), strict=True)
+
+
 def _rounded(value: Any) -> Any:
     return value if value is None else value.quantize(_SMALLEST, context=_EXACT)
 
@@ -136,6 +142,12 @@ def whole_file(path: Path) -> Iterator[tuple[BinaryIO, Written]]:
             with suppress(OSError):
                 part.unlink(missing_ok=True)
             raise
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a file for programs and people to read, as `whole_file` does."""
+    with whole_file(path) as (file, _):
+        file.write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
 
 
 @contextmanager

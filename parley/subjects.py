@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import sql
 
+from parley import database
 from parley.database import Connection
 from parley.landing.privacy import subject_hmacs, texts
 from parley.settings import Settings
@@ -29,6 +30,10 @@ NAMED_BY = {
     "owner_id": "%(users)s::text[] || %(threads)s::text[]",
 }
 """The columns that name a person or a conversation, and what of `parameters` each is compared with."""
+EVENT_IS_OF = """
+    tenant_id = %(tenant)s and (user_id = any(%(users)s) or coalesce(conversation_id, session_id) = any(%(threads)s))
+"""
+"""Condition, with the parameters of `parameters`: a row of raw.events belongs to a subject."""
 _PERSONAL_TABLES = """
     select table_schema || '.' || table_name, array_agg(column_name::text)
     from information_schema.columns inner join information_schema.tables using (table_schema, table_name)
@@ -177,12 +182,7 @@ def is_not_of(batch: pa.RecordBatch, subject: Subject, traces: Traces) -> pa.Boo
 
 def is_built(connection: Connection) -> bool:
     """Whether events have been staged at all."""
-    return exists(connection, STAGED)
-
-
-def exists(connection: Connection, table: str) -> bool:
-    """Whether there is such a table, named with its schema."""
-    return connection.execute("select to_regclass(%s) is not null", [table]).fetchone() == (True,)
+    return database.has(connection, STAGED)
 
 
 def identifier(table: str) -> sql.Identifier:

@@ -197,7 +197,7 @@ def summarise(settings: Settings, tenant: str | None = None) -> Summary:
             funnel=read.all(FunnelStep, _FUNNEL, "marts.funnels"),
             gaps=read.all(Gap, _GAPS, "marts.content_gaps", limit=MOST_GAPS),
             alerts=read.all(Firing, _FIRING, "ops.alerts"),
-            anomalies=anomalies.newest(connection, tenant) if read.has("marts.input_anomalies") else [],
+            anomalies=anomalies.newest(connection, tenant) if database.has(connection, "marts.input_anomalies") else [],
             build=read.one(Build, _BUILD, "ops.builds"),
         )
 
@@ -209,16 +209,9 @@ class _Reader:
         self.connection = connection
         self.tenant = tenant
 
-    def has(self, *tables: str) -> bool:
-        """Whether all of these tables are there."""
-        missing = self.connection.execute(
-            "select exists (select from unnest(%s::text[]) as name where to_regclass(name) is null)", [list(tables)]
-        )
-        return missing.fetchone() == (False,)
-
     def all(self, kind: type[Row], query: str, *tables: str, limit: int | None = None) -> list[Row]:
         """The rows that the query selects from these tables; none where one of them is missing."""
-        if not self.has(*tables):
+        if not database.has(self.connection, *tables):
             return []
         parameters: dict[str, Any] = {"tenant": self.tenant, "limit": limit}
         with self.connection.cursor(row_factory=class_row(kind)) as cursor:

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from parley import seeds
 from parley.errors import ParleyError
+from parley.seeds import Column, optional
 
 if TYPE_CHECKING:
     from parley.database import Connection
@@ -102,20 +103,16 @@ def _currency(cell: str) -> str:
     return cell
 
 
-def _column(read: seeds.Reader) -> seeds.Column:
-    return seeds.Column(read, may_be_blank=True)
-
-
 _SEED = {
-    "tenant_id": seeds.Column(_identifier),
-    "name": _column(seeds.text),
-    "time_zone": _column(_time_zone),
-    "week_start": _column(_weekday),
-    "session_gap_minutes": _column(seeds.whole(1)),
-    "abandon_after_hours": _column(seeds.whole(1)),
-    "sla_ms": _column(seeds.whole(1)),
-    "raw_retention_days": _column(seeds.whole(1)),
-    "hash_user_ids": _column(seeds.flag),
-    "admit_unregistered_types": _column(seeds.flag),
-    "currency": _column(_currency),
+    "tenant_id": Column(_identifier),
+    "name": optional(seeds.text),
+    "time_zone": optional(_time_zone),
+    "week_start": optional(_weekday),
+    "session_gap_minutes": optional(seeds.whole(1)),
+    "abandon_after_hours": optional(seeds.whole(1)),
+    "sla_ms": optional(seeds.whole(1)),
+    "raw_retention_days": optional(seeds.whole(1)),
+    "hash_user_ids": optional(seeds.flag),
+    "admit_unregistered_types": optional(seeds.flag),
+    "currency": optional(_currency),
 }

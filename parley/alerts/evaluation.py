@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from parley import database
 from parley.alerts import channels, judging, ledger, messages, metrics, rules
 from parley.alerts.judging import Judgement
 from parley.alerts.ledger import Alert, Finding
@@ -106,7 +107,7 @@ def _findings(
     standing: Mapping[tuple[str, str, str], Alert],
     as_of: datetime,
 ) -> Iterator[Finding]:
-    if rule.metric == metrics.ANOMALIES and not metrics.columns_of(connection, metrics.table_of(rule.metric)):
+    if rule.metric == metrics.ANOMALIES and not database.has(connection, metrics.table_of(rule.metric)):
         return  # an installation may do without
     if not tenants:
         return

@@ -7,13 +7,14 @@ from datetime import date, datetime, timedelta
 
 from psycopg import sql
 
+from parley import database
 from parley.database import Connection
 from parley.errors import ParleyError
 
 ANOMALIES = "anomalies"
 EVENTS = "events"
 INCIDENTS = ("failed_builds", "failed_runs", "failed_checks")
-"""Not measured but reported: `parley.alerts.incidents`."""
+"""Not measured but reported by who notices (`parley.alerts.evaluation.report`)."""
 
 _COLUMN = re.compile(r"([a-z][a-z0-9_]*)\.([a-z][a-z0-9_]*)")
 _ON_A_CLOCK = timedelta(days=1)  # the local date is at most a day from that of UTC
@@ -101,7 +102,7 @@ def table_of(metric: str) -> str:
 
 def tenants(connection: Connection, as_of: datetime) -> list[Tenant]:
     """Those with events; none before the first build."""
-    if not columns_of(connection, "marts.tenants_overview"):
+    if not database.has(connection, "marts.tenants_overview"):
         return []
     found = connection.execute(
         "select tenant_id, (%s::timestamptz at time zone time_zone)::date - 1, last_event_at"

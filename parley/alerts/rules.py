@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from parley import seeds
 from parley.alerts import metrics
-from parley.seeds import Column, Row
+from parley.seeds import Column, Row, optional
 from parley.tenants import EVERY_TENANT, id_or_every
 
 SEED = Path("seeds", "alert_rules.csv")
@@ -155,28 +155,24 @@ def _positive(cell: str) -> float:
     return float(cell)
 
 
-def _column(read_cell: seeds.Reader) -> Column:
-    return Column(read_cell, may_be_blank=True)
-
-
 _SEED = {
     "rule_id": Column(_name),
     "tenant_id": Column(id_or_every),
-    "enabled": _column(seeds.flag),
-    "severity": _column(seeds.one_of(*get_args(Severity))),
+    "enabled": optional(seeds.flag),
+    "severity": optional(seeds.one_of(*get_args(Severity))),
     "description": Column(seeds.text),
     "metric": Column(_metric),
-    "filter": _column(_filter),
+    "filter": optional(_filter),
     "condition": Column(seeds.one_of(*get_args(Condition))),
-    "threshold": _column(_number),
-    "weeks": _column(seeds.whole(1, MOST_DAYS)),
-    "for_days": _column(seeds.whole(1, MOST_DAYS)),
-    "resolve_after_days": _column(seeds.whole(1, MOST_DAYS)),
-    "volume": _column(_name),
-    "min_volume": _column(_positive),
-    "channels": _column(_names),
-    "remind_after_hours": _column(_positive),
-    "escalate_after_hours": _column(_positive),
-    "escalation_channels": _column(_names),
+    "threshold": optional(_number),
+    "weeks": optional(seeds.whole(1, MOST_DAYS)),
+    "for_days": optional(seeds.whole(1, MOST_DAYS)),
+    "resolve_after_days": optional(seeds.whole(1, MOST_DAYS)),
+    "volume": optional(_name),
+    "min_volume": optional(_positive),
+    "channels": optional(_names),
+    "remind_after_hours": optional(_positive),
+    "escalate_after_hours": optional(_positive),
+    "escalation_channels": optional(_names),
 }
 COLUMNS = tuple(_SEED)

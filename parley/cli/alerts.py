@@ -7,6 +7,7 @@ from rich.markup import escape
 
 from parley.cli import console
 from parley.errors import ParleyError
+from parley.tenants import EVERY_TENANT
 
 if TYPE_CHECKING:
     from parley.alerts.ledger import Alert
@@ -142,7 +143,7 @@ def test(channel: Annotated[str, typer.Argument(help="The channel's name.")]) ->
 
 def _show(alert: "Alert") -> None:
     colour = COLOURS.get(alert.state, "dim")
-    whose = "" if alert.tenant_id == "*" else f" {alert.tenant_id}"
+    whose = "" if alert.tenant_id == EVERY_TENANT else f" {alert.tenant_id}"
     subject = f" {alert.subject}" if alert.subject else ""
     console.print(
         f"[bold]{alert.alert_id}[/]  [{colour}]{alert.state}[/] since {alert.since:%Y-%m-%d %H:%M} UTC  "

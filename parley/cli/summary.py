@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from rich.markup import escape
 
 from parley.cli import console, typer
+from parley.tenants import EVERY_TENANT
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -185,7 +186,10 @@ def _verdict(accounting: "Accounting | None", build: "Build | None") -> "Iterabl
 
 
 def _firing(alerts: "Sequence[Firing]") -> str:
-    named = [" ".join(filter(None, [alert.rule_id, alert.tenant_id.strip("*"), alert.subject])) for alert in alerts]
+    named = [
+        " ".join(part for part in (alert.rule_id, alert.tenant_id, alert.subject) if part and part != EVERY_TENANT)
+        for alert in alerts
+    ]
     shown = ", ".join(named[:MOST_ALERTS]) + (", …" if len(named) > MOST_ALERTS else "")
     many = "alert fires" if len(alerts) == 1 else "alerts fire"
     return f"[red]{len(alerts)} {many}: {escape(shown)}[/] [bold]parley alerts list[/]"

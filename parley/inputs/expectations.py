@@ -7,9 +7,9 @@ from math import isfinite
 from pathlib import Path
 from typing import Literal, get_args
 
-from parley import seeds, tenants
-from parley.errors import ParleyError
-from parley.tenants import EVERY_TENANT
+from parley import seeds
+from parley.seeds import Column, optional
+from parley.tenants import EVERY_TENANT, id_or_every
 
 SEED = seeds.FOLDER / "input_expectations.csv"
 
@@ -119,15 +119,6 @@ def _name(cell: str) -> str:
     return cell
 
 
-def _tenant(cell: str) -> str:
-    if cell != EVERY_TENANT:
-        try:
-            tenants.check_id(cell)
-        except ParleyError:
-            raise ValueError(f"a tenant's id, or {EVERY_TENANT} for all") from None
-    return cell
-
-
 def _bound(cell: str) -> float:
     try:
         bound = float(cell)
@@ -139,12 +130,12 @@ def _bound(cell: str) -> float:
 
 
 COLUMNS = {
-    "expectation": seeds.Column(_name),
-    "tenant_id": seeds.Column(_tenant),
-    "metric": seeds.Column(seeds.one_of(*METRICS)),
-    "minimum": seeds.Column(_bound, may_be_blank=True),
-    "maximum": seeds.Column(_bound, may_be_blank=True),
-    "at_least": seeds.Column(seeds.whole(0), may_be_blank=True),
-    "severity": seeds.Column(seeds.one_of(*SEVERITIES)),
-    "description": seeds.Column(str, may_be_blank=True),
+    "expectation": Column(_name),
+    "tenant_id": Column(id_or_every),
+    "metric": Column(seeds.one_of(*METRICS)),
+    "minimum": optional(_bound),
+    "maximum": optional(_bound),
+    "at_least": optional(seeds.whole(0)),
+    "severity": Column(seeds.one_of(*SEVERITIES)),
+    "description": optional(str),
 }

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from great_expectations import ExpectationSuite
     from great_expectations.expectations.row_conditions import AndCondition
 
-EVERY_TYPE = "*"
 _RESULT_FORMAT = {
     "result_format": "COMPLETE",
     "unexpected_index_column_names": ["day", "tenant_id", "event_name"],

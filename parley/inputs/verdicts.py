@@ -4,8 +4,7 @@ A verdict holds for the events that were there: a day that has got new ones sinc
 says up to which batch that is so, under the name `input_validation`.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal
@@ -19,6 +18,7 @@ from parley.inputs import data_docs, expectations, measures, suite
 from parley.inputs.expectations import Expectation
 from parley.inputs.suite import Failure
 from parley.settings import Settings
+from parley.tenants import EVERY_TENANT
 
 LOCK = 0x696E70757473  # "inputs" in ASCII: held by whoever judges
 NAMED_AT_MOST = 5
@@ -70,7 +70,7 @@ class Finding:
     description: str
 
     def __str__(self) -> str:
-        where = " ".join(name for name in (self.tenant_id, self.event_name) if name != "*")
+        where = " ".join(name for name in (self.tenant_id, self.event_name) if name != EVERY_TENANT)
         below = self.minimum is not None and self.observed < self.minimum
         bound = f"below {self.minimum:g}" if below else f"above {self.maximum:g}"
         return f"{self.expectation}{f' ({where})' if where else ''}: {self.metric} is {self.observed:.4g}, {bound}"
@@ -85,7 +85,7 @@ def judge_new(connection: Connection, settings: Settings) -> tuple[int, list[Ver
     connection must commit by itself. Raises ParleyError where a seed is wrong.
     """
     expected = expectations.read(settings.project / expectations.SEED)
-    with _taking_turns(connection):
+    with database.taking_turns(connection, LOCK):  # who waited finds little to do
         position = _number(connection, "select coalesce(max(last_batch_id), 0) from raw.loads")
         days = _unjudged(connection, position, expectations.fingerprint(expected))
         found = _judge(connection, settings, expected, days)
@@ -104,7 +104,7 @@ def judge_days(
 ) -> list[Verdict]:
     """Judge these days anew, all on which anything happened or arrived; otherwise as `judge_new`."""
     expected = expectations.read(settings.project / expectations.SEED)
-    with _taking_turns(connection):
+    with database.taking_turns(connection, LOCK):  # who waited finds little to do
         days = _days_between(connection, first, last)
         return _judge(connection, settings, expected, days)
 
@@ -211,17 +211,6 @@ def refusal(refused: Sequence[Verdict], found: Iterable[Finding]) -> str:
         f"The input gate blocks {days}{more}. The tables keep their last state: look with `parley inputs list`, mend "
         f'what is wrong, or let a day through with `parley inputs release {shown[0].day} --reason "…"`.'
     )
-
-
-@contextmanager
-def _taking_turns(connection: Connection) -> Iterator[None]:
-    """One judges at a time; the others wait, and then find little to do."""
-    connection.execute("select pg_advisory_lock(%s)", [LOCK])
-    try:
-        yield
-    finally:
-        if not connection.broken:
-            connection.execute("select pg_advisory_unlock(%s)", [LOCK])
 
 
 def _unjudged(connection: Connection, position: int, fingerprint: str) -> list[date]:
