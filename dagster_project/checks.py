@@ -9,7 +9,7 @@ from pydantic import Field
 from dagster_project.assets import LANDING
 from dagster_project.reporting import input_metadata, input_table
 from dagster_project.retries import retried
-from parley import database, migrate, tracking_plan
+from parley import migrate, tracking_plan
 from parley.inputs import data_docs, verdicts
 from parley.settings import Settings
 
@@ -53,16 +53,14 @@ class JudgedAgain(dg.Config):
 def inputs_are_fit(context: dg.AssetCheckExecutionContext, config: JudgedAgain) -> Iterator[dg.AssetCheckResult]:
     """Judges the days that landed. A warning fails the check without stopping the build."""
     settings = Settings.load()
-    with retried():
-        migrate.upgrade(settings)
-        with database.connect(settings, autocommit=True) as connection:
-            tracking_plan.sync(connection, settings.project / tracking_plan.FOLDER)
-            _, judged = verdicts.judge_new(connection, settings)
-            if config.days:
-                first = datetime.now(UTC).date() - timedelta(days=config.days - 1)
-                judged = verdicts.judge_days(connection, settings, first)
-            stopping = verdicts.stopping(connection)
-            findings = verdicts.findings(connection, {verdict.day for verdict in [*judged, *stopping]})
+    with retried(), migrate.connect(settings, autocommit=True) as connection:
+        tracking_plan.sync(connection, settings.project / tracking_plan.FOLDER)
+        _, judged = verdicts.judge_new(connection, settings)
+        if config.days:
+            first = datetime.now(UTC).date() - timedelta(days=config.days - 1)
+            judged = verdicts.judge_days(connection, settings, first)
+        stopping = verdicts.stopping(connection)
+        findings = verdicts.findings(connection, {verdict.day for verdict in [*judged, *stopping]})
     blocked = bool(stopping) or any(verdict.stops_builds for verdict in judged)
     warned = any(verdict.verdict == "warned" for verdict in judged)
     yield dg.AssetCheckResult(

@@ -9,7 +9,7 @@ from dagster_project.assets import BUILD_POOL, LANDING
 from dagster_project.checks import EVERY_FILE_LANDED, INPUTS_ARE_FIT, JudgedAgain
 from dagster_project.resources import BuildChoices
 from dagster_project.retries import retried
-from parley import database, docs, erasure, exports, migrate
+from parley import docs, erasure, exports, migrate
 from parley import retention as retaining
 from parley.landing.partitions import ensure_ahead
 from parley.report import sending
@@ -80,10 +80,8 @@ def forget() -> None:
 def make_months() -> None:
     """Make the monthly partitions of raw.events ahead, so that landing need not."""
     settings = Settings.load()
-    with retried():
-        migrate.upgrade(settings)
-        with database.connect(settings) as connection:
-            ensure_ahead(connection, datetime.now(UTC).date())
+    with retried(), migrate.connect(settings) as connection:
+        ensure_ahead(connection, datetime.now(UTC).date())
 
 
 @dg.job(executor_def=dg.in_process_executor)
@@ -117,8 +115,7 @@ def retain(context: dg.OpExecutionContext, config: RetentionChoices) -> None:
     settings = Settings.load()
     now = datetime.now(UTC)
     with retried():
-        migrate.upgrade(settings)
-        with database.connect(settings) as connection:
+        with migrate.connect(settings) as connection:
             due = retaining.plan(connection, settings, now)
         context.add_output_metadata(
             {

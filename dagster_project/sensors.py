@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from dagster_project.schedules import RUN_IN
-from parley import database, migrate
+from parley import migrate
 from parley.alerts import channels, outbox
 from parley.alerts.evaluation import report
 from parley.database import Connection
@@ -55,8 +55,7 @@ def sensors(settings: Settings) -> Sequence[dg.SensorDefinition]:
 
 @contextmanager
 def _warehouse(settings: Settings) -> Iterator[Connection]:
-    migrate.upgrade(settings)
-    with database.connect(settings, autocommit=True) as connection:
+    with migrate.connect(settings, autocommit=True) as connection:
         yield connection
 
 

@@ -127,10 +127,9 @@ def build(
     seeds, tracking plan or project are wrong, nothing is selected, or another build runs and `wait` is false.
     """
     began = time.monotonic()
-    migrate.upgrade(settings)
     as_of = order.as_of or datetime.now(UTC)
     build_id = str(uuid.uuid4())
-    with database.connect(settings, autocommit=True) as connection, only_one(connection, wait):
+    with migrate.connect(settings, autocommit=True) as connection, only_one(connection, wait):
         try:
             judged_to = prepare(connection, settings, order)
             with _environment(database.variables(settings)):

@@ -73,8 +73,7 @@ def _judged(name: str, check: Callable[[], Finding]) -> Finding:
 
 
 def _fix(settings: Settings) -> None:
-    migrate.upgrade(settings)
-    with database.connect(settings) as connection:
+    with migrate.connect(settings) as connection:
         tracking_plan.sync(connection, settings.project / tracking_plan.FOLDER)
         partitions.ensure_ahead(connection, datetime.now(UTC).date())
 

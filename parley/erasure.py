@@ -172,8 +172,7 @@ def request(connection: Connection, settings: Settings, tenant_id: str, user_id:
 
 def preview(settings: Settings, tenant_id: str, user_id: str) -> dict[str, int]:
     """The rows that an erasure would delete, by table: it is done, and undone. Landing waits meanwhile."""
-    migrate.upgrade(settings)
-    with database.connect(settings, autocommit=True) as connection, connection.transaction(force_rollback=True):
+    with migrate.connect(settings, autocommit=True) as connection, connection.transaction(force_rollback=True):
         return _delete(connection, Subject.of(settings, tenant_id, user_id), _specs(connection, settings))[1]
 
 
@@ -189,8 +188,7 @@ def work_off(
     Waits for a build that is at work. Raises ParleyError where the tables could not be built afterwards; the erasure
     stays open then, with nothing of the person but in figures that count them, and the next call goes on.
     """
-    migrate.upgrade(settings)
-    with database.connect(settings, autocommit=True) as connection, build.only_one(connection, wait=True):
+    with migrate.connect(settings, autocommit=True) as connection, build.only_one(connection, wait=True):
         erasures = _open(connection)
         specs = _specs(connection, settings)
         for each in erasures:
@@ -372,7 +370,6 @@ def _vacuum(connection: Connection, tables: Sequence[str]) -> None:
 
 def search(settings: Settings, tenant_id: str, user_id: str) -> dict[str, int]:
     """The tables and files in which a person is named, and how often."""
-    migrate.upgrade(settings)
-    with database.connect(settings, autocommit=True) as connection:
+    with migrate.connect(settings, autocommit=True) as connection:
         places = traces.in_database(connection, tenant_id, (user_id, hashed(settings.secret, user_id)))
     return places | traces.in_files(settings, Subject.of(settings, tenant_id, user_id))

@@ -54,6 +54,12 @@ def upgrade(settings: Settings) -> None:
             _run(connection)
 
 
+def connect(settings: Settings, *, autocommit: bool = False) -> Connection:
+    """A connection to the warehouse, migrated first. Raises ParleyError as `upgrade` and `database.connect` do."""
+    upgrade(settings)
+    return database.connect(settings, autocommit=autocommit)
+
+
 def _run(connection: Connection) -> None:
     # imported here because the usual call, at head, needs neither
     from alembic import command

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import sql
 
-from parley import archives, audit, build, database, migrate, seeds, streams, tenants
+from parley import archives, audit, build, migrate, seeds, streams, tenants
 from parley.archives import Archive
 from parley.database import Connection
 from parley.errors import ParleyError
@@ -135,8 +135,7 @@ def run(
     archives; what was done until then stays done, and the next run goes on.
     """
     terms = read_terms(settings)
-    migrate.upgrade(settings)
-    with database.connect(settings, autocommit=True) as connection, archives.only_one(connection):
+    with migrate.connect(settings, autocommit=True) as connection, archives.only_one(connection):
         archives.tidy(settings.home)
         before = partitions.attached(connection)
         _finish_emptying(connection, on_progress)  # what a run that was killed had begun
@@ -189,8 +188,7 @@ def restore(
     again. Raises ParleyError, and changes nothing, where there is no such archive, it is damaged or missing, or a later
     month of one of its tenants is still archived: history is frozen up to one day, without holes.
     """
-    migrate.upgrade(settings)
-    with database.connect(settings, autocommit=True) as connection, archives.only_one(connection):
+    with migrate.connect(settings, autocommit=True) as connection, archives.only_one(connection):
         of_month = [standing for standing in standings(connection, settings) if standing.month == month]
         found = [standing for standing in of_month if standing.tenants]
         _check_restorable(connection, found, month)

@@ -180,8 +180,7 @@ class Summary:
 
 def summarise(settings: Settings, tenant: str | None = None) -> Summary:
     """The figures, of one tenant or of all. Raises ParleyError where the database cannot be reached."""
-    migrate.upgrade(settings)
-    with database.connect(settings) as connection:
+    with migrate.connect(settings) as connection:
         read = _Reader(connection, tenant)
         return Summary(
             tenant=tenant,

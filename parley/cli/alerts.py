@@ -29,13 +29,11 @@ def list_alerts(
 
     Example: [bold]parley alerts list --state FIRING[/]
     """
-    from parley import database, migrate
+    from parley import migrate
     from parley.alerts import ledger, outbox
     from parley.settings import Settings
 
-    settings = Settings.load()
-    migrate.upgrade(settings)
-    with database.connect(settings) as connection:
+    with migrate.connect(Settings.load()) as connection:
         found = ledger.find(connection, tenant_id=tenant, state=_state(state) if state else None)
         undelivered = outbox.undelivered(connection)
     if not found:
@@ -58,14 +56,12 @@ def acknowledge(
     """
     from datetime import UTC, datetime
 
-    from parley import database, migrate
+    from parley import migrate
     from parley.alerts import ledger
     from parley.cli.load import whoami
     from parley.settings import Settings
 
-    settings = Settings.load()
-    migrate.upgrade(settings)
-    with database.connect(settings, autocommit=True) as connection:
+    with migrate.connect(Settings.load(), autocommit=True) as connection:
         ledger.acknowledge(connection, alert, at=datetime.now(UTC), by=by or whoami(), note=note)
     console.print(f"Alert {alert} is acknowledged; you are told when it is resolved.")
 
@@ -76,13 +72,12 @@ def deliver() -> None:
 
     Example: [bold]parley alerts deliver[/]
     """
-    from parley import database, migrate
+    from parley import migrate
     from parley.alerts import channels, outbox
     from parley.settings import Settings
 
     settings = Settings.load()
-    migrate.upgrade(settings)
-    with database.connect(settings, autocommit=True) as connection:
+    with migrate.connect(settings, autocommit=True) as connection:
         outcome = outbox.deliver(connection, channels.load(settings), at_once=True)
         undelivered = outbox.undelivered(connection)
     console.print(f"{outcome.sent} messages sent, {outcome.failed} could not be.")

@@ -21,12 +21,10 @@ def list_anomalies(
     """
     from rich.table import Table
 
-    from parley import anomalies, database, migrate
+    from parley import anomalies, migrate
     from parley.settings import Settings
 
-    settings = Settings.load()
-    migrate.upgrade(settings)
-    with database.connect(settings) as connection:
+    with migrate.connect(Settings.load()) as connection:
         found = anomalies.newest(connection, tenant, days)
     if not found:
         console.print(f"Nothing was out of the usual in the last {days} days.")

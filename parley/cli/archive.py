@@ -19,12 +19,11 @@ def list_archives() -> None:
     from rich.filesize import decimal
     from rich.table import Table
 
-    from parley import database, migrate, retention
+    from parley import migrate, retention
     from parley.settings import Settings
 
     settings = Settings.load()
-    migrate.upgrade(settings)
-    with database.connect(settings) as connection:
+    with migrate.connect(settings) as connection:
         found = retention.standings(connection, settings)
     if not found:
         console.print("There is no archive.")
@@ -51,12 +50,11 @@ def verify(month: Annotated[str | None, typer.Argument(help="Of this month (YYYY
 
     Example: [bold]parley archive verify 2026-01[/]
     """
-    from parley import archives, database, migrate, retention
+    from parley import archives, migrate, retention
     from parley.settings import Settings
 
     settings = Settings.load()
-    migrate.upgrade(settings)
-    with database.connect(settings) as connection:
+    with migrate.connect(settings) as connection:
         found = [standing for standing in retention.standings(connection, settings) if month in (None, standing.month)]
     damaged = 0
     for standing in found:

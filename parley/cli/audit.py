@@ -23,12 +23,10 @@ def list_entries(
     import orjson
     from rich.table import Table
 
-    from parley import audit, database, migrate
+    from parley import audit, migrate
     from parley.settings import Settings
 
-    settings = Settings.load()
-    migrate.upgrade(settings)
-    with database.connect(settings) as connection:
+    with migrate.connect(Settings.load()) as connection:
         entries = audit.latest(connection, most, action, tenant)
     if not entries:
         console.print("The audit log holds nothing that fits.")
@@ -59,12 +57,10 @@ def verify(
 
     Example: [bold]parley audit verify --expect 9f2c…[/]
     """
-    from parley import audit, database, migrate
+    from parley import audit, migrate
     from parley.settings import Settings
 
-    settings = Settings.load()
-    migrate.upgrade(settings)
-    with database.connect(settings) as connection:
+    with migrate.connect(Settings.load()) as connection:
         count, last_hash = audit.verify(connection, expect)
     console.print(f"The audit log is whole: {count:,} {'entry' if count == 1 else 'entries'}. Hash of the last:")
     console.print(last_hash)

@@ -24,13 +24,12 @@ def list_types(tenant: Tenant = None) -> None:
     """
     from rich.table import Table
 
-    from parley import database, migrate, tracking_plan
+    from parley import migrate, tracking_plan
     from parley.settings import Settings
     from parley.tenants import EVERY_TENANT
 
     settings = Settings.load()
-    migrate.upgrade(settings)
-    with database.connect(settings) as connection:
+    with migrate.connect(settings) as connection:
         types = tracking_plan.sync(connection, settings.project / tracking_plan.FOLDER).types
     if tenant is not None:
         types = tuple(sorted(tracking_plan.seen_by(tenant, types), key=lambda kind: kind.event_name))
@@ -56,15 +55,14 @@ def register(
 
     Example: [bold]parley events register loyalty.yml --tenant shop-newyork[/]
     """
-    from parley import database, migrate, tenants, tracking_plan
+    from parley import migrate, tenants, tracking_plan
     from parley.settings import Settings
 
     if tenant is not None:
         tenants.check_id(tenant)
     settings = Settings.load()
     types = tracking_plan.read_types(file, tenant or tenants.EVERY_TENANT, "custom")
-    migrate.upgrade(settings)
-    with database.connect(settings) as connection:
+    with migrate.connect(settings) as connection:
         tracking_plan.sync(connection, settings.project / tracking_plan.FOLDER)
         tracking_plan.register_custom(connection, types)
     console.print(f"Registered for {tenant or 'all tenants'}: {', '.join(kind.event_name for kind in types)}.")
@@ -82,7 +80,7 @@ def validate(
     """
     from rich.table import Table
 
-    from parley import database, migrate
+    from parley import migrate
     from parley.landing import sources
     from parley.landing.judging import verdicts
     from parley.landing.rules import Accepted, Dropped, Rules, arguments
@@ -90,8 +88,7 @@ def validate(
 
     settings = Settings.load()
     sources.check(file)
-    migrate.upgrade(settings)
-    with database.connect(settings) as connection:
+    with migrate.connect(settings) as connection:
         contract = arguments(connection, settings, dialect, tenant)
     rules = Rules(**contract)
     outcomes: Counter[str] = Counter()

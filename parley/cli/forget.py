@@ -33,7 +33,7 @@ def forget(
 
     Example: [bold]parley forget --tenant salon-paris --user u-0f8fb75c9e402a72 --dry-run[/]
     """
-    from parley import database, erasure, migrate
+    from parley import erasure, migrate
     from parley.settings import Settings
 
     settings = Settings.load()
@@ -53,8 +53,7 @@ def forget(
         return
     if not yes and not request:
         typer.confirm(f"Erase everything that is held of this person of {tenant}, for good?", abort=True)
-    migrate.upgrade(settings)
-    with database.connect(settings, autocommit=True) as connection:
+    with migrate.connect(settings, autocommit=True) as connection:
         number = erasure.request(connection, settings, tenant, user, actor)
     if request:
         console.print(f"Erasure {number} is asked for: Dagster's job forget or `parley forget --open` does it.")

@@ -27,12 +27,10 @@ def list_gaps(
 
     Example: [bold]parley gaps list --tenant nordic-bank --status identified[/]
     """
-    from parley import database, gaps, migrate
+    from parley import gaps, migrate
     from parley.settings import Settings
 
-    settings = Settings.load()
-    migrate.upgrade(settings)
-    with database.connect(settings) as connection:
+    with migrate.connect(Settings.load()) as connection:
         found = gaps.find(connection, tenant, _status(status) if status else None)
     if not found:
         console.print("No gap is known that fits.")
@@ -58,13 +56,11 @@ def set_status(
 
     Example: [bold]parley gaps set 5f0c11ab resolved --tenant nordic-bank --note "Article 312"[/]
     """
-    from parley import database, gaps, migrate
+    from parley import gaps, migrate
     from parley.cli.load import whoami
     from parley.settings import Settings
 
-    settings = Settings.load()
-    migrate.upgrade(settings)
-    with database.connect(settings) as connection:
+    with migrate.connect(Settings.load()) as connection:
         gaps.set_status(
             connection,
             gap,

@@ -32,13 +32,12 @@ def validate(from_date: From = None, to_date: To = None) -> None:
 
     Example: [bold]parley inputs validate --from 2026-11-01 --to 2026-11-15[/]
     """
-    from parley import database, migrate, tracking_plan
+    from parley import migrate, tracking_plan
     from parley.inputs import verdicts
     from parley.settings import Settings
 
     settings = Settings.load()
-    migrate.upgrade(settings)
-    with database.connect(settings, autocommit=True) as connection:
+    with migrate.connect(settings, autocommit=True) as connection:
         tracking_plan.sync(connection, settings.project / tracking_plan.FOLDER)
         if from_date or to_date:
             judged = verdicts.judge_days(connection, settings, *_range(from_date, to_date))
@@ -61,13 +60,12 @@ def list_days(
 
     Example: [bold]parley inputs list --from 2026-11-01[/]
     """
-    from parley import database, migrate
+    from parley import migrate
     from parley.inputs import data_docs, verdicts
     from parley.settings import Settings
 
     settings = Settings.load()
-    migrate.upgrade(settings)
-    with database.connect(settings) as connection:
+    with migrate.connect(settings) as connection:
         found = verdicts.find(connection, *_range(from_date, to_date))
         _tell(connection, [verdict for verdict in found if everything or verdict.verdict != "passed"])
     said = ", ".join(f"{_count(found, word)} {word}" for word in COLOURS)
@@ -88,14 +86,12 @@ def release(
 
     Example: [bold]parley inputs release 2026-11-20 --reason "Import of the old shop, half of it tests"[/]
     """
-    from parley import database, migrate
+    from parley import migrate
     from parley.cli.load import whoami
     from parley.inputs import verdicts
     from parley.settings import Settings
 
-    settings = Settings.load()
-    migrate.upgrade(settings)
-    with database.connect(settings) as connection:
+    with migrate.connect(Settings.load()) as connection:
         verdicts.release(connection, day.date(), reason=reason, by=by or whoami())
     console.print(f"{day:%Y-%m-%d} is released: `parley build` takes it in.")
 

@@ -22,15 +22,14 @@ def retention(
 
     Example: [bold]parley retention --dry-run[/]
     """
-    from parley import database, migrate
+    from parley import migrate
     from parley import retention as retaining
     from parley.cli.load import whoami
     from parley.settings import Settings
 
     settings = Settings.load()
     now = datetime.now(UTC)
-    migrate.upgrade(settings)
-    with database.connect(settings) as connection:
+    with migrate.connect(settings) as connection:
         due = retaining.plan(connection, settings, now)
     _show(due)
     if dry_run:

@@ -2,25 +2,28 @@
 
 import gzip
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from parley import tracking_plan
 from tests.oracle.world import Event
 
+PROJECT = Path(__file__).resolve().parents[2]
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 """Data and reference figures that are not part of the repository and may be absent."""
 
 
 def read(path: Path) -> list[Event]:
-    """The events of a gzipped file, which must all be valid and canonical."""
+    """The events of a gzipped file, which must all be valid, under canonical names."""
+    renames = {kind.event_name: kind.renames for kind in tracking_plan.load(PROJECT / tracking_plan.FOLDER).types}
     with gzip.open(path, "rt", encoding="utf-8") as lines:
-        return [_event(json.loads(line)) for line in lines]
+        return [_event(record, renames[record["event_name"]]) for record in map(json.loads, lines)]
 
 
-def _event(record: dict[str, Any]) -> Event:
+def _event(record: dict[str, Any], renames: Mapping[str, str]) -> Event:
     return Event(
         tenant_id=record["tenant_id"],
         event_id=UUID(record["event_id"]),
@@ -30,7 +33,7 @@ def _event(record: dict[str, Any]) -> Event:
         session_id=record.get("session_id"),
         user_id=record.get("user_id"),
         source=record.get("source"),
-        attributes=record["attributes"],
+        attributes={renames.get(name, name): value for name, value in record["attributes"].items()},
     )
 
 
