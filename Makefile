@@ -10,6 +10,9 @@ BI_READY := $(BI_VENV)/.ready
 BI := dashboards/superset/requirements-bi
 WITH_ENV = variables="$$($(PARLEY) env)" && eval "$$variables" &&
 
+# where it is set, every process compiles dbt's and Dagster's thousands of modules anew, for seconds
+unexport PYTHONDONTWRITEBYTECODE
+
 SIZE ?= 20000
 DEMO := $(or $(PARLEY_HOME),.parley)/demo-$(SIZE).ndjson.gz
 

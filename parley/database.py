@@ -138,7 +138,7 @@ def _explain(error: psycopg.OperationalError, found: Mapping[str, str], name: st
 
 def has(connection: Connection, *tables: str) -> bool:
     """Whether there are all of these tables or views, named with their schemas."""
-    row = connection.execute("select bool_and(to_regclass(name) is not null) from unnest(%s) as name", [list(tables)])
+    row = connection.execute("select bool_and(to_regclass(name) is not null) from unnest(%s::text[]) as name", [list(tables)])
     return row.fetchone() == (True,)
 
 
