@@ -370,7 +370,7 @@ def _run(settings: Settings, manifest: "Manifest", command: list[str], on_progre
             return
         on_progress(Progress(**counts, running=tuple(running.values())))
 
-    result = _dbt(settings, command, manifest, follow)
+    result = _dbt(settings, ["--no-write-json", *command], manifest, follow)  # `parse` wrote what others read
     if not counts["total"]:
         raise ParleyError("Nothing is selected: give --select names of models, such as daily_metrics or +marts.")
     return list(result.results)

@@ -138,8 +138,8 @@ def _explain(error: psycopg.OperationalError, found: Mapping[str, str], name: st
 
 def has(connection: Connection, *tables: str) -> bool:
     """Whether there are all of these tables or views, named with their schemas."""
-    row = connection.execute("select bool_and(to_regclass(name) is not null) from unnest(%s::text[]) as name", [list(tables)])
-    return row.fetchone() == (True,)
+    query = "select bool_and(to_regclass(name) is not null) from unnest(%s::text[]) as name"
+    return connection.execute(query, [list(tables)]).fetchone() == (True,)
 
 
 @contextmanager

@@ -36,7 +36,8 @@ QUICK = {
     "synchronous_commit": "off",
 }  # a test's data may die with the machine
 VERSION = os.environ.get("PARLEY_TEST_POSTGRES", "18")
-_numbers = count(1)
+PARSED = "partial_parse.msgpack"  # dbt's name for the project as it has read it
+_copies: set[str] = set()
 
 
 @pytest.fixture(scope="session")
@@ -70,15 +71,18 @@ def database(server: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: 
 @pytest.fixture(scope="session")
 def built_template(server: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("demo")
-    with pytest.MonkeyPatch.context() as environment:
-        _administer(server, f"create database {BUILT} template {TEMPLATE}")
-        _name_database(environment, server, BUILT, folder / "home")
+    with (
+        pytest.MonkeyPatch.context() as environment,
+        database_copy(server, TEMPLATE, environment, folder / "home"),
+    ):
         for command in (
             f"demo {folder}/demo.ndjson --size 400 --days 5 --end 2025-06-30",
             f"load {folder}/demo.ndjson",
             f"build --as-of {BUILT_AS_OF}",
         ):
             parley(*command.split()).check_returncode()
+        _administer(server, f"create database {BUILT} template {os.environ['PGDATABASE']}")
+        shutil.copy(folder / "target" / PARSED, server["PGHOST"])
     return BUILT
 
 
@@ -92,11 +96,10 @@ def built(
 
 
 def parley(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """The command line as a person runs it, in the test's environment; dbt's files go to a folder beside its home."""
-    target = Path(os.environ["PARLEY_HOME"]).with_name("target")
+    """The command line as a person runs it, in the test's environment."""
     return subprocess.run(
         [sys.executable, "-m", "parley", *arguments],
-        env={**os.environ, "DBT_TARGET_PATH": str(target), "COLUMNS": "100"},
+        env={**os.environ, "COLUMNS": "100"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -136,12 +139,24 @@ def page(_browser: "Browser", tmp_path: Path) -> "Iterator[Page]":
 def database_copy(
     server: dict[str, str], template: str, environment: pytest.MonkeyPatch, home: Path
 ) -> Iterator[Settings]:
-    """A copy of a database, named by the environment while it is in use."""
-    name = f"parley_test_{next(_numbers)}"
+    """A copy of a database, named by the environment while it is in use; dbt's files go to a folder beside `home`.
+
+    Copies have the same name one after the other: dbt reads its project anew, for ten seconds, where the name differs.
+    """
+    name = next(name for number in count(1) if (name := f"parley_test_{number}") not in _copies)
     _administer(server, f"create database {name} template {template}")
-    _name_database(environment, server, name, home)
-    yield Settings.load()
-    _administer(server, f"drop database {name} with (force)")
+    _copies.add(name)
+    try:
+        _name_database(environment, server, name, home)
+        target = home.with_name("target")
+        target.mkdir(parents=True, exist_ok=True)
+        environment.setenv("DBT_TARGET_PATH", str(target))
+        if (parsed := Path(server["PGHOST"], PARSED)).exists():
+            shutil.copy(parsed, target)
+        yield Settings.load()
+    finally:
+        _copies.discard(name)
+        _administer(server, f"drop database {name} with (force)")
 
 
 def _name_database(environment: pytest.MonkeyPatch, server: dict[str, str], name: str, home: Path) -> None:

@@ -28,11 +28,6 @@ def execute(settings: Settings, query: str) -> list[tuple[object, ...]]:
         return cursor.fetchall() if cursor.description else []
 
 
-@pytest.fixture(autouse=True)
-def _own_target(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("DBT_TARGET_PATH", str(tmp_path / "target"))
-
-
 def test_a_build_is_recorded_with_the_time_it_judged_by(built: Settings) -> None:
     [(as_of, made, passed, wrong)] = execute(
         built, "select as_of, built, passed, failed + errors + skipped from ops.builds"

@@ -30,11 +30,10 @@ FIRST, LAST, OUTSIDE = "2025-06-21", "2025-06-23", "2025-06-26"
 
 
 @pytest.fixture
-def settings(database: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
-    """A fresh warehouse with an empty inbox, and dbt's artifacts in a folder of the test's own."""
+def settings(database: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """A fresh warehouse with an empty inbox."""
     monkeypatch.setenv("PARLEY_PROJECT", str(PROJECT))
     monkeypatch.setenv("PARLEY_FIRST_DAY", "2025-06-01")
-    monkeypatch.setenv("DBT_TARGET_PATH", str(tmp_path / "target"))
     found = Settings.load()
     found.inbox.mkdir(parents=True)
     return found

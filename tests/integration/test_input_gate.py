@@ -262,7 +262,6 @@ def test_a_step_of_dbt_alone_is_refused_where_it_would_take_in_a_blocked_day(
 def test_a_blocked_day_leaves_the_tables_alone_and_once_released_is_built_as_a_full_refresh_would(
     built: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DBT_TARGET_PATH", str(tmp_path / "target"))
     tables = Warehouse(built, tmp_path)
     before = tables.contents()
     day = date(2025, 6, 30)
