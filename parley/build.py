@@ -119,9 +119,16 @@ OnProgress = Callable[[Progress], None]
 
 
 def build(
-    settings: Settings, order: Order, *, wait: bool = False, on_progress: OnProgress = lambda progress: None
+    settings: Settings,
+    order: Order,
+    *,
+    wait: bool = False,
+    on_progress: OnProgress = lambda progress: None,
+    manifest: "Manifest | None" = None,
 ) -> Outcome:
     """Bring the tables up to date and check them.
+
+    `manifest` is what `parse` returned, where the project has not changed since; without it, it is parsed.
 
     Failed tables and checks are in the outcome. Raises ParleyError where no build can begin: the database is down, the
     seeds, tracking plan or project are wrong, nothing is selected, or another build runs and `wait` is false.
@@ -132,9 +139,9 @@ def build(
     with migrate.connect(settings, autocommit=True) as connection, only_one(connection, wait):
         try:
             judged_to = prepare(connection, settings, order)
-            with _environment(database.variables(settings)):
-                asked = arguments(order, as_of, judged_to, build_id)
-                results = _run_all(settings, connection, asked, as_of, on_progress, in_one_run=bool(order.select))
+            asked = arguments(order, as_of, judged_to, build_id)
+            parsed = manifest or parse(settings)
+            results = _run_all(settings, connection, parsed, asked, as_of, on_progress, in_one_run=bool(order.select))
         except Exception:
             if not order.select:
                 with suppress(ParleyError, psycopg.Error):  # what broke off is raised, whatever becomes of the alert
@@ -195,6 +202,7 @@ def _alert(settings: Settings, connection: Connection, as_of: datetime, *, failu
 def _run_all(
     settings: Settings,
     connection: Connection,
+    manifest: "Manifest",
     asked: list[str],
     as_of: datetime,
     on_progress: OnProgress,
@@ -202,7 +210,6 @@ def _run_all(
     in_one_run: bool,
 ) -> list[Any]:
     """The results of dbt, then of the analyses' marts; of dbt alone in one run, as where the order selects."""
-    manifest = parse(settings)
     if in_one_run:
         return _run(settings, manifest, asked, on_progress)
     results = _run(settings, manifest, [*asked, "--exclude", AFTER_ANALYSES], on_progress)
@@ -326,7 +333,7 @@ def _dbt(
 
     where = ["--project-dir", str(settings.project), "--profiles-dir", str(settings.project)]
     logs = ["--log-level", "none", "--log-path", str((settings.project / LOG).parent)]
-    with _as_own_command_line(command):
+    with _environment(database.variables(settings)), _as_own_command_line(command):
         outcome = dbtRunner(manifest, [callback]).invoke([*logs, *command, *where])
     if isinstance(outcome.exception, KeyboardInterrupt):
         raise outcome.exception
@@ -343,13 +350,12 @@ def parse(settings: Settings) -> "Manifest":
         if event.info.name == "SemanticValidationFailure":
             complaints.append(" ".join(event.data.msg.split()))
 
-    with _environment(database.variables(settings)):
-        try:
-            manifest: Manifest = _dbt(settings, ["parse"], callback=follow)
-        except ParleyError:
-            if complaints:
-                raise ParleyError(f"The metrics are not right: {complaints[0]} Mend it in models/metrics.") from None
-            raise
+    try:
+        manifest: Manifest = _dbt(settings, ["parse"], callback=follow)
+    except ParleyError:
+        if complaints:
+            raise ParleyError(f"The metrics are not right: {complaints[0]} Mend it in models/metrics.") from None
+        raise
     return manifest
 
 

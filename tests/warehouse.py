@@ -7,10 +7,11 @@ from itertools import count
 from pathlib import Path
 
 import psycopg
+from dbt.contracts.graph.manifest import Manifest
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from parley.build import Order, build
+from parley.build import Order, build, parse
 from parley.landing.loader import load
 from parley.settings import Settings
 from tests.oracle import Event, Row, Tenant
@@ -42,6 +43,7 @@ class Warehouse:
 
     def __init__(self, settings: Settings, folder: Path) -> None:
         self.settings = settings
+        self._manifest: Manifest | None = None
         self._files = (folder / f"load-{number}.ndjson.gz" for number in count(1))
 
     def land(self, events: Iterable[Event]) -> None:
@@ -54,8 +56,9 @@ class Warehouse:
         assert counts.accepted + counts.duplicate + counts.erased_subject == counts.received
 
     def build(self, order: Order) -> None:
-        """Build, and check what was built; all of it must succeed."""
-        outcome = build(self.settings, order)
+        """Build, and check what was built; all of it must succeed. Of the project only seeds may change meanwhile."""
+        self._manifest = self._manifest or parse(self.settings)
+        outcome = build(self.settings, order, manifest=self._manifest)
         assert outcome.is_good, outcome.problems
 
     def empty(self) -> None:
