@@ -24,7 +24,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from parley.anomalies import ALL, Row, Settings, find
+from parley.anomalies import Row, Settings, find
+from parley.tenants import EVERY_TENANT
 
 PROJECT = Path(__file__).resolve().parents[1]
 ONLINE_RETAIL = PROJECT / "../shared/data/online_retail.events.ndjson.gz"
@@ -259,7 +260,7 @@ def measure(tenants: int, seed: int) -> dict[str, Any]:
                 tenant.spoil(fault)
             rows = list(tenant.metrics())
             began = time.perf_counter()
-            holidays = [(ALL, day) for day in tenant.holidays]
+            holidays = [(EVERY_TENANT, day) for day in tenant.holidays]
             judged = list(find(rows, settings(), holidays, START + timedelta(days=DAYS - 1)))
             seconds += time.perf_counter() - began
             days_judged += len(judged)
