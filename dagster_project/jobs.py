@@ -117,11 +117,13 @@ def retain(context: dg.OpExecutionContext, config: RetentionChoices) -> None:
     with retried():
         with migrate.connect(settings) as connection:
             due = retaining.plan(connection, settings, now)
+            elsewhere = retaining.plan_elsewhere(connection, settings, now)
         context.add_output_metadata(
             {
                 "dry_run": config.dry_run,
                 "events_due": sum(sum(part.rows.values()) for part in due),
                 "months_due": [part.month for part in due],
+                **{f"rows_due/{table}": rows for table, rows in elsewhere.items()},
             }
         )
         if not config.dry_run:

@@ -26,7 +26,6 @@ from parley.database import Connection
 from parley.errors import ParleyError
 from parley.inputs import verdicts
 from parley.rebuilds import Rebuild
-from parley.report import recipients
 from parley.settings import Settings
 
 if TYPE_CHECKING:
@@ -280,17 +279,14 @@ def prepare(connection: Connection, settings: Settings, order: Order) -> int:
     Returns the last batch that was judged: what lands meanwhile is the next build's. Raises ParleyError where a seed is
     wrong, or the input gate has blocked what the build would take in.
     """
-    listed = tenants.read(settings.project / tenants.SEED, connection)
-    rules.read(settings.project / rules.SEED)
-    recipients.read(settings.project / recipients.SEED)
+    tracking_plan.sync(connection, settings.project / tracking_plan.FOLDER)
+    listed = definitions.check(connection, settings.project)
     if order.tenant and order.tenant not in listed:
         landed = connection.execute("select exists (select from raw.load_batches where tenant_id = %s)", [order.tenant])
         if landed.fetchone() != (True,):
             raise ParleyError(
                 f"There is no tenant {order.tenant!r} in {tenants.SEED}, nor in what has landed: correct it."
             )
-    tracking_plan.sync(connection, settings.project / tracking_plan.FOLDER)
-    definitions.check(connection, settings.project)
     judged_to, _ = verdicts.judge_new(connection, settings)
     verdicts.refuse_blocked(connection, first=order.from_date, last=order.to_date, everything=order.full_refresh)
     return judged_to

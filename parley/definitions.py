@@ -12,12 +12,14 @@ import psycopg
 import yaml
 from psycopg import sql
 
-from parley import seeds, tenants, tracking_plan
+from parley import seeds, tenants, terms, tracking_plan
+from parley.alerts import rules
 from parley.anomalies import CHANGED_FIELDS, DIRECTIONS, SCALES
 from parley.database import Connection
 from parley.errors import ParleyError
+from parley.report import recipients
 from parley.seeds import Column, Row, day, flag, names, number, one_of, optional, text, whole
-from parley.tenants import EVERY_TENANT
+from parley.tenants import EVERY_TENANT, Tenant
 
 MOST_STEPS = 12
 MOST_EXCLUSIONS = 31  # bits of a mask
@@ -190,14 +192,17 @@ SEEDS = {
 }
 
 
-def check(connection: Connection, project: Path) -> None:
+def check(connection: Connection, project: Path) -> dict[str, Tenant]:
     """Raises ParleyError naming file, row and column of the first definition that no build can go by.
 
-    The tracking plan must be in the database already.
+    Returns the tenants of their seed. The tracking plan must be in the database already.
     """
+    listed = tenants.read(project / tenants.SEED, connection)
+    rules.read(project / rules.SEED)
+    terms.read_terms(project / terms.SEED)
+    recipients.read(project / recipients.SEED)
     folder = project / seeds.FOLDER
     tables = {name: seeds.read(folder / f"{name}.csv", seed.columns, seed.key) for name, seed in SEEDS.items()}
-    listed = tenants.read(project / tenants.SEED)
     for name, rows in tables.items():
         _check_default(name, rows)
         _check_tenants(connection, listed, rows)
@@ -209,6 +214,7 @@ def check(connection: Connection, project: Path) -> None:
     _check_quality_weights(tables["quality_weights"])
     _check_roi(tables["roi_assumptions"])
     _check_training(tables["anomaly_settings"])
+    return listed
 
 
 def _check_default(name: str, rows: Iterable[Row]) -> None:

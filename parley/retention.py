@@ -20,16 +20,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import sql
 
-from parley import archives, audit, build, migrate, seeds, streams, tenants
+from parley import archives, audit, build, migrate, streams, tenants
 from parley.archives import Archive
 from parley.database import Connection
 from parley.errors import ParleyError
 from parley.landing import partitions
 from parley.settings import Settings
 from parley.tenants import EVERY_TENANT, UNKNOWN_TENANT, Tenant
+from parley.terms import ARCHIVE, BUILDS, REJECTED, SEED, Terms, read_terms, term_of
 
-TERMS = seeds.FOLDER / "retention_terms.csv"
-REJECTED, ARCHIVE, BUILDS = TABLES = ("raw.rejected_events", "archive", "ops.builds")  # that TERMS may name
 ATTEMPTS = 3  # at archiving a month into which late events keep coming
 BATCH = 20_000  # rows deleted at once
 LOCK_TIMEOUT = "30s"  # for those who read raw.events while a partition goes
@@ -59,7 +58,7 @@ class Outcome:
     dropped: tuple[str, ...]
     """Months whose partition is gone."""
     deleted: dict[str, int]
-    """Rows that were past their term in the tables of `TERMS`."""
+    """Rows that were past their term in the tables of `parley.terms`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +84,6 @@ class Standing:
         return "in place of raw.events" if self.is_emptied else "being taken out"
 
 
-Terms = dict[tuple[str, str], timedelta | None]
-"""For how long rows are kept (None: for ever), by table and tenant, `*` standing for those without their own."""
-
-_TERM_COLUMNS = {
-    "table_name": seeds.Column(seeds.one_of(*TABLES)),
-    "tenant_id": seeds.Column(seeds.text),
-    "keep_days": seeds.Column(seeds.whole(1), may_be_blank=True),
-}
-
 OnProgress = Callable[[str], None]
 """Called with what is being done, as a sentence."""
 
@@ -115,15 +105,24 @@ def plan(connection: Connection, settings: Settings, now: datetime) -> list[Part
     return parts
 
 
-def read_terms(settings: Settings) -> Terms:
-    """The terms of other tables than raw.events. Raises ParleyError naming the cell that makes no sense."""
-    terms: Terms = {}
-    for row in seeds.read(settings.project / TERMS, _TERM_COLUMNS, key=("table_name", "tenant_id")):
-        table, tenant_id, days = row["table_name"], row["tenant_id"], row["keep_days"]
-        if table == BUILDS and tenant_id != EVERY_TENANT:
-            row.wrong("tenant_id", f"builds are of all tenants: write {EVERY_TENANT}.")
-        terms[table, tenant_id] = timedelta(days=days) if days else None
-    return terms
+def plan_elsewhere(connection: Connection, settings: Settings, now: datetime) -> dict[str, int]:
+    """Rows that are past their term in the tables of `parley.terms`. Raises ParleyError where that seed is wrong."""
+    terms = read_terms(settings.project / SEED)
+
+    def count(what: str, parameters: list[object]) -> int:
+        (rows,) = connection.execute(f"select count(*) {what}".encode(), parameters).fetchone() or (0,)
+        return int(str(rows))
+
+    return {
+        REJECTED: sum(count(_OLD_REJECTED, old) for old in _old_rejected(connection, terms, now)),
+        ARCHIVE: sum(
+            standing.archive.manifest.rows_by_tenant.get(name, 0)
+            for standing, due in _old_archives(connection, settings, terms, now)
+            if standing.archive
+            for name in due
+        ),
+        BUILDS: count(_OLD_BUILDS, _old_builds(terms, now)),
+    }
 
 
 def run(
@@ -134,7 +133,7 @@ def run(
     Raises ParleyError where tables have not taken in what is due, the disk is full, or somebody else is at work on the
     archives; what was done until then stays done, and the next run goes on.
     """
-    terms = read_terms(settings)
+    terms = read_terms(settings.project / SEED)
     with migrate.connect(settings, autocommit=True) as connection, archives.only_one(connection):
         archives.tidy(settings.home)
         before = partitions.attached(connection)
@@ -480,37 +479,47 @@ def _explained_wait(month: str) -> Iterator[None]:
         ) from error
 
 
-def _term(terms: Terms, table: str, tenant_id: str) -> timedelta | None:
-    return terms.get((table, tenant_id), terms.get((table, EVERY_TENANT)))
+_OLD_REJECTED = "from raw.rejected_events where tenant_id is not distinct from %s and received_at < %s"
+_OLD_BUILDS = "from ops.builds where finished_at < %s and finished_at < (select max(finished_at) from ops.builds)"
+
+
+def _old_rejected(connection: Connection, terms: Terms, now: datetime) -> Iterator[list[object]]:
+    """The parameters of `_OLD_REJECTED`, of every tenant with a term."""
+    for (tenant_id,) in connection.execute("select distinct tenant_id from raw.rejected_events").fetchall():
+        term = term_of(terms, REJECTED, str(tenant_id or UNKNOWN_TENANT))
+        if term is not None:
+            yield [tenant_id, now - term]
 
 
 def _delete_rejected(connection: Connection, terms: Terms, now: datetime) -> int:
     """Delete refused lines that are past their tenant's term; the counts of their loads stay."""
-    deleted = 0
-    for (tenant_id,) in connection.execute("select distinct tenant_id from raw.rejected_events").fetchall():
-        term = _term(terms, REJECTED, str(tenant_id or UNKNOWN_TENANT))
-        if term is not None:
-            deleted += _delete_in_batches(
-                connection,
-                sql.SQL(
-                    "delete from raw.rejected_events where rejected_id = any(array(select rejected_id from"
-                    " raw.rejected_events where tenant_id is not distinct from %s and received_at < %s limit %s))"
-                ),
-                [tenant_id, now - term],
-            )
-    return deleted
+    statement = sql.SQL(
+        f"delete from raw.rejected_events where rejected_id = any(array(select rejected_id {_OLD_REJECTED} limit %s))"
+    )
+    return sum(_delete_in_batches(connection, statement, old) for old in _old_rejected(connection, terms, now))
+
+
+def _old_builds(terms: Terms, now: datetime) -> list[object]:
+    """The parameter of `_OLD_BUILDS`, null where they are kept for ever; the last build always stays."""
+    term = term_of(terms, BUILDS, EVERY_TENANT)
+    return [now - term if term else None]
 
 
 def _delete_builds(connection: Connection, terms: Terms, now: datetime) -> int:
-    """Delete what is known of old builds, but for the last one."""
-    term = _term(terms, BUILDS, EVERY_TENANT)
-    if term is None:
-        return 0
-    deleted = connection.execute(
-        "delete from ops.builds where finished_at < least(%s, (select max(finished_at) from ops.builds))", [now - term]
-    ).rowcount
+    """Delete what is known of old builds."""
+    deleted = connection.execute(f"delete {_OLD_BUILDS}".encode(), _old_builds(terms, now)).rowcount
     connection.execute("delete from ops.rebuilds where rebuilt_at < (select min(started_at) from ops.builds)")
     return deleted
+
+
+def _old_archives(
+    connection: Connection, settings: Settings, terms: Terms, now: datetime
+) -> Iterator[tuple[Standing, list[str]]]:
+    """Archives, and the tenants that are past their term there."""
+    for standing in standings(connection, settings):
+        due = [name for name in standing.tenants if _is_past(term_of(terms, ARCHIVE, name), standing.month, now)]
+        if due and standing.is_emptied:
+            yield standing, due
 
 
 def _expire_archives(
@@ -523,10 +532,7 @@ def _expire_archives(
 ) -> int:
     """Take out of archives what is past its tenant's term there too: it cannot be restored any more."""
     deleted = 0
-    for standing in standings(connection, settings):
-        due = [name for name in standing.tenants if _is_past(_term(terms, ARCHIVE, name), standing.month, now)]
-        if not (due and standing.is_emptied):
-            continue
+    for standing, due in _old_archives(connection, settings, terms, now):
         on_progress(f"deleting {', '.join(due)} from {standing.archive_id}")
         gone = 0
         if standing.archive:

@@ -16,7 +16,8 @@ def retention(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what is due.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before anything is taken out.")] = False,
 ) -> None:
-    """Archive events that are past their tenant's raw_retention_days, and take them out of raw.events.
+    """Archive events that are past their tenant's raw_retention_days, and take them out of raw.events; then delete
+    what is past its term in the tables of seeds/retention_terms.csv.
 
     Tables keep what was made of them, frozen. Killed, it goes on where it was when it is run again.
 
@@ -31,13 +32,17 @@ def retention(
     now = datetime.now(UTC)
     with migrate.connect(settings) as connection:
         due = retaining.plan(connection, settings, now)
+        elsewhere = retaining.plan_elsewhere(connection, settings, now)
     _show(due)
+    for table, rows in elsewhere.items():
+        if rows:
+            console.print(f"{rows:,} rows of {table} are past their term (seeds/retention_terms.csv).")
     if dry_run:
         return
-    if due and not yes:
+    if (due or any(elsewhere.values())) and not yes:
         if not console.is_terminal:
             raise ParleyError("Nobody is there to ask: look at --dry-run, then give --yes.")
-        typer.confirm("Archive these events and take them out of raw.events?", abort=True)
+        typer.confirm("Archive these events and take them out of raw.events, and delete these rows?", abort=True)
     outcome = retaining.run(settings, now, actor=whoami(), on_progress=lambda message: errors.print(f"{message} …"))
     console.print(
         f"{outcome.archived:,} events archived in {len(outcome.archives)} archives, "

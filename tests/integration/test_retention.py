@@ -15,7 +15,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from dagster_project import jobs
-from parley import archives, audit, database, retention
+from parley import archives, audit, database, retention, terms
 from parley.errors import ParleyError
 from parley.landing.loader import load
 from parley.settings import Settings
@@ -235,7 +235,11 @@ def test_other_tables_have_terms_of_their_own(everybody: Settings, tmp_path: Pat
     terms = [("raw.rejected_events", "*", ""), ("raw.rejected_events", "a", 1), ("archive", "nordic-bank", 1)]
     rows = [dict(zip(("table_name", "tenant_id", "keep_days"), term, strict=True)) for term in terms]
     write_seed(everybody.project, "retention_terms", rows)
-    outcome = retention.run(everybody, datetime.now(UTC) + timedelta(days=2))
+    later = datetime.now(UTC) + timedelta(days=2)
+    with database.connect(everybody) as connection:
+        planned = retention.plan_elsewhere(connection, everybody, later)
+    assert planned == {"raw.rejected_events": 2, "archive": 0, "ops.builds": 0}, "nothing is archived yet"
+    outcome = retention.run(everybody, later)
     assert raw_rows("select tenant_id from raw.rejected_events where reason = 'unknown_event_type'") == [("b",)]
     [archive] = archives.find(everybody.home)
     assert set(archive.manifest.rows_by_tenant) == {"salon-paris", "shop-newyork", "voice-tokyo"}
@@ -248,11 +252,30 @@ def test_other_tables_have_terms_of_their_own(everybody: Settings, tmp_path: Pat
     assert set(horizons()) == {"nordic-bank"}, "what is gone for good stays frozen"
 
 
+def test_what_a_plan_says_of_other_tables_is_what_a_run_deletes(everybody: Settings) -> None:
+    retention.run(everybody, NOW)
+    terms = [("archive", "nordic-bank", 1), ("ops.builds", "*", 1)]
+    rows = [dict(zip(("table_name", "tenant_id", "keep_days"), term, strict=True)) for term in terms]
+    write_seed(everybody.project, "retention_terms", rows)
+    with database.connect(everybody, autocommit=True) as connection:
+        connection.execute(
+            "insert into ops.builds select (jsonb_populate_record(builds, jsonb_build_object("
+            "'build_id', gen_random_uuid(), 'finished_at', finished_at - interval '1 year'))).* from ops.builds"
+        )
+        planned = retention.plan_elsewhere(connection, everybody, NOW)
+    assert planned["archive"] > 0
+    assert planned["ops.builds"] == 1
+    shown = parley("retention", "--dry-run").stdout
+    assert f"{planned['archive']:,} rows of archive are past their term" in shown
+    assert retention.run(everybody, NOW).deleted == planned
+    assert len(raw_rows("select build_id from ops.builds")) == 1
+
+
 @pytest.mark.parametrize("row", ["raw.event,*,1", "ops.builds,a,1", "archive,,1", "archive,*,-1", "archive,*,many"])
 def test_a_term_that_makes_no_sense_is_named(everybody: Settings, row: str) -> None:
-    (everybody.project / retention.TERMS).write_text(f"table_name,tenant_id,keep_days\narchive,*,5\n{row}\n")
+    (everybody.project / terms.SEED).write_text(f"table_name,tenant_id,keep_days\narchive,*,5\n{row}\n")
     with pytest.raises(ParleyError, match="row 3"):
-        retention.read_terms(everybody)
+        terms.read_terms(everybody.project / terms.SEED)
 
 
 def test_the_job_takes_nothing_out_unless_it_is_told_to(everybody: Settings) -> None:
