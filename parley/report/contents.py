@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from psycopg.rows import class_row
 
-from parley import database, migrate, tenants
+from parley import migrate, tenants
 from parley.database import Connection
 from parley.errors import ParleyError
 from parley.report import periods
@@ -198,8 +198,7 @@ def gather(settings: Settings, tenant_id: str, kind: Kind = "week", days: tuple[
 
     Raises ParleyError where nothing is built, the tenant is unknown, or the days are the wrong way round.
     """
-    migrate.upgrade(settings)
-    with database.connect(settings) as connection:
+    with migrate.connect(settings) as connection:
         connection.execute("set transaction isolation level repeatable read, read only")
         return read(connection, find_tenant(settings, connection, tenant_id), kind, days)
 

@@ -47,5 +47,5 @@ def channels(recipients: Iterable[Recipient]) -> set[str]:
 _SEED = {
     "tenant_id": seeds.Column(id_or_every),
     "period": seeds.Column(seeds.one_of(*get_args(Kind))),
-    "channels": seeds.Column(seeds.names, may_be_blank=True),
+    "channels": seeds.optional(seeds.names),
 }

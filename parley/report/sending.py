@@ -52,8 +52,7 @@ def send_due(
     listed = recipients.read(settings.project / recipients.SEED)
     known = channels.load(settings)
     deliveries = []
-    with database.connect(settings, autocommit=True) as connection:
-        connection.execute("select pg_advisory_lock(%s)", [LOCK])
+    with database.connect(settings, autocommit=True) as connection, database.taking_turns(connection, LOCK):
         for tenant_id in [tenant] if tenant else contents.built_tenants(connection):
             holding = contents.find_tenant(settings, connection, tenant_id)
             rows = recipients.for_tenant(listed, tenant_id)

@@ -23,8 +23,8 @@ from dashboards.source import Source
 from dashboards.superset import serve
 from parley import database
 from parley.settings import Settings
-from tests import conftest
 from tests.boards import Board, open_board, sign_in
+from tests.conftest import database_copy
 
 pytestmark = [pytest.mark.bi, pytest.mark.timeout(900)]
 
@@ -52,11 +52,16 @@ class Superset:
 
 
 @pytest.fixture(scope="module")
-def superset(server: dict[str, str], _built: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Superset]:
+def superset(
+    server: dict[str, str], built_template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Superset]:
     if not serve.PROGRAMS.exists():
         pytest.skip("There is no .venv-bi here: make test-bi makes it.")
     home = tmp_path_factory.mktemp("superset") / "home"
-    with pytest.MonkeyPatch.context() as environment, conftest._copy(server, _built, environment, home) as settings:
+    with (
+        pytest.MonkeyPatch.context() as environment,
+        database_copy(server, built_template, environment, home) as settings,
+    ):
         environment.setenv("PARLEY_BI_PASSWORD", PASSWORD)
         environment.setenv("PARLEY_BI_LOGIN_PASSWORD", PASSWORD)
         port = _free_port()
