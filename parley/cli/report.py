@@ -43,6 +43,8 @@ def report(
 
     settings = Settings.load()
     days = _days(from_date, to_date)
+    if again and not send:
+        raise ParleyError("--again is about what was sent: give --send too.")
     if send:
         if days or output:
             raise ParleyError("--send sends what is due: leave --from, --to and --output away.")

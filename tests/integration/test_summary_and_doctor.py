@@ -1,6 +1,7 @@
 """What `parley summary` and `parley doctor` say of an empty warehouse, a built one, and one with something wrong."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from parley.landing import loads
 from parley.settings import Settings
 from parley.summary import summarise
 from tests.conftest import parley
+from tests.warehouse import copy_project
 
 
 def execute(settings: Settings, query: str) -> list[tuple[Any, ...]]:
@@ -90,6 +92,20 @@ def test_the_summary_fits_one_screen(built: Settings) -> None:
     assert any("checks passed, 0 failed" in line for line in lines)
 
 
+def test_the_summary_names_what_was_unusual_in_the_last_week(built: Settings) -> None:
+    assert summarise(built).anomalies == []
+    execute(
+        built,
+        "update marts.input_anomalies set is_anomaly = true, severity = 'warning', expected = 9, score = -5,"
+        " direction = 'down' where event_name = 'kb.search' and metric = 'events'"
+        " and tenant_id in ('nordic-bank', 'salon-paris') and date in ('2025-06-28', '2025-06-27')",
+    )
+    [unusual] = summarise(built, "nordic-bank").anomalies  # the day before is more than a week ago
+    assert (unusual.tenant_id, unusual.date.isoformat()) == ("nordic-bank", "2025-06-28")
+    said = " ".join(parley("summary").stdout.split())
+    assert "anomalies of the input: nordic-bank kb.search events down, salon-paris kb.search events down" in said
+
+
 def test_the_summary_names_events_that_wait_and_checks_that_failed(built: Settings) -> None:
     execute(
         built,
@@ -111,6 +127,18 @@ def test_the_doctor_finds_nothing_wrong_with_a_built_warehouse(built: Settings) 
     wrong = [finding for finding in examine(built) if finding.verdict == "broken"]
     assert wrong == []
     assert parley("doctor").returncode == 0
+
+
+def test_the_doctor_tells_of_reports_that_reach_nobody(
+    database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert found(database)["reports"].verdict == "good"
+    project = copy_project(tmp_path / "project", [])
+    (project / "seeds/report_recipients.csv").write_text("tenant_id,period,channels\n*,week,boss|team\n")
+    monkeypatch.setenv("PARLEY_PROJECT", str(project))
+    monkeypatch.setenv("PARLEY_CHANNEL_TEAM", "json://localhost/hook")
+    finding = found(Settings.load())["reports"]
+    assert (finding.verdict, finding.found) == ("look", "boss not set up, so that nobody gets what is to go there")
 
 
 def test_the_doctor_makes_what_is_missing_when_asked(database: Settings) -> None:
