@@ -1,6 +1,6 @@
 """The checks that are not dbt tests (those come with the dbt assets)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence, Set
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -9,7 +9,7 @@ from pydantic import Field
 from dagster_project.assets import LANDING
 from dagster_project.reporting import input_metadata, input_table
 from dagster_project.retries import retried
-from parley import migrate, tracking_plan
+from parley import freshness, migrate, tracking_plan
 from parley.inputs import data_docs, verdicts
 from parley.settings import Settings
 
@@ -72,3 +72,57 @@ def inputs_are_fit(context: dg.AssetCheckExecutionContext, config: JudgedAgain) 
             "data_docs": dg.MetadataValue.path(settings.home / data_docs.FOLDER / "index.html"),
         },
     )
+
+
+HOLDS_WHAT_LANDED = "holds_what_landed"
+HOURS_TO_TAKE_IN = 3  # two of the hourly builds may fail before anybody is told
+
+
+def mart_freshness(built: Sequence[dg.AssetsDefinition]) -> dg.AssetChecksDefinition:
+    """A check of each mart, by what it holds and not by when a run was: who built it does not matter."""
+    parents = {spec.key: {dep.asset_key for dep in spec.deps} for assets in built for spec in assets.specs}
+
+    @dg.multi_asset_check(
+        name="marts_hold_what_landed",
+        specs=[
+            dg.AssetCheckSpec(
+                HOLDS_WHAT_LANDED,
+                asset=key,
+                description=(
+                    f"Nothing that landed more than {HOURS_TO_TAKE_IN} hours ago is still on its way into this table. "
+                    "Whether anything lands at all, marts/source_freshness tells."
+                ),
+            )
+            for key in sorted(parents)
+            if key.path[0] == "marts"
+        ],
+        can_subset=True,
+    )
+    def run(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+        with retried(), migrate.connect(Settings.load()) as connection:
+            waiting = freshness.waiting(connection)
+        oldest_allowed = datetime.now(UTC) - timedelta(hours=HOURS_TO_TAKE_IN)
+        for check in sorted(context.selected_asset_check_keys, key=lambda check: check.asset_key):
+            on_the_way = {table.path[-1] for table in _lineage(check.asset_key, parents)} & waiting.keys()
+            late = sorted(table for table in on_the_way if waiting[table] < oldest_allowed)
+            yield dg.AssetCheckResult(
+                asset_key=check.asset_key,
+                check_name=check.name,
+                passed=not late,
+                severity=dg.AssetCheckSeverity.WARN,
+                metadata={
+                    "tables_behind": late,
+                    **({"since": min(waiting[table] for table in late).isoformat()} if late else {}),
+                },
+            )
+
+    return run
+
+
+def _lineage(key: dg.AssetKey, parents: Mapping[dg.AssetKey, Set[dg.AssetKey]]) -> Set[dg.AssetKey]:
+    """The asset and all that it is made of."""
+    found, open_ones = set(), {key}
+    while open_ones:
+        found |= open_ones
+        open_ones = {parent for child in open_ones for parent in parents.get(child, ())} - found
+    return found

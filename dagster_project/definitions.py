@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import dagster as dg
 
 from dagster_project.assets import build_alerts, build_analysis, build_dbt_assets, landing
-from dagster_project.checks import every_file_landed, inputs_are_fit
+from dagster_project.checks import every_file_landed, inputs_are_fit, mart_freshness
 from dagster_project.jobs import (
     build,
     check_inputs,
@@ -21,7 +21,7 @@ from dagster_project.jobs import (
 from dagster_project.partitions import days_since
 from dagster_project.project import prepared_project
 from dagster_project.resources import BuildChoices, warehouse_dbt
-from dagster_project.schedules import schedules
+from dagster_project.schedules import CHECK_FRESHNESS, schedules
 from dagster_project.sensors import sensors
 from parley.analyses import ANALYSES
 from parley.settings import Settings
@@ -34,11 +34,29 @@ def build_defs(resource_overrides: Mapping[str, object] | None = None) -> dg.Def
     days = days_since(settings)
     dbt, dbt_after_analyses = build_dbt_assets(settings, project, days)
     analyses = [build_analysis(analysis, dbt, days) for analysis in ANALYSES]
+    marts_hold_what_landed = mart_freshness([dbt, *analyses, dbt_after_analyses])
+    check_freshness = dg.define_asset_job(
+        CHECK_FRESHNESS,
+        selection=dg.AssetSelection.checks(*marts_hold_what_landed.check_keys),
+        description="Look whether the marts hold what has landed, whoever builds them. Builds nothing.",
+    )
     built = {key for assets in (dbt, *analyses, dbt_after_analyses) for key in assets.keys}
     return dg.Definitions(
         assets=[landing, dbt, *analyses, dbt_after_analyses, build_alerts([dbt, dbt_after_analyses], days)],
-        asset_checks=[every_file_landed, inputs_are_fit],
-        jobs=[land, build, rebuild, months_ahead, check_inputs, publish_docs, retention, export, forget, reports],
+        asset_checks=[every_file_landed, inputs_are_fit, marts_hold_what_landed],
+        jobs=[
+            land,
+            build,
+            rebuild,
+            months_ahead,
+            check_inputs,
+            check_freshness,
+            publish_docs,
+            retention,
+            export,
+            forget,
+            reports,
+        ],
         schedules=schedules(settings, built),
         sensors=sensors(settings),
         executor=dg.in_process_executor,

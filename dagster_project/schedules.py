@@ -24,6 +24,7 @@ from dagster_project.orders import days_to_show
 from parley.settings import Settings
 
 RUN_IN = ("production",)
+CHECK_FRESHNESS = "check_freshness"  # a job
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 UNFINISHED = (
     dg.DagsterRunStatus.QUEUED,
@@ -108,6 +109,16 @@ def schedules(settings: Settings, built: Collection[dg.AssetKey]) -> Sequence[dg
             "weeks are judged anew: for days that stayed too small, and for expectations that have changed."
         ),
     )
+    hourly_freshness = dg.ScheduleDefinition(
+        name="hourly_freshness_check",
+        job_name=CHECK_FRESHNESS,
+        cron_schedule="50 * * * *",
+        default_status=status,
+        description=(
+            "Builds check the marts they have built; this finds those that no build gets to, ten minutes to the hour "
+            "when the hourly build has long ended. It reads positions, not events."
+        ),
+    )
     nightly_erasures = dg.ScheduleDefinition(
         name="nightly_erasures",
         job=forget,
@@ -131,6 +142,7 @@ def schedules(settings: Settings, built: Collection[dg.AssetKey]) -> Sequence[dg
     )
     return [
         hourly_build,
+        hourly_freshness,
         daily_months,
         nightly_docs,
         nightly_inputs,

@@ -28,6 +28,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 MART = {"path": ["marts", "daily_metrics"]}
 TOTALS = {"path": ["marts", "period_totals"]}
 SELECTION = 'key:"marts/daily_metrics" or key:"marts/period_totals"'
+CONFIG = f'resources: {{choices: {{config: {{as_of: "{BUILT_AS_OF}"}}}}}}'
 DAYS = ("2025-06-26", "2025-06-27", "2025-06-28")
 SPOILED = 4242
 LONGEST = 240  # seconds, on a busy machine
@@ -260,12 +261,18 @@ def test_a_range_of_days_is_backfilled_in_the_browser(ui: Ui, page: Page, tmp_pa
     days.fill(f"[{DAYS[0]}...{DAYS[-1]}]")
     days.blur()
     expect(dialog.get_by_text("3 partitions")).to_be_visible()
+    dialog.get_by_text("Config", exact=True).click()
+    dialog.get_by_role("button", name="Add config").click()
+    editor = page.get_by_role("dialog").last
+    editor.locator(".CodeMirror").first.click()
+    page.keyboard.insert_text(CONFIG)
+    editor.get_by_role("button", name="Save config").click()
     dialog.get_by_role("button", name="Launch backfill").click()
     until(lambda: ui.runs())
     [run] = ui.runs()
     [backfill] = [tag["value"] for tag in run["tags"] if tag["key"] == "dagster/backfill"]
     page.goto(f"{ui.url}/runs/b/{backfill}")
-    expect(page.get_by_text("Completed", exact=True).first).to_be_visible(timeout=LONGEST * 1000)
+    expect(page.get_by_text("Succeeded", exact=True).first).to_be_visible(timeout=LONGEST * 1000)
     [run] = ui.finished(backfill)
     assert run["status"] == "SUCCESS"
     assert {day for _, day in spoiled()} == {"2025-06-29"}

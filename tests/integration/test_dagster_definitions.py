@@ -98,6 +98,8 @@ def test_every_asset_says_what_it_is_who_owns_it_and_where_it_belongs(specs: dic
         assert spec.description, key
         assert spec.owners, key
         assert spec.group_name, key
+        assert "postgres" in spec.kinds, key
+        assert ("documentation" in spec.metadata) == ("dbt" in spec.kinds), key
         assert "select" not in (spec.description or "").split("\n")[-1], f"{key}: a description, not SQL"
     page = specs[dg.AssetKey(["marts", "active_users"])].metadata["documentation"]
     assert page == dg.MetadataValue.url("http://localhost:8080/#!/model/model.parley.active_users")
@@ -111,6 +113,15 @@ def test_dbt_tests_are_checks_and_errors_block(definitions: dg.Definitions) -> N
     tests = [name for name in checks if name.startswith("unique_key_")]
     assert len(checks) > len(tests) > 20
     assert all(checks[name].blocking for name in tests)
+
+
+def test_every_mart_is_checked_for_freshness_and_stops_nothing(
+    definitions: dg.Definitions, specs: dict[dg.AssetKey, dg.AssetSpec]
+) -> None:
+    checks = [spec for given in definitions.asset_checks or [] for spec in given.check_specs]
+    fresh = {spec.asset_key: spec for spec in checks if spec.name == "holds_what_landed"}
+    assert set(fresh) == {key for key in specs if key.path[0] == "marts"}
+    assert not any(spec.blocking for spec in fresh.values())
 
 
 def test_a_broken_file_blocks_no_build(definitions: dg.Definitions) -> None:
@@ -135,13 +146,14 @@ WITHOUT_ASSETS = ("months_ahead", "publish_docs", "retention", "export", "forget
 
 def test_jobs_hold_what_they_say(definitions: dg.Definitions, specs: dict[dg.AssetKey, dg.AssetSpec]) -> None:
     jobs = {job.name: job for job in definitions.resolve_all_job_defs() if not job.name.startswith("__")}
-    assert set(jobs) == {"land", "build", "rebuild", "check_inputs", *WITHOUT_ASSETS}
+    assert set(jobs) == {"land", "build", "rebuild", "check_inputs", "check_freshness", *WITHOUT_ASSETS}
     held = {name: job.asset_layer.selected_asset_keys for name, job in jobs.items()}
     assert held == {
         "land": {LANDING},
         "build": set(specs),
         "rebuild": specs.keys() - {LANDING},
         "check_inputs": set(),
+        "check_freshness": set(),
         **{name: set() for name in WITHOUT_ASSETS},
     }
     assert {node.name for node in jobs["check_inputs"].graph.nodes} >= {"inputs_are_fit"}
@@ -172,6 +184,7 @@ def test_sensors_run_by_themselves_in_production_only(
 
 SCHEDULES = {
     "hourly_build": "5 * * * *",
+    "hourly_freshness_check": "50 * * * *",
     "daily_months_ahead": "35 0 * * *",
     "nightly_docs": "20 3 * * *",
     "weekly_retention": "20 2 * * 0",

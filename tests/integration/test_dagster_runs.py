@@ -134,6 +134,37 @@ def test_a_day_a_range_and_everything_are_built_to_what_a_full_refresh_gives(
     assert contents() == whole
 
 
+def test_marts_that_lack_what_landed_hours_ago_are_not_fresh(built: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARLEY_PROJECT", str(PROJECT))
+    job = build_defs().resolve_job_def("check_freshness")
+
+    def stale(*damages: str) -> dict[str, list[str]]:
+        with psycopg.connect() as connection:
+            for damage in damages:
+                connection.execute(damage.encode())
+        checks = job.execute_in_process(instance=dg.DagsterInstance.ephemeral()).get_asset_check_evaluations()
+        assert {check.check_name for check in checks} == {"holds_what_landed"}
+        return {
+            check.asset_key.path[-1]: list(check.metadata["tables_behind"].value)  # type: ignore[arg-type]
+            for check in checks
+            if not check.passed
+        }
+
+    assert stale() == {}
+    # what landed just now may wait for the next build
+    landed = "update ops.watermarks set position = 0 where model = 'stg_events'"
+    assert stale(landed) == {}
+    found = stale("update raw.load_batches set received_at = now() - interval '4 hours'")
+    assert found["daily_metrics"] == found["active_users"] == found["customer_predictions"] == ["stg_events"]
+    # a table that did not take in another one makes those after it stale, and no others
+    found = stale(
+        "update raw.load_batches set received_at = now()",
+        "insert into ops.changes (model, kind) values ('kb_searches', 'all')",
+        "update ops.watermarks set built_at = now() - interval '4 hours' where model = 'kb_metrics'",
+    )
+    assert found == {"kb_metrics": ["kb_metrics"]}
+
+
 def build_config(**choices: bool) -> dict[str, object]:
     return {"resources": {"choices": {"config": {"as_of": AS_OF, **choices}}}}
 
