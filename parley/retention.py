@@ -20,11 +20,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import sql
 
-from parley import archives, audit, build, migrate, streams, tenants
+from parley import archives, audit, build, migrate, streams, subjects, tenants
 from parley.archives import Archive
 from parley.database import Connection
 from parley.errors import ParleyError
 from parley.landing import partitions
+from parley.landing.privacy import Erased
 from parley.settings import Settings
 from parley.tenants import EVERY_TENANT, UNKNOWN_TENANT, Tenant
 from parley.terms import ARCHIVE, BUILDS, REJECTED, SEED, Terms, read_terms, term_of
@@ -183,6 +184,8 @@ def restore(
 ) -> int:
     """Bring a month back into raw.events, thaw its days, and delete its archives; returns the number of rows.
 
+    Rows of people who were erased stay out, where the archive is from a backup that still has them.
+
     The next build takes in what came late meanwhile, and rebuilds what it touches: everything of the tenants is read
     again. Raises ParleyError, and changes nothing, where there is no such archive, it is damaged or missing, or a later
     month of one of its tenants is still archived: history is frozen up to one day, without holes.
@@ -200,10 +203,11 @@ def restore(
         with connection.transaction():
             _take_turn(connection)
             partitions.ensure(connection, [month])
+            erased = subjects.erased(connection, settings)
             restored = 0
             for archive in held:
                 on_progress(f"restoring {archive.archive_id}")
-                restored += _copy_back(connection, archive)
+                restored += _copy_back(connection, archive, erased)
             connection.execute("delete from ops.archives where month = %s and tenant_id = any(%s)", [month, names])
             connection.execute(
                 sql.SQL(
@@ -439,15 +443,18 @@ def _check_restorable(connection: Connection, found: Sequence[Standing], month: 
         )
 
 
-def _copy_back(connection: Connection, archive: Archive) -> int:
-    """Put an archive's rows back into raw.events as they were."""
+def _copy_back(connection: Connection, archive: Archive, erased: Erased) -> int:
+    """Put an archive's rows back into raw.events as they were; an old backup may hold some of people erased since."""
     columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in archive.manifest.schema)
     statement = sql.SQL("copy raw.events ({}) from stdin").format(columns)
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        count = 0
         for batch in archives.rows(archive):
-            for row in streams.rows(batch):
+            kept = batch.filter(subjects.is_of_nobody(batch, erased)) if erased else batch
+            for row in streams.rows(kept):
                 copy.write_row(row)
-    return archive.manifest.rows
+            count += kept.num_rows
+    return count
 
 
 def _thaw(connection: Connection, tenant: Tenant) -> None:

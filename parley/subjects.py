@@ -14,7 +14,7 @@ from psycopg import sql
 
 from parley import database
 from parley.database import Connection
-from parley.landing.privacy import subject_hmacs, texts
+from parley.landing.privacy import Erased, subject_hmacs, texts
 from parley.settings import Settings
 from parley.tenants import UNKNOWN_TENANT
 
@@ -178,6 +178,22 @@ def is_not_of(batch: pa.RecordBatch, subject: Subject, traces: Traces) -> pa.Boo
         pc.is_in(thread_ids, pa.array(traces.threads, pa.string())),
     )
     return pc.invert(pc.and_(pc.equal(batch["tenant_id"], pa.scalar(subject.tenant_id)), is_theirs))
+
+
+def erased(connection: Connection, settings: Settings) -> Erased:
+    """Who was erased so far."""
+    found = connection.execute("select subject_hmac from raw.erased_subjects").fetchall()
+    return Erased(settings.secret, [str(hmac) for (hmac,) in found])
+
+
+def is_of_nobody(batch: pa.RecordBatch, erased: Erased) -> pa.BooleanArray:
+    """Of rows as raw.events has them, which belong to nobody who was erased."""
+    threads = pc.coalesce(batch["conversation_id"], batch["session_id"]).to_pylist()
+    rows = zip(batch["tenant_id"].to_pylist(), batch["user_id"].to_pylist(), threads, strict=True)
+    return pa.array(
+        not (erased.has_user(tenant, user) if user else thread and erased.has_thread(tenant, thread))
+        for tenant, user, thread in rows
+    )
 
 
 def is_built(connection: Connection) -> bool:

@@ -6,7 +6,8 @@ What is personal is said by the rules of an event type's attributes, and for eve
 
 import hmac
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import lru_cache
 from math import isfinite
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from parley.tracking_plan import Json, PrivacyLists
 MASK: Final = "[masked]"
 MAX_DEPTH: Final = 32
 CACHED_KEYS: Final = 10_000
+CACHED_SUBJECTS: Final = 50_000
 
 Action = Callable[[Any, int], Any]
 """Makes a value private, given how deep it lies. Returns the value itself where there is nothing to change."""
@@ -201,6 +203,27 @@ def subject_hmacs(secret: bytes, tenant_id: str, user_id: str) -> tuple[str, str
 def thread_hmac(secret: bytes, tenant_id: str, thread_id: str) -> str:
     """What `raw.erased_subjects` knows a conversation (or session) by that was of an erased subject alone."""
     return hashed(secret, f"{tenant_id}\0thread\0{thread_id}")
+
+
+class Erased:
+    """Who was erased, by what `raw.erased_subjects` knows them by (`hmacs`)."""
+
+    def __init__(self, secret: bytes, hmacs: Collection[str]) -> None:
+        self._secret = secret
+        self._hmacs = frozenset(hmacs)
+        self.has_user = lru_cache(CACHED_SUBJECTS)(self._has_user)
+        """Whether a subject was erased, under its own name or under the hash that its tenant may keep."""
+        self.has_thread = lru_cache(CACHED_SUBJECTS)(self._has_thread)
+        """Whether a conversation (or session) was of an erased subject alone."""
+
+    def __bool__(self) -> bool:
+        return bool(self._hmacs)
+
+    def _has_user(self, tenant_id: str, user_id: str) -> bool:
+        return not self._hmacs.isdisjoint(subject_hmacs(self._secret, tenant_id, user_id))
+
+    def _has_thread(self, tenant_id: str, thread_id: str) -> bool:
+        return thread_hmac(self._secret, tenant_id, thread_id) in self._hmacs
 
 
 def dump(value: object, option: int | None = None) -> bytes:

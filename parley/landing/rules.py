@@ -25,7 +25,7 @@ from parley import tenants, tracking_plan
 from parley.database import Connection
 from parley.landing import dialects
 from parley.landing.dialects import Dialect, canonical_uuid, named_uuid
-from parley.landing.privacy import MAX_DEPTH, Privacy, Unstorable, dump, storable, subject_hmacs, texts, thread_hmac
+from parley.landing.privacy import MAX_DEPTH, Erased, Privacy, Unstorable, dump, storable, texts
 from parley.settings import Settings
 from parley.tenants import EVERY_TENANT, UNKNOWN_TENANT, Tenant
 from parley.tracking_plan import MAX_NAME, EventType, Json, Plan, compile_schema, seen_by
@@ -50,7 +50,6 @@ UNREGISTERED_VERSION = 0
 CACHED_USERS = 50_000
 CACHED_CONTEXTS = 5_000  # a session's events have the same one
 CACHED_CONTEXT = 1_000  # bytes of the longest that is remembered
-CACHED_THREADS = 50_000
 
 _EXAMPLE = "2024-05-31T14:30:00+02:00"
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:([0-5]\d|60)(?:\.\d+)?(?:[Zz]|[+-]\d\d:[0-5]\d)", re.ASCII)
@@ -206,12 +205,9 @@ class Rules:
         self._dialect = dialect
         self._is_ours = dialect.is_ours
         self._default_tenant = default_tenant
-        self._secret = secret
-        self._erased = frozenset(erased)
+        self._erased = Erased(secret, erased)
         self._strict_tenants = strict_tenants
         self._max_future = max_future
-        self._is_erased = lru_cache(CACHED_USERS)(self._erased_before)
-        self._is_erased_thread = lru_cache(CACHED_THREADS)(self._thread_erased_before)
         self._privacy = Privacy(plan.privacy, secret, replayed=replayed)
         self._known_context = lru_cache(CACHED_CONTEXTS)(self._clean_context)
         self._hash_user = lru_cache(CACHED_USERS)(self._privacy.hash)
@@ -322,19 +318,12 @@ class Rules:
         """The JSON of a context, made private, from JSON that says all of it."""
         return _json(self._privacy.context(orjson.loads(given)))
 
-    def _erased_before(self, tenant_id: str, user_id: str) -> bool:
-        """Whether a subject was erased, under its own name or under the hash that its tenant may keep."""
-        return not self._erased.isdisjoint(subject_hmacs(self._secret, tenant_id, user_id))
-
-    def _thread_erased_before(self, tenant_id: str, thread_id: str) -> bool:
-        return thread_hmac(self._secret, tenant_id, thread_id) in self._erased
-
     def _is_of_erased(self, tenant_id: str, user_id: Any, envelope: Json) -> bool:
         """Whether an event is of an erased subject, or names nobody in a conversation that was of such a one alone."""
         if user_id not in (None, ""):
-            return type(user_id) is str and self._is_erased(tenant_id, user_id)
+            return type(user_id) is str and self._erased.has_user(tenant_id, user_id)
         thread_id = envelope.get("conversation_id") or envelope.get("session_id")
-        return type(thread_id) is str and self._is_erased_thread(tenant_id, thread_id)
+        return type(thread_id) is str and self._erased.has_thread(tenant_id, thread_id)
 
     def _check_unlisted(self, tenant_id: Any) -> _Tenant:
         if tenant_id is None:

@@ -3,6 +3,7 @@
 import csv
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from dagster_project import jobs
-from parley import archives, audit, database, retention, terms
+from parley import archives, audit, database, erasure, retention, terms
 from parley.errors import ParleyError
 from parley.landing.loader import load
 from parley.settings import Settings
@@ -227,6 +228,23 @@ def test_the_command_shows_what_is_due_and_asks(everybody: Settings) -> None:
     damaged = parley("archive", "verify", MONTH)
     assert (damaged.returncode, "Traceback" in damaged.stderr) == (1, False)
     assert parley("archive", "restore", "2025-05").returncode == 1
+
+
+def test_an_old_backup_brings_nobody_back_who_was_erased_since(everybody: Settings, tmp_path: Path) -> None:
+    of_bank = "select user_id, count(*) from raw.events where tenant_id = 'nordic-bank' group by 1 order by 2, 1"
+    before = raw_rows(of_bank)
+    [person, *_] = [str(user) for user, _ in reversed(before) if user]
+    retention.run(everybody, NOW)
+    shutil.copytree(archives.folder(everybody.home), tmp_path / "backup")
+    with database.connect(everybody, autocommit=True) as connection:
+        erasure.request(connection, everybody, "nordic-bank", person, "the test")
+    [erased] = erasure.work_off(everybody)
+    shutil.copytree(tmp_path / "backup", archives.folder(everybody.home), dirs_exist_ok=True)
+    retention.restore(everybody, MONTH)
+    after = raw_rows(of_bank)
+    assert [row for row in after if row[0]] == [row for row in before if row[0] not in (None, person)]
+    left = sum(int(str(events)) for _, events in before) - sum(int(str(events)) for _, events in after)
+    assert left == sum(rows for name, rows in erased.rows_deleted.items() if name.startswith("archive"))
 
 
 def test_other_tables_have_terms_of_their_own(everybody: Settings, tmp_path: Path) -> None:
