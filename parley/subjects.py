@@ -190,10 +190,11 @@ def is_of_nobody(batch: pa.RecordBatch, erased: Erased) -> pa.BooleanArray:
     """Of rows as raw.events has them, which belong to nobody who was erased."""
     threads = pc.coalesce(batch["conversation_id"], batch["session_id"]).to_pylist()
     rows = zip(batch["tenant_id"].to_pylist(), batch["user_id"].to_pylist(), threads, strict=True)
-    return pa.array(
-        not (erased.has_user(tenant, user) if user else thread and erased.has_thread(tenant, thread))
+    theirs = [
+        erased.has_user(tenant, user) if user else bool(thread) and erased.has_thread(tenant, thread)
         for tenant, user, thread in rows
-    )
+    ]
+    return pc.invert(pa.array(theirs, pa.bool_()))
 
 
 def is_built(connection: Connection) -> bool:

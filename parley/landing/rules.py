@@ -383,7 +383,7 @@ class Rules:
         envelope = self._dialect.envelope(event)
         tenant_id = envelope.get("tenant_id")
         tenant_id = _readable(self._default_tenant if tenant_id is None else tenant_id)
-        if self._erased and tenant_id and any(self._is_erased(tenant_id, text) for text in texts(content)):
+        if self._erased and tenant_id and any(self._erased.has_user(tenant_id, text) for text in texts(content)):
             return Dropped(tenant_id, "erased_subject")  # whatever the key: of what is wrong, more may be wrong
         tenant = self._tenants.get(tenant_id or "", self._unlisted)
         name = storable(envelope.get("event_name"))
