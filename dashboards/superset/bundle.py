@@ -210,14 +210,7 @@ class _Board:
             "filterType": "filter_select",
             "requiredFirst": True,  # charts wait for it
             "targets": [{"datasetUuid": _dataset_uuid(tenants_of), "column": {"name": "tenant_id"}}],
-            "controlValues": {
-                "multiSelect": False,
-                "enableEmptyFilter": True,
-                "defaultToFirstItem": True,
-                "inverseSelection": False,
-                "searchAllOptions": False,
-                "sortAscending": True,
-            },
+            "controlValues": _choice(many=False, required=True, first=True),
             "defaultDataMask": {"extraFormData": {}, "filterState": {}, "ownState": {}},
             "description": "No number adds up tenants: each has its own currency, clock and week.",
         }
@@ -240,14 +233,7 @@ class _Board:
             "filterType": "filter_select",
             "targets": [{"datasetUuid": _dataset_uuid(self.datasets["conversations"]), "column": {"name": "channel"}}],
             "cascadeParentIds": [tenant["id"]],
-            "controlValues": {
-                "multiSelect": True,
-                "enableEmptyFilter": False,
-                "defaultToFirstItem": False,
-                "inverseSelection": False,
-                "searchAllOptions": False,
-                "sortAscending": True,
-            },
+            "controlValues": _choice(many=True, required=False, first=False),
             "defaultDataMask": {"extraFormData": {}, "filterState": {}, "ownState": {}},
             "description": "Acts on the charts whose table knows the channel.",
         }
@@ -290,14 +276,19 @@ class _Board:
             "requiredFirst": not default,
             "targets": [{"datasetUuid": _dataset_uuid(self.datasets[spec["dataset"]]), "column": {"name": column}}],
             "cascadeParentIds": ["NATIVE_FILTER-tenant"],
-            "controlValues": {
-                "multiSelect": False,
-                "enableEmptyFilter": True,
-                "defaultToFirstItem": not default,
-                "inverseSelection": False,
-                "searchAllOptions": False,
-                "sortAscending": True,
-            },
+            "controlValues": _choice(many=False, required=True, first=not default),
             "defaultDataMask": {"extraFormData": extra, "filterState": state, "ownState": {}},
             "description": spec.get("about", ""),
         }
+
+
+def _choice(*, many: bool, required: bool, first: bool) -> dict[str, bool]:
+    """How a filter lets choose among a column's values; `first`: it begins with the first of them."""
+    return {
+        "multiSelect": many,
+        "enableEmptyFilter": required,
+        "defaultToFirstItem": first,
+        "inverseSelection": False,
+        "searchAllOptions": False,
+        "sortAscending": True,
+    }
