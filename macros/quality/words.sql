@@ -24,14 +24,3 @@
         filter (where speaker in ('{{ speaker }}', 'both') and kind = '{{ kind }}' and {{ plain_words('term') }} <> ' ')
     || ') '
 {%- endmacro %}
-
-{#- The tenant's row of a table with one row per tenant, else the row of `*`: a lateral join's right side. -#}
-{% macro own_or_shared(relation, tenant_id) -%}
-    (
-        select *
-        from {{ relation }} as candidates
-        where candidates.tenant_id in ('*', {{ tenant_id }})
-        order by candidates.tenant_id = '*'
-        limit 1
-    )
-{%- endmacro %}

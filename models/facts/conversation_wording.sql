@@ -77,7 +77,7 @@ read_messages as (
         case when is_customers then array(select distinct unnest(string_to_array(btrim(words), ' '))) end as word_set
     from messages
     cross join patterns
-    inner join lateral {{ own_or_shared(ref('quality_settings'), 'messages.tenant_id') }} as settings on true
+    inner join lateral {{ best_setting(ref('quality_settings'), 'messages') }} as settings on true
 
 ),
 

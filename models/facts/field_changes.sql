@@ -27,7 +27,10 @@ with days as (
         sum(before.events)::bigint as events_before
     from {{ ref('input_days') }} as days
     {{ only_touched('days') }}
-    inner join lateral {{ anomaly_setting('days', "'changed_fields'") }} as settings on true
+    inner join lateral
+        {{ best_setting(
+            ref('anomaly_settings'), 'days', ['tenant_id', 'event_name'], where="metric = 'changed_fields'"
+        ) }} as settings on true
     inner join {{ ref('input_days') }} as before
         on
             days.tenant_id = before.tenant_id

@@ -15,13 +15,7 @@
     }}
 ) }}
 
-with settings as (
-
-    select * from {{ ref('gap_settings') }}
-
-),
-
-events as (
+with events as (
 
     select
         events.*,
@@ -79,12 +73,7 @@ misses as (
         1 as priority,
         case when events.results_count = 0 then 'no_results' else 'low_relevance' end as why
     from events
-    inner join lateral (
-        select candidates.relevance_threshold from settings as candidates
-        where candidates.tenant_id in ('*', events.tenant_id)
-        order by candidates.tenant_id = '*'
-        limit 1
-    ) as setting on true
+    inner join lateral {{ best_setting(ref('gap_settings'), 'events') }} as setting on true
     where
         events.event_name = 'kb.search'
         and (events.results_count = 0 or events.top_score < setting.relevance_threshold)

@@ -60,12 +60,7 @@ with_assumptions as (
         assumptions.cost_per_conversation_high
     from periods
     {{ only_touched('periods') }}
-    inner join lateral (
-        select candidates.* from {{ ref('roi_assumptions') }} as candidates
-        where candidates.tenant_id in ('*', periods.tenant_id)
-        order by candidates.tenant_id = '*'
-        limit 1
-    ) as assumptions on true
+    inner join lateral {{ best_setting(ref('roi_assumptions'), 'periods') }} as assumptions on true
 
 ),
 

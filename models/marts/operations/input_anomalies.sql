@@ -35,7 +35,10 @@ drifted as (
             and changes.event_name = judged.event_name
             and changes.date = judged.date
             and judged.metric = 'events'
-    inner join lateral {{ anomaly_setting('changes', "'changed_fields'") }} as settings on true
+    inner join lateral
+        {{ best_setting(
+            ref('anomaly_settings'), 'changes', ['tenant_id', 'event_name'], where="metric = 'changed_fields'"
+        ) }} as settings on true
     group by changes.tenant_id, changes.date, changes.event_name, settings.threshold, settings.training_days
 
 ),

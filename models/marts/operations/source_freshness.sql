@@ -46,13 +46,8 @@ final as (
         settings.max_silence_hours,
         coalesce(timed.silence_hours > settings.max_silence_hours, false) as is_stale
     from timed
-    left join lateral (
-        select candidates.max_silence_hours
-        from {{ ref('freshness_settings') }} as candidates
-        where candidates.tenant_id in ('*', timed.tenant_id) and candidates.channel in ('*', timed.channel)
-        order by candidates.tenant_id = '*', candidates.channel = '*'
-        limit 1
-    ) as settings on true
+    left join lateral
+        {{ best_setting(ref('freshness_settings'), 'timed', ['tenant_id', 'channel']) }} as settings on true
 
 )
 

@@ -103,7 +103,7 @@ weighed as (
         on
             conversations.tenant_id = judged.tenant_id
             and conversations.conversation_id = judged.conversation_id
-    left join lateral {{ own_or_shared('weights', 'conversations.tenant_id') }} as weights on true
+    left join lateral {{ best_setting('weights', 'conversations') }} as weights on true
 
 ),
 

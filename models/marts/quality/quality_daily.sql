@@ -38,7 +38,7 @@ final as (
         ) }} as low_{{ score }}_share{{ ',' if not loop.last }}
         {%- endfor %}
     from scores
-    inner join lateral {{ own_or_shared(ref('quality_settings'), 'scores.tenant_id') }} as settings on true
+    inner join lateral {{ best_setting(ref('quality_settings'), 'scores') }} as settings on true
     group by scores.tenant_id, scores.started_on
 
 )
