@@ -21,8 +21,7 @@ def head() -> str:
 
 def current(connection: Connection) -> str | None:
     """The database's revision, None where Parley has not been there yet."""
-    row = connection.execute("select to_regclass('ops.alembic_version')").fetchone()
-    if row is None or row[0] is None:
+    if not database.has(connection, "ops.alembic_version"):
         return None
     row = connection.execute("select version_num from ops.alembic_version").fetchone()
     return str(row[0]) if row else None

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from psycopg.rows import class_row
 
-from parley import migrate, tenants
+from parley import database, migrate, tenants
 from parley.database import Connection
 from parley.errors import ParleyError
 from parley.report import periods
@@ -214,7 +214,7 @@ def find_tenant(settings: Settings, connection: Connection, tenant_id: str) -> T
 
 def built_tenants(connection: Connection) -> list[str]:
     """The tenants of the marts. Raises ParleyError where nothing has been built."""
-    if connection.execute("select to_regclass('marts.tenants_overview') is null").fetchone() == (True,):
+    if not database.has(connection, "marts.tenants_overview"):
         raise ParleyError("There are no figures yet: land events with `parley load` and run `parley build`.")
     return [str(row[0]) for row in connection.execute("select tenant_id from marts.tenants_overview order by 1")]
 
