@@ -328,7 +328,7 @@ def _dbt(
     from dbt.cli.main import dbtRunner
 
     where = ["--project-dir", str(settings.project), "--profiles-dir", str(settings.project)]
-    logs = ["--log-level", "none", "--log-path", str((settings.project / LOG).parent)]
+    logs = ["--log-level", "none", "--log-level-file", "info", "--log-path", str((settings.project / LOG).parent)]
     with _environment(database.variables(settings)), _as_own_command_line(command):
         outcome = dbtRunner(manifest, [callback]).invoke([*logs, *command, *where])
     if isinstance(outcome.exception, KeyboardInterrupt):

@@ -7,7 +7,7 @@ from typing import LiteralString
 
 from parley.database import Connection
 from parley.landing import partitions
-from parley.landing.judging import EVENT_COLUMNS, KEY_COLUMNS, REJECTED_COLUMNS, Judged, cell
+from parley.landing.judging import EVENT_COLUMNS, REJECTED_COLUMNS, Judged, cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,22 +33,15 @@ class Counts:
 OUTCOMES = tuple(field.name for field in fields(Counts))[1:]
 
 _STAMP = ("load_id", "batch_id", "received_at")  # what every row of a batch gets
+_KEY_COLUMNS = EVENT_COLUMNS[:2]
 _OCCURRED_AT = EVENT_COLUMNS.index("occurred_at")
 
 _PREPARE = """
     set default_transaction_isolation = 'read committed'; -- who had to wait for his turn sees what others stored
     set enable_seqscan = off; -- keys are looked up in their index, whatever the planner thinks of its size
-    set enable_hashjoin = off;
-    set enable_mergejoin = off;
-    create temporary table if not exists landing_keys (number integer, tenant_id text, event_id uuid)
-    on commit delete rows
+    set enable_bitmapscan = off
 """
-_TAKE_KNOWN = """
-    delete from landing_keys as new using raw.event_keys as known
-    where known.tenant_id = new.tenant_id and known.event_id = new.event_id
-    returning new.number, new.tenant_id
-"""
-_KEEP_KEYS = "insert into raw.event_keys (tenant_id, event_id) select tenant_id, event_id from landing_keys"
+_KNOWN = "select event_id::text from raw.event_keys where tenant_id = %s and event_id = any(%s::uuid[])"
 _COUNT = f"""
     update raw.loads set lines_done = %s, fingerprint = %s, last_batch_id = %s,
     {", ".join(f"{name} = {name} + %s" for name in ("received", *OUTCOMES))}
@@ -82,18 +75,19 @@ def store(
     for (tenant_id, outcome), lines in judged.counts.items():
         by_tenant.setdefault(tenant_id, Counter())[outcome] = lines
     with connection.transaction():
-        _copy(connection, "landing_keys", KEY_COLUMNS, judged.keys)
         partitions.take_turn(connection)
         if count_erased(connection) != erased:
             raise SubjectsErased
         batch_id, received_at = _row(connection, "select nextval('raw.batch_id'), clock_timestamp()::text")
         stamp = f"{load_id}\t{batch_id}\t{received_at}"
-        known = connection.execute(_TAKE_KNOWN).fetchall()
-        for _, known_to in known:
-            by_tenant[str(known_to)].subtract({"accepted": 1, "duplicate": -1})
-        events, months = _without(judged, {number for number, _ in known})
-        partitions.ensure(connection, months)
-        connection.execute(_KEEP_KEYS)
+        known = set[bytes]()
+        for tenant_id, ids in judged.keys.items():
+            found = connection.execute(_KNOWN, [tenant_id, f"{{{ids}}}"]).fetchall()
+            known.update(f"{cell(tenant_id)}\t{event_id}".encode() for (event_id,) in found)
+            by_tenant[tenant_id].subtract({"accepted": len(found), "duplicate": -len(found)})
+        events = _without(known, judged.events)
+        partitions.ensure(connection, _months(events) if known else judged.months)
+        _copy(connection, "raw.event_keys", _KEY_COLUMNS, _without(known, _rows_of(judged.keys)))
         _copy(connection, "raw.events", (*EVENT_COLUMNS, *_STAMP), _stamped(events, stamp))
         _copy(connection, "raw.rejected_events", (*REJECTED_COLUMNS, *_STAMP), _stamped(judged.rejected, stamp))
         counts = {tenant_id: Counts.of(outcomes) for tenant_id, outcomes in by_tenant.items()}
@@ -105,12 +99,23 @@ def store(
     return total
 
 
-def _without(judged: Judged, known: Collection[object]) -> tuple[bytes, Collection[str]]:
-    """The rows of events without the known ones (numbers), and their months."""
+def _rows_of(keys: dict[str, str]) -> bytes:
+    """The ids of each tenant as rows of _KEY_COLUMNS."""
+    rows = (f"{cell(tenant_id)}\t{event_id}\n" for tenant_id, ids in keys.items() for event_id in ids.split(","))
+    return "".join(rows).encode()
+
+
+def _without(known: Collection[bytes], rows: bytes) -> bytes:
+    """The rows that do not begin with one of these keys."""
     if not known:
-        return judged.events, judged.months
-    rows = [row for number, row in enumerate(judged.events.splitlines(keepends=True)) if number not in known]
-    return b"".join(rows), {row.split(b"\t", _OCCURRED_AT + 1)[_OCCURRED_AT][:7].decode() for row in rows}
+        return rows
+    return b"".join(
+        row for row in rows.splitlines(keepends=True) if b"\t".join(row.split(b"\t", 2)[:2]).rstrip() not in known
+    )
+
+
+def _months(events: bytes) -> set[str]:
+    return {row.split(b"\t", _OCCURRED_AT + 1)[_OCCURRED_AT][:7].decode() for row in events.splitlines()}
 
 
 def _stamped(rows: bytes, stamp: str) -> bytes:

@@ -18,7 +18,6 @@ from parley.tenants import UNKNOWN_TENANT
 MakeRules = Callable[[], Rules]
 """Makes the rules of a load in the process that calls it; can be pickled."""
 
-KEY_COLUMNS = ("number", "tenant_id", "event_id")
 EVENT_COLUMNS = Accepted._fields
 REJECTED_COLUMNS = ("line_number", *Rejected._fields)
 
@@ -33,8 +32,8 @@ class Judged:
     No event stands twice in `events`; those that the tenant has already are only known when the batch is stored.
     """
 
-    keys: bytes
-    """KEY_COLUMNS; `number` is that of the row of `events`, from 0."""
+    keys: dict[str, str]
+    """By tenant: the ids of the events, in order, with commas between."""
     events: bytes
     """EVENT_COLUMNS"""
     rejected: bytes
@@ -53,29 +52,30 @@ def judge_chunk(rules: Rules, chunk: Chunk) -> Judged:
 def collect(verdicts: Iterable[tuple[int, Verdict]]) -> Judged:
     """Line numbers and verdicts as a batch. Of an event that comes twice the first counts."""
     counts: Counter[tuple[str, str]] = Counter()
-    keys: dict[str, int] = {}
+    keys: dict[str, set[str]] = {}
     events: list[bytes] = []
     rejected: list[bytes] = []
     months: set[str] = set()
     for line, verdict in verdicts:
         tenant_id = verdict.tenant_id or UNKNOWN_TENANT
         if isinstance(verdict, Accepted):
-            key = f"{cell(tenant_id)}\t{verdict.event_id}"
-            if key in keys:
+            if (ids := keys.get(tenant_id)) is None:
+                ids = keys[tenant_id] = set()
+            if verdict.event_id in ids:
                 counts[tenant_id, "duplicate"] += 1
                 continue
-            keys[key] = len(events)
+            ids.add(verdict.event_id)
             counts[tenant_id, "accepted"] += 1
             months.add(verdict.occurred_at[:7])
-            events.append(_event_row(key, verdict))
+            events.append(_event_row(verdict))
         elif isinstance(verdict, Dropped):
             counts[tenant_id, verdict.outcome] += 1
         else:
             counts[tenant_id, "rejected"] += 1
             rejected.append(_rejected_row(line, verdict))
     # in order, so that neighbours in the index of keys are looked up and stored one after the other
-    numbered = "".join(f"{number}\t{key}\n" for key, number in sorted(keys.items()))
-    return Judged(numbered.encode(), b"".join(events), b"".join(rejected), frozenset(months), counts)
+    ordered = {tenant_id: ",".join(sorted(ids)) for tenant_id, ids in sorted(keys.items())}
+    return Judged(ordered, b"".join(events), b"".join(rejected), frozenset(months), counts)
 
 
 def verdicts(rules: Rules, chunk: Chunk) -> Iterator[tuple[int, Verdict]]:
@@ -97,10 +97,12 @@ def verdicts(rules: Rules, chunk: Chunk) -> Iterator[tuple[int, Verdict]]:
                 yield number, judge(event, received_at)
 
 
-def _event_row(key: str, event: Accepted) -> bytes:
-    _, _, name, occurred_at, conversation_id, session_id, user_id, source, attributes, context, version = event
-    ids = (cell(conversation_id), cell(session_id), cell(user_id), cell(source))
-    cells = "\t".join((key, cell(name), occurred_at, *ids))
+def _event_row(event: Accepted) -> bytes:
+    tenant, event_id, name, occurred_at, conversation, session, user, source, attributes, context, version = event
+    cells = (
+        f"{cell(tenant)}\t{event_id}\t{cell(name)}\t{occurred_at}"
+        f"\t{cell(conversation)}\t{cell(session)}\t{cell(user)}\t{cell(source)}"
+    )
     return b"%b\t%b\t%b\t%d\n" % (cells.encode(), _json(attributes), _json(context), version)
 
 
