@@ -23,15 +23,16 @@ class _Returned(Exception):
     """Carries out of a macro what it gave to dbt's `return`."""
 
 
-class _SkipTests(Extension):
-    """dbt's `test` blocks, which no model calls."""
+class _SkipBlocks(Extension):
+    """dbt's `test` and `materialization` blocks, which no model calls."""
 
-    tags = {"test"}  # noqa: RUF012
+    tags = {"test", "materialization"}  # noqa: RUF012
 
     def parse(self, parser: Parser) -> list[nodes.Node]:
+        block = parser.stream.current.value
         while parser.stream.current.type != "block_end":
             next(parser.stream)
-        parser.parse_statements(("name:endtest",), drop_needle=True)
+        parser.parse_statements((f"name:end{block}",), drop_needle=True)
         return []
 
 
@@ -46,7 +47,7 @@ def _return(value: object = None) -> NoReturn:
 
 def _macros(given: dict[str, object]) -> dict[str, object]:
     """The macros of `macros/`, each of which sees all the others, and what is given."""
-    environment = Environment(extensions=["jinja2.ext.do", _SkipTests])
+    environment = Environment(extensions=["jinja2.ext.do", _SkipBlocks])
     files = [path.read_text() for path in (PROJECT / "macros").rglob("*.sql")]
     written: dict[str, Macro] = {}
 

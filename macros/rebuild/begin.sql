@@ -1,52 +1,95 @@
-{#- Pre-hook of every model: step 1 of README.md. -#}
-{% macro rebuild_begin() %}
-    {% set spec = rebuild_spec() %}
-    {% if not execute or spec is none %}{% do return('') %}{% endif %}
-    {% do lock_watermarks(spec) %}
-    {% if rebuilding() %}
-        create temporary table touched on commit drop as
-        {{ touched_keys(spec) }};
-        {% if history_is_frozen() %}{{ keep_frozen(spec) }}{% endif %}
-        analyze pg_temp.touched;
-    {% endif %}
-    select 1
+{#-
+    Step 1 of README.md. Two builds of one model take turns, and no upstream changes while a model reads it: its own row is
+    locked for update, its upstreams' rows for share. `taken` remembers how far the upstreams' changes go now. Returns the
+    spec with two things to know before keys are collected: the tenants to reread, and whether any history is frozen.
+-#}
+{% macro lock_and_look(spec) %}
+    {% set upstreams = spec.reads.keys() | list %}
+    {% call statement('lock_and_look', fetch_result=True, auto_begin=True) %}
+        insert into ops.watermarks (model, upstream, position)
+        select '{{ model.name }}', upstream, 0 from unnest(array[{{ literals(upstreams) }}]) as upstream
+        on conflict do nothing;
+        select from ops.watermarks where model = '{{ model.name }}' order by upstream for update;
+        select from ops.watermarks where model in ({{ literals(upstreams) }}) order by model, upstream for share;
+        create temporary table taken on commit drop as
+        select upstream, greatest(position, case upstream {{ newest_positions(upstreams) }} end) as position
+        from ops.watermarks where model = '{{ model.name }}';
+        select
+            array_to_json(array({{ tenants_to_reread(spec) }}))::text as reread,
+            exists (select from ops.raw_horizon) as is_frozen
+    {% endcall %}
+    {% set found = load_result('lock_and_look').table.rows[0] %}
+    {% do return(dict(spec, reread=fromjson(found.reread), is_frozen=found.is_frozen)) %}
 {% endmacro %}
 
 {#-
-    Two builds of one model take turns, and no upstream changes while a model reads it: its own row is locked for update,
-    its upstreams' rows for share. `taken` remembers how far the upstreams' changes went when the keys were collected.
+    The touched keys, and with them the watermark: from here on, their changes are taken in. Returns whether there are any,
+    and the standing table's columns and comments.
 -#}
-{% macro lock_watermarks(spec) %}
-    {% set upstreams = spec.reads.keys() | list %}
-    {% do run_query(
-        "insert into ops.watermarks (model, upstream, position) select '" ~ model.name ~ "', upstream, 0 from unnest(array["
-        ~ literals(upstreams) ~ "]::text[]) as upstream on conflict do nothing"
-    ) %}
-    {% do run_query("select 1 from ops.watermarks where model = '" ~ model.name ~ "' order by upstream for update") %}
-    {% do run_query(
-        "select 1 from ops.watermarks where model in (" ~ literals(upstreams) ~ ") order by model, upstream for share"
-    ) %}
-    {% do run_query("drop table if exists pg_temp.taken") %}
-    {% do run_query("create temporary table taken (upstream text, position bigint) on commit drop") %}
-    {% for upstream in upstreams %}
-        {% set newest = newest_position(upstream) %}
-        {% do run_query(
-            "insert into pg_temp.taken select upstream, greatest(position, " ~ newest ~ ") from ops.watermarks where model = '"
-            ~ model.name ~ "' and upstream = '" ~ upstream ~ "'"
-        ) %}
+{% macro collect_touched(spec) %}
+    {% call statement('collect_touched', fetch_result=True) %}
+        create temporary table touched on commit drop as
+        {{ touched_keys(spec) }};
+        {% if spec.is_frozen %}{{ keep_frozen(spec) }}{% endif %}
+        analyze pg_temp.touched;
+        {{ move_watermarks(spec) }}
+        select
+            attname as name,
+            format_type(atttypid, atttypmod) as type,
+            col_description(attrelid, attnum) as comment,
+            obj_description(attrelid, 'pg_class') as comment_of_all,
+            exists (select from pg_temp.touched) as is_touched
+        from pg_attribute
+        where attrelid = '{{ this }}'::regclass and attnum > 0 and not attisdropped
+        order by attnum
+    {% endcall %}
+    {% set found = load_result('collect_touched').table.rows %}
+    {% set columns = [] %}
+    {% set comments = {'': found[0].comment_of_all or ''} %}
+    {% for column in found %}
+        {% do columns.append(api.Column.create(column.name, column.type)) %}
+        {% do comments.update({column.name: column.comment or ''}) %}
+    {% endfor %}
+    {% do return({'is_touched': found[0].is_touched, 'columns': columns, 'comments': comments}) %}
+{% endmacro %}
+
+{#- Where a table is built as a whole: its readers look at all of it again. -#}
+{% macro take_in_everything(spec) %}
+    {% call statement('take_in_everything') %}
+        insert into ops.changes (model, kind) values ('{{ model.name }}', 'all');
+        insert into ops.rebuilds (build_id, model) values ('{{ build_id() }}', '{{ model.name }}')
+        on conflict (build_id, model) do update set
+            rows_added = null, rows_changed = null, rows_removed = null, days = null, rebuilt_at = excluded.rebuilt_at;
+        {{ move_watermarks(spec) }}
+    {% endcall %}
+{% endmacro %}
+
+{% macro move_watermarks(spec) %}
+    update ops.watermarks
+    set position = taken.position, built_at = clock_timestamp()
+    from pg_temp.taken
+    where watermarks.model = '{{ model.name }}' and watermarks.upstream = taken.upstream;
+    {% for definition in definitions_of(spec) %}
+    insert into ops.definitions (model, tenant_id, fingerprint)
+    select '{{ model.name }}', tenant_id, fingerprint from ({{ definition.fingerprints }}) as current_ones
+    on conflict (model, tenant_id) do update set fingerprint = excluded.fingerprint
+    where definitions.fingerprint <> excluded.fingerprint;
     {% endfor %}
 {% endmacro %}
 
-{#- How far an upstream goes now. Landing goes on while a build runs: staging takes in what the input
-    gate has judged, and the others have only what staging took in. -#}
-{% macro newest_position(upstream) -%}
-    {%- if upstream != 'raw' -%}
+{#- How far each upstream goes now, as branches of a `case`. Landing goes on while a build runs: staging takes in what the
+    input gate has judged, and the others have only what staging took in. -#}
+{% macro newest_positions(upstreams) -%}
+    {%- for upstream in upstreams -%}
+    when '{{ upstream }}' then
+    {%- if upstream != 'raw' %}
     (select max(change_id) from ops.changes where model = '{{ upstream }}')
-    {%- elif model.name == 'stg_events' -%}
+    {%- elif model.name == 'stg_events' %}
     (select least(max(last_batch_id), {{ 'null' if var('judged_to') is none else var('judged_to') }}) from raw.loads)
-    {%- else -%}
+    {%- else %}
     (select position from ops.watermarks where model = 'stg_events' and upstream = 'raw')
-    {%- endif -%}
+    {%- endif %}
+    {% endfor -%}
 {%- endmacro %}
 
 {#- The keys to recompute, as a select of the key columns. -#}
@@ -107,15 +150,14 @@
 {#-
     Conditions on rows that must be read again though no change of theirs was published: of every tenant after an
     upstream's full refresh (and in one that keeps frozen history), of tenants whose settings changed, of the range asked
-    for. Asked of the database first, so that the usual build, where there is none, reads nothing.
+    for. The usual build, where there is none, reads nothing.
 -#}
 {% macro reread_conditions(spec, date_column) %}
     {% set conditions = [] %}
-    {% set tenants = run_query(tenants_to_reread(spec)).columns[0].values() | list %}
-    {% if none in tenants or flags.FULL_REFRESH %}
+    {% if none in spec.reread or flags.FULL_REFRESH %}
         {% do conditions.append('true') %}
-    {% elif tenants %}
-        {% do conditions.append('tenant_id in (' ~ literals(tenants) ~ ')') %}
+    {% elif spec.reread %}
+        {% do conditions.append('tenant_id in (' ~ literals(spec.reread) ~ ')') %}
     {% endif %}
     {% set range = [] %}
     {% for bound, operator in [('from_date', '>='), ('to_date', '<=')] if date_column and var(bound) %}

@@ -29,15 +29,68 @@ units as (
         units.tenant_id,
         units.experiment,
         units.user_id,
-        units.exposed_at,
         metrics.metric,
         metrics.kind,
         metrics.source,
         metrics.funnel_id,
+        units.exposed_at,
         units.exposed_at + metrics.outcome_window as until
     from {{ ref('experiment_units') }} as units
     {{ only_touched('units') }}
     inner join metrics on metrics.experiment in ('*', units.experiment)
+
+),
+
+bought as (
+
+    select
+        orders.tenant_id,
+        orders.completed_user_id as user_id,
+        orders.ordered_at as occurred_at,
+        counted.source,
+        counted.value
+    from {{ ref('orders') }} as orders
+    {{ only_touched('orders', user_id='completed_user_id') }}
+    cross join lateral (values ('orders', 1), ('revenue', orders.revenue)) as counted (source, value)
+
+),
+
+talked as (
+
+    select
+        conversations.tenant_id,
+        conversations.user_id,
+        conversations.started_at as occurred_at,
+        'resolved' as source,
+        1 as value
+    from {{ ref('conversations') }} as conversations
+    {{ only_touched('conversations') }}
+    where conversations.outcome = 'resolved'
+
+),
+
+passed as (
+
+    select
+        attempts.tenant_id,
+        attempts.owner_id as user_id,
+        attempts.entered_at as occurred_at,
+        'funnel' as source,
+        1 as value,
+        attempts.funnel_id
+    from {{ ref('funnel_attempts') }} as attempts
+    {{ only_touched('attempts', user_id='owner_id') }}
+    where attempts.is_converted
+
+),
+
+outcomes as (
+
+    select *, null as funnel_id from bought
+    union all
+    select *, null as funnel_id from talked
+    union all
+    select * from passed
 
 ),
 
@@ -50,48 +103,16 @@ valued as (
         units.metric,
         units.kind,
         units.user_id,
-        case units.source
-            when 'revenue' then bought.revenue
-            when 'orders' then bought.orders
-            when 'resolved' then talked.resolved
-            when 'funnel' then passed.conversions
-        end as value
+        sum(outcomes.value) as value
     from units
-    left join lateral (
-        select
-            count(*)::numeric as orders,
-            sum(orders.revenue) as revenue
-        from {{ ref('orders') }} as orders
-        where
-            units.source in ('orders', 'revenue')
-            and orders.tenant_id = units.tenant_id
-            and orders.completed_user_id = units.user_id
-            and orders.ordered_at >= units.exposed_at
-            and orders.ordered_at <= units.until
-    ) as bought on true
-    left join lateral (
-        select count(*)::numeric as resolved
-        from {{ ref('conversations') }} as conversations
-        where
-            units.source = 'resolved'
-            and conversations.tenant_id = units.tenant_id
-            and conversations.user_id = units.user_id
-            and conversations.outcome = 'resolved'
-            and conversations.started_at >= units.exposed_at
-            and conversations.started_at <= units.until
-    ) as talked on true
-    left join lateral (
-        select count(*)::numeric as conversions
-        from {{ ref('funnel_attempts') }} as attempts
-        where
-            units.source = 'funnel'
-            and attempts.tenant_id = units.tenant_id
-            and attempts.owner_id = units.user_id
-            and attempts.funnel_id = units.funnel_id
-            and attempts.is_converted
-            and attempts.entered_at >= units.exposed_at
-            and attempts.entered_at <= units.until
-    ) as passed on true
+    inner join outcomes
+        on
+            units.tenant_id = outcomes.tenant_id
+            and units.user_id = outcomes.user_id
+            and units.source = outcomes.source
+            and (units.source <> 'funnel' or units.funnel_id = outcomes.funnel_id)
+            and outcomes.occurred_at between units.exposed_at and units.until
+    group by units.tenant_id, units.experiment, units.metric, units.kind, units.user_id
 
 ),
 
