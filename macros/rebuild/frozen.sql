@@ -1,7 +1,8 @@
 {#-
     History whose raw events retention has dropped stays as it is: rows of days before the tenant's `ops.raw_horizon`. No
     key that has such a row is touched, and where there is any, a full refresh does not replace the table but touches every
-    other key: both ways lead through the same code to the same rows.
+    other key: both ways lead through the same code to the same rows. Of a model that `freezes` by rows, whose keys go on
+    after such a day (a user, a cohort), the key is touched, and rows of these days are neither taken out nor put in.
 -#}
 
 {#- Condition: a row of this alias belongs to frozen history. -#}
@@ -26,13 +27,17 @@
     where frozen.tenant_id = touched.tenant_id
     {%- for column in spec.key %} and frozen.{{ column }} = touched.{{ column }}{% endfor %}
     and frozen.ended_at >= touched.from_at;
-    {% elif spec.get('date') %}
+    {% elif spec.get('date') and not freezes_by_rows(spec) %}
     delete from pg_temp.touched
     using {{ this }} as standing
     where standing.tenant_id = touched.tenant_id
     {%- for column in spec.key %} and standing.{{ column }} = touched.{{ column }}{% endfor %}
     and {{ is_frozen('standing', spec.date) }};
     {% endif %}
+{% endmacro %}
+
+{% macro freezes_by_rows(spec) %}
+    {% do return(spec.get('freezes') == 'rows') %}
 {% endmacro %}
 
 {#- dbt's own macro, which decides between the two ways of an incremental model. -#}

@@ -9,7 +9,10 @@
         select {% for column in arg_dict['dest_columns'] %}standing.{{ column.quoted }}{% if not loop.last %}, {% endif %}{% endfor %}
         from {{ target }} as standing {{ where_touched('standing') }}
     {% endset %}
-    {% set recomputed = 'select ' ~ columns ~ ' from ' ~ arg_dict['temp_relation'] %}
+    {% set recomputed %}
+        select {{ columns }} from {{ arg_dict['temp_relation'] }} as recomputed
+        {% if freezes_by_rows(rebuild_spec()) %}where not {{ is_frozen('recomputed', rebuild_spec().date) }}{% endif %}
+    {% endset %}
 
     create temporary table gone on commit drop as {{ standing }} except {{ recomputed }};
     create temporary table fresh on commit drop as {{ recomputed }} except {{ standing }};
@@ -32,6 +35,7 @@
         {%- for column in spec.key %} and {{ alias }}.{{ column }} = touched.{{ column }}{% endfor %}
         {%- if spec.get('range') %} and {{ alias }}.{{ spec.range }} between touched.from_at and touched.to_at{% endif %}
     )
+    {%- if freezes_by_rows(spec) %} and not {{ is_frozen(alias, spec.date) }}{% endif %}
 {%- endmacro %}
 
 {#- One row per thing that the written difference changed, of each kind that the model publishes. -#}

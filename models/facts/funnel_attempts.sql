@@ -17,6 +17,7 @@
             'entry': {'id': 'funnel_id', 'date': 'entered_on'},
         },
         'date': 'entered_on',
+        'freezes': 'rows',
     }}
 ) }}
 

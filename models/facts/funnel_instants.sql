@@ -12,6 +12,7 @@
         'definitions': ['funnel_steps', 'funnel_exclusions'],
         'publishes': {'owner': {'id': 'owner_id'}},
         'date': 'occurred_on',
+        'freezes': 'rows',
     }}
 ) }}
 

@@ -10,7 +10,6 @@
         'key': {'owner_id': 'id'},
         'reads': {'funnel_attempts': 'owner', 'stg_funnel_events': 'owner', 'sessions': 'user'},
         'publishes': {'funnel': {'id': 'funnel_id'}},
-        'date': 'entered_on',
     }}
 ) }}
 

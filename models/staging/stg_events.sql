@@ -6,6 +6,8 @@
         {'columns': ['tenant_id', 'event_id'], 'unique': true},
         {'columns': ['tenant_id', 'thread_id']},
         {'columns': ['tenant_id', 'user_id', 'occurred_on']},
+        {'columns': ['tenant_id', 'order_id']},
+        {'columns': ['tenant_id', 'booking_id']},
         {'columns': ['tenant_id', 'occurred_on']},
         {'columns': ['received_on'], 'type': 'brin'},
     ],

@@ -112,6 +112,34 @@ def test_neither_a_build_nor_a_full_refresh_changes_frozen_history_until_it_is_r
     assert warehouse.contents() == thawed
 
 
+def test_who_comes_back_is_counted_as_if_nothing_had_been_taken_out(warehouse: Warehouse) -> None:
+    def visit(day: str) -> list[Event]:
+        steps = ("commerce.view", "commerce.add_to_cart", "commerce.checkout", "commerce.order_completed")
+        return [
+            event(name, f"{day}T10:0{minute}", day, "loyal", order_id=day, revenue=10) for minute, name in enumerate(steps)
+        ]
+
+    def counted() -> dict[str, list[str]]:
+        tables = ("facts.funnel_attempts", "marts.funnels", "marts.funnel_paths", "marts.cohort_retention")
+        return {table: rows for table, rows in warehouse.contents().items() if table in tables}
+
+    warehouse.land([*visit("2026-01-10"), *visit("2026-02-20")])
+    warehouse.build(BUILD)
+    expected = counted()
+    assert [row["reached"] for row in warehouse.read("facts.funnel_attempts") if row["unit_id"] == "loyal"] == [4, 4]
+
+    warehouse.empty()
+    warehouse.land([*JANUARY, *FEBRUARY, *visit("2026-01-10")])
+    warehouse.build(BUILD)
+    assert retention.run(warehouse.settings, AS_OF).dropped == ("2026-01",)
+    warehouse.land(visit("2026-02-20"))
+    warehouse.build(BUILD)
+    assert counted() == expected
+    incremental = warehouse.contents()
+    warehouse.build(FULL)
+    assert warehouse.contents() == incremental
+
+
 def messages(warehouse: Warehouse) -> dict[str, int]:
     return {row["conversation_id"]: row["messages"] for row in warehouse.read("facts.conversations")}
 

@@ -10,6 +10,7 @@
         'crosses': 'crosses_cohort_columns',
         'definitions': ['cohort_definitions'],
         'date': 'period_start',
+        'freezes': 'rows',
     }}
 ) }}
 

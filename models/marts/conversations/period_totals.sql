@@ -27,7 +27,8 @@ periods as (
 
 ),
 
-conversations as (
+-- each worked out once, however few periods the planner expects
+conversations as materialized (
 
     select
         periods.tenant_id,
@@ -54,7 +55,7 @@ conversations as (
 
 ),
 
-responses as (
+responses as materialized (
 
     select
         periods.tenant_id,

@@ -35,7 +35,12 @@ steps as (
 
 periods as (
 
-    {{ periods_to_build(ref('funnel_attempts'), 'entered_on', columns=['funnel_id']) }}
+    select
+        *,
+        row_number() over (order by tenant_id, funnel_id, period, period_start) as period_number
+    from (
+        {{ periods_to_build(ref('funnel_attempts'), 'entered_on', columns=['funnel_id']) }}
+    ) as to_build
 
 ),
 
@@ -43,34 +48,27 @@ periods as (
 -- still go on for as long as any of its attempts can
 best as (
 
-    select distinct on (
-        attempts.tenant_id, attempts.funnel_id, periods.period, periods.period_start, attempts.unit_id
-    )
-        attempts.tenant_id,
-        attempts.funnel_id,
-        periods.period,
-        periods.period_start,
-        attempts.breakdown_value,
-        attempts.reached,
-        attempts.reached_at,
-        max(attempts.window_ends_at) over (
-            partition by
-                attempts.tenant_id, attempts.funnel_id, periods.period, periods.period_start, attempts.unit_id
-        ) as last_window_ends_at
+    select
+        periods.period_number,
+        entered.*
     from periods
-    inner join {{ ref('funnel_attempts') }} as attempts
-        on
-            periods.tenant_id = attempts.tenant_id
-            and periods.funnel_id = attempts.funnel_id
-            and periods.period_start <= attempts.entered_on
-            and periods.next_period_start > attempts.entered_on
-    order by
-        attempts.tenant_id asc,
-        attempts.funnel_id asc,
-        periods.period asc,
-        periods.period_start asc,
-        attempts.unit_id asc,
-        {{ furthest_first() }}
+    -- period by period, so that sorting compares units alone
+    cross join lateral (
+        select distinct on (attempts.unit_id)
+            attempts.breakdown_value,
+            attempts.reached,
+            attempts.reached_at,
+            max(attempts.window_ends_at) over (partition by attempts.unit_id) as last_window_ends_at
+        from {{ ref('funnel_attempts') }} as attempts
+        where
+            attempts.tenant_id = periods.tenant_id
+            and attempts.funnel_id = periods.funnel_id
+            and attempts.entered_on >= periods.period_start
+            and attempts.entered_on < periods.next_period_start
+        order by
+            attempts.unit_id asc,
+            {{ furthest_first() }}
+    ) as entered
 
 ),
 
@@ -93,26 +91,24 @@ by_value as (
 by_reach as (
 
     select
-        tenant_id,
-        funnel_id,
-        period,
-        period_start,
+        period_number,
         counted_under,
         reached,
         count(*) as units,
         count(*) filter (where last_window_ends_at > {{ as_of() }}) as units_in_window
     from by_value
-    group by tenant_id, funnel_id, period, period_start, counted_under, reached
+    group by period_number, counted_under, reached
 
 ),
 
 counted as (
 
     select
-        by_reach.tenant_id,
-        by_reach.funnel_id,
-        by_reach.period,
-        by_reach.period_start,
+        periods.tenant_id,
+        periods.funnel_id,
+        periods.period,
+        periods.period_start,
+        by_reach.period_number,
         by_reach.counted_under as breakdown_value,
         steps.step,
         steps.funnel_name,
@@ -124,12 +120,14 @@ counted as (
         coalesce(sum(by_reach.units_in_window) filter (where by_reach.reached < steps.step), 0)::bigint
             as still_in_window
     from by_reach
-    inner join steps on by_reach.funnel_id = steps.funnel_id
+    inner join periods on by_reach.period_number = periods.period_number
+    inner join steps on periods.funnel_id = steps.funnel_id
     group by
-        by_reach.tenant_id,
-        by_reach.funnel_id,
-        by_reach.period,
-        by_reach.period_start,
+        periods.tenant_id,
+        periods.funnel_id,
+        periods.period,
+        periods.period_start,
+        by_reach.period_number,
         by_reach.counted_under,
         steps.step,
         steps.funnel_name,
@@ -140,10 +138,7 @@ counted as (
 waits as (
 
     select
-        by_value.tenant_id,
-        by_value.funnel_id,
-        by_value.period,
-        by_value.period_start,
+        by_value.period_number,
         by_value.counted_under,
         step.number as step,
         {{ seconds_between('by_value.reached_at[step.number - 1]', 'by_value.reached_at[step.number]') }}
@@ -156,16 +151,13 @@ waits as (
 timed as (
 
     select
-        tenant_id,
-        funnel_id,
-        period,
-        period_start,
+        period_number,
         counted_under,
         step,
         {{ mean('seconds') }} as avg_seconds,
         percentile_cont(array[0.5, 0.9]) within group (order by seconds::double precision) as percentiles
     from waits
-    group by tenant_id, funnel_id, period, period_start, counted_under, step
+    group by period_number, counted_under, step
 
 ),
 
@@ -197,10 +189,7 @@ final as (
     inner join tenants on counted.tenant_id = tenants.tenant_id
     left join timed
         on
-            counted.tenant_id = timed.tenant_id
-            and counted.funnel_id = timed.funnel_id
-            and counted.period = timed.period
-            and counted.period_start = timed.period_start
+            counted.period_number = timed.period_number
             and counted.breakdown_value = timed.counted_under
             and counted.step = timed.step
 

@@ -64,24 +64,40 @@ statuses as (
 
 ),
 
+counted as (
+
+    select
+        tenant_id,
+        period,
+        period_start,
+        {{ period_shift('period', 'period_start', 1) }} as next_period_start,
+        count(*) filter (where status = 'new') as new_users,
+        count(*) filter (where status = 'returning') as returning_users,
+        count(*) filter (where status = 'resurrected') as resurrected_users,
+        count(*) filter (where status = 'dormant') as dormant_users,
+        count(*) filter (where status <> 'dormant') as active_users
+    from statuses
+    group by tenant_id, period, period_start
+
+),
+
 final as (
 
     select
-        statuses.tenant_id,
-        statuses.period,
-        statuses.period_start,
-        {{ period_shift('statuses.period', 'statuses.period_start', 1) }} as next_period_start,
-        {{ period_shift('statuses.period', 'statuses.period_start', 1) }} - 1 as last_day,
-        {{ is_over(period_shift('statuses.period', 'statuses.period_start', 1), 'tenants.time_zone') }} as is_complete,
-        count(*) filter (where statuses.status = 'new') as new_users,
-        count(*) filter (where statuses.status = 'returning') as returning_users,
-        count(*) filter (where statuses.status = 'resurrected') as resurrected_users,
-        count(*) filter (where statuses.status = 'dormant') as dormant_users,
-        count(*) filter (where statuses.status <> 'dormant') as active_users
-    from statuses
-    inner join tenants on statuses.tenant_id = tenants.tenant_id
-    where statuses.period_start <= tenants.today
-    group by statuses.tenant_id, statuses.period, statuses.period_start, tenants.time_zone
+        counted.tenant_id,
+        counted.period,
+        counted.period_start,
+        counted.next_period_start,
+        counted.next_period_start - 1 as last_day,
+        {{ is_over('counted.next_period_start', 'tenants.time_zone') }} as is_complete,
+        counted.new_users,
+        counted.returning_users,
+        counted.resurrected_users,
+        counted.dormant_users,
+        counted.active_users
+    from counted
+    inner join tenants on counted.tenant_id = tenants.tenant_id
+    where counted.period_start <= tenants.today
 
 )
 
