@@ -1,24 +1,48 @@
 {#-
-    How dbt builds an incremental model of this project: the four steps of README.md, in one transaction. What dbt asks the
+    How dbt builds an incremental model of this project: the steps of README.md, in one transaction. What dbt asks the
     database for in each build of its own incremental models (columns, comments, the contract) is asked for once here, and a
     model of which nothing is touched costs two queries.
 -#}
 {% materialization incremental, default %}
-    {% if rebuild_spec() is none %}{% do return(dbt.materialization_incremental_default()) %}{% endif %}
-
-    {% set spec = lock_and_look(rebuild_spec()) %}
-    {% if not rebuilding() %}
-        {% do take_in_everything(spec) %}
-        {% set built = dbt.materialization_incremental_default() %}
-        {#- what is built of this table next is planned by its size, which Postgres would find out in a minute -#}
-        {% call statement('analyze') %}analyze {{ this }}{% endcall %}
-        {% do adapter.commit() %}
-        {% do return(built) %}
-    {% endif %}
+    {% set spec = rebuild_spec() %}
+    {% if spec is none %}{% do return(dbt.materialization_incremental_default()) %}{% endif %}
 
     {% set target = this.incorporate(type='table') %}
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
+    {% set spec = lock_and_look(spec) %}
+    {% if rebuilding() %}
+        {% do rebuild_touched(target, spec, sql) %}
+    {% else %}
+        {% do build_whole(target, spec, sql) %}
+    {% endif %}
+    {% do apply_grants(target, config.get('grants'), should_revoke=should_revoke(target, full_refresh_mode=False)) %}
+    {{ run_hooks(post_hooks, inside_transaction=True) }}
+    {% do adapter.commit() %}
+    {{ run_hooks(post_hooks, inside_transaction=False) }}
+    {% do return({'relations': [target]}) %}
+{% endmaterialization %}
+
+{#- The table anew, in place of the standing one, if there is any; as its contract has it. -#}
+{% macro build_whole(target, spec, sql) %}
+    {% set standing = load_cached_relation(this) %}
+    {% set built = target if standing is none else make_intermediate_relation(target) %}
+    {% do take_in_everything(spec) %}
+    {% call statement('main') %}{{ get_create_table_as_sql(False, built, sql) }}{% endcall %}
+    {% if standing is not none %}
+        {% do adapter.drop_relation(standing) %}
+        {% do adapter.rename_relation(built, target) %}
+    {% endif %}
+    {% call statement('finish') %}
+        {% for index in config.get('indexes', []) %}{{ get_create_index_sql(target, index) }};{% endfor %}
+        {{ describe(target) }}
+        {#- what is built of this table next is planned by its size, which Postgres would find out in a minute -#}
+        analyze {{ target }}
+    {% endcall %}
+{% endmacro %}
+
+{#- What the touched keys' rows have become, in the standing table. -#}
+{% macro rebuild_touched(target, spec, sql) %}
     {% set standing = collect_touched(spec) %}
     {% if standing.is_touched %}
         {% do recompute_touched(sql) %}
@@ -33,13 +57,10 @@
     {% else %}
         {% call noop_statement('main', 'INSERT 0 0', 'INSERT', 0) %}{% endcall %}
     {% endif %}
-    {% if standing.comments != described() %}{% do persist_docs(target, model) %}{% endif %}
-    {% do apply_grants(target, config.get('grants'), should_revoke=should_revoke(target, full_refresh_mode=False)) %}
-    {{ run_hooks(post_hooks, inside_transaction=True) }}
-    {% do adapter.commit() %}
-    {{ run_hooks(post_hooks, inside_transaction=False) }}
-    {% do return({'relations': [target]}) %}
-{% endmaterialization %}
+    {% if standing.comments != described() %}
+        {% call statement('describe') %}{{ describe(target) }}{% endcall %}
+    {% endif %}
+{% endmacro %}
 
 {#- Step 2: the touched keys' rows as they ought to be, in a temporary table. -#}
 {% macro recompute_touched(sql) %}
@@ -69,4 +90,11 @@
     {% set comments = {'': model.description} %}
     {% for column in model.columns.values() %}{% do comments.update({column.name: column.description}) %}{% endfor %}
     {% do return(comments) %}
+{% endmacro %}
+
+{% macro describe(relation) %}
+    {% for column, comment in described().items() %}
+    comment on {{ 'column ' ~ relation ~ '.' ~ adapter.quote(column) if column else 'table ' ~ relation }}
+    is {{ postgres_escape_comment(comment) }};
+    {% endfor %}
 {% endmacro %}
