@@ -4,8 +4,8 @@
 
 Makes the demo's world, lands and builds all of it but its last day, and prints the seconds of every mart. Then a funnel
 of four steps and a retention matrix are read from their marts, and worked out from raw.events on the fly by one query
-each, which must say the same. Last, the funnel's tables take in one more day. It starts a server of its own in a
-temporary folder.
+each, which must say the same. Last, the tables take in one more day. It starts a server of its own in a temporary
+folder.
 """
 
 import argparse
@@ -22,7 +22,7 @@ import psycopg
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.build import AS_OF, land, timed_build, write_world
+from benchmarks.build import build, land, write_world
 
 READS = 20  # of which the median counts
 FUNNEL_TABLES = (
@@ -145,28 +145,30 @@ def show_answers(console: Console, connection: psycopg.Connection[Any]) -> None:
     console.print(table)
 
 
-def measure(console: Console, home: Path, size: int, days: int) -> None:
+def measure(console: Console, folder: Path, home: Path, size: int, days: int) -> None:
     from parley import database, embedded
     from parley.settings import Settings
 
-    os.environ["PARLEY_HOME"] = str(home / "warehouse")
+    os.environ["PARLEY_HOME"] = str(home)
     for name in ("DATABASE_URL", "PGHOST"):
         os.environ.pop(name, None)
     try:
-        files = write_world(home, size, days, short=days - 1)
+        files = write_world(folder, size, days, short=days - 1)
         events, _ = land([files["old"], files["recent"]])
-        total, first = timed_build(AS_OF)
-        console.print(f"{events:,} events over {days} days; the full build took {total:.0f} s.\n")
+        full = build()
+        console.print(f"{events:,} events over {days} days\nfull build    {full}\n", soft_wrap=True)
         with database.connect(Settings.load(), autocommit=True) as connection:
-            show_marts(console, connection, first)
+            show_marts(console, connection, full.spent)
             console.print()
             show_answers(console, connection)
         new, _ = land([files["last_day"]])
-        _, then = timed_build(AS_OF)
-        full, increment = (sum(spent[name] for name in FUNNEL_TABLES) for spent in (first, then))
+        day = build()
+        in_full, increment = (sum(cost.spent[name] for name in FUNNEL_TABLES) for cost in (full, day))
         console.print(
-            f"\nThe funnels' tables: {full:.1f} s in full, {increment:.1f} s for one day more ({new:,} events), "
-            f"{increment / full:.2f} of it."
+            f"\none day more  {day} ({new:,} events)\n"
+            f"the funnels' tables: {in_full:.1f} s in full, {increment:.1f} s for one day more, "
+            f"{increment / in_full:.2f} of it.",
+            soft_wrap=True,
         )
     finally:
         embedded.stop(Settings.load())
@@ -176,11 +178,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", type=int, default=1_000_000, help="events in all")
     parser.add_argument("--days", type=int, default=60, help="days that they are spread over")
+    parser.add_argument("--keep", type=Path, help="an empty folder in which the warehouse is to stay, as PARLEY_HOME")
     options = parser.parse_args()
     home = Path(tempfile.mkdtemp(prefix="parley-benchmark-"))
     home.chmod(0o755)
     try:
-        measure(Console(), home, options.size, options.days)
+        measure(Console(), home, options.keep or home / "warehouse", options.size, options.days)
     finally:
         shutil.rmtree(home, ignore_errors=True)
 
