@@ -33,7 +33,7 @@ run: $(READY) $(if $(EVENTS),,$(DEMO)) ## land events (EVENTS=…, else a demo),
 	@$(PARLEY) summary
 
 test: $(READY) ## every test, on a Postgres of its own (ARGS="-k landing" for some of them)
-	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-bi: $(READY) $(BI_READY) ## the dashboards in a browser: Superset on a built warehouse (screenshots/)
 	@mkdir -p screenshots

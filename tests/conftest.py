@@ -40,6 +40,12 @@ PARSED = "partial_parse.msgpack"  # dbt's name for the project as it has read it
 _copies: set[str] = set()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests first: a process that comes to one at the end leaves the others idle."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session")
 def server() -> Iterator[dict[str, str]]:
     """The libpq variables of a Postgres of this run's own, with a migrated database to clone (`TEMPLATE`)."""

@@ -18,7 +18,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 SIZE = 500
 OURS = ("PG", "PARLEY", "DBT", "DAGSTER", "VIRTUAL_ENV", "DATABASE_URL", "MAKE", "MFLAGS", "PYTHON")
 
-pytestmark = pytest.mark.timeout(600)  # a fresh machine fetches its packages first
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # a fresh machine fetches its packages first
 
 
 @pytest.fixture(scope="module")

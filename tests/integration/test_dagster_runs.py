@@ -24,6 +24,7 @@ from tests.conftest import Rows
 PROJECT = Path(__file__).parents[2]
 LANDING = dg.AssetKey(["raw", "landing"])
 MART = dg.AssetKey(["marts", "daily_metrics"])
+pytestmark = pytest.mark.slow
 END = date(2025, 6, 30)
 AS_OF = "2025-07-05T12:00:00Z"
 FIRST, LAST, OUTSIDE = "2025-06-21", "2025-06-23", "2025-06-26"

@@ -16,6 +16,7 @@ from tests.oracle.funnels import Funnel, Matcher
 from tests.seeds import write_funnels, write_seed
 from tests.warehouse import MODELS, Warehouse, copy_project
 
+pytestmark = pytest.mark.slow
 AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
 BUILD = Order(as_of=AS_OF, select=("resource_type:seed", MODELS))
 FULL = Order(as_of=AS_OF, select=(MODELS,), full_refresh=True)
@@ -116,7 +117,8 @@ def test_who_comes_back_is_counted_as_if_nothing_had_been_taken_out(warehouse: W
     def visit(day: str) -> list[Event]:
         steps = ("commerce.view", "commerce.add_to_cart", "commerce.checkout", "commerce.order_completed")
         return [
-            event(name, f"{day}T10:0{minute}", day, "loyal", order_id=day, revenue=10) for minute, name in enumerate(steps)
+            event(name, f"{day}T10:0{minute}", day, "loyal", order_id=day, revenue=10)
+            for minute, name in enumerate(steps)
         ]
 
     def counted() -> dict[str, list[str]]:

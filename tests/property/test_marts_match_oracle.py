@@ -23,6 +23,7 @@ from tests.oracle.histories import HARD_MOMENTS, TENANTS
 from tests.seeds import write_seed
 from tests.warehouse import MODELS, Warehouse, copy_project
 
+pytestmark = pytest.mark.slow
 SEED = int(os.environ.get("PARLEY_SEED", "1"))
 USERS = 30  # of each tenant
 PAUSES = (0, 0, 1, 60, 1199, 1200, 1800, 3600, 86399, 86400, 86400, 2 * 86400, 7 * 86400, 30 * 86400, 31 * 86400)
