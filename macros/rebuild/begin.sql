@@ -9,6 +9,8 @@
         insert into ops.watermarks (model, upstream, position)
         select '{{ model.name }}', upstream, 0 from unnest(array[{{ literals(upstreams) }}]) as upstream
         on conflict do nothing;
+        delete from ops.watermarks
+        where model = '{{ model.name }}' and upstream not in ({{ literals(upstreams) }});  -- read by an older version
         select from ops.watermarks where model = '{{ model.name }}' order by upstream for update;
         select from ops.watermarks where model in ({{ literals(upstreams) }}) order by model, upstream for share;
         create temporary table taken on commit drop as

@@ -9,7 +9,7 @@
     meta={'rebuild': {
         'key': {'owner_id': 'id'},
         'reads': {'funnel_attempts': 'owner', 'stg_funnel_events': 'owner', 'sessions': 'user'},
-        'publishes': {'funnel': {'id': 'funnel_id'}},
+        'publishes': {'funnel': {'id': 'funnel_id'}, 'entry': {'id': 'funnel_id', 'date': 'entered_on'}},
     }}
 ) }}
 
@@ -42,7 +42,8 @@ best as (
 
     select distinct on (tenant_id, funnel_id, unit_id)
         *,
-        case when is_converted then reached_at[steps] else window_ends_at end as journey_ends_at
+        case when is_converted then reached_at[steps] else window_ends_at end as journey_ends_at,
+        max(window_ends_at) over (partition by tenant_id, funnel_id, unit_id) as last_window_ends_at
     from attempts
     order by
         tenant_id asc,
@@ -125,7 +126,9 @@ final as (
         best.entered_at,
         best.entered_on,
         best.window_ends_at,
+        best.last_window_ends_at,
         best.reached,
+        best.reached_at,
         best.steps,
         best.is_converted,
         best.breakdown_value,

@@ -192,14 +192,14 @@ def _firing(alerts: "Sequence[Firing]") -> str:
     ]
     shown = ", ".join(named[:MOST_ALERTS]) + (", …" if len(named) > MOST_ALERTS else "")
     many = "alert fires" if len(alerts) == 1 else "alerts fire"
-    return f"[red]{len(alerts)} {many}: {escape(shown)}[/] [bold]parley alerts list[/]"
+    return f"[red]{len(alerts)} {many}: {escape(shown)}[/] · [bold]parley alerts list[/]"
 
 
 def _unusual(anomalies: "Sequence[Anomaly]") -> str:
     named = [f"{found.tenant_id} {found.event_name} {found.metric} {found.direction}" for found in anomalies]
     shown = ", ".join(named[:MOST_ANOMALIES]) + (", …" if len(named) > MOST_ANOMALIES else "")
     many = "anomaly" if len(anomalies) == 1 else "anomalies"
-    return f"[yellow]{len(anomalies)} {many} of the input: {escape(shown)}[/] [bold]parley anomalies list[/]"
+    return f"[yellow]{len(anomalies)} {many} of the input: {escape(shown)}[/] · [bold]parley anomalies list[/]"
 
 
 def _next() -> "RenderableType":

@@ -5,9 +5,11 @@ import os
 import signal
 import subprocess
 import sys
-from datetime import UTC, datetime, time, timedelta
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID, uuid5
 
 import dagster as dg
 import psycopg
@@ -24,7 +26,10 @@ from parley.build import Order, build
 from parley.errors import ParleyError
 from parley.settings import Settings
 from tests.conftest import BUILT_AS_OF, Rows, parley
+from tests.oracle import Event, Tenant
 from tests.receivers import Webhook, free_port, mailbox, webhook
+from tests.seeds import write_seed
+from tests.warehouse import Warehouse, copy_project
 
 PROJECT = Path(__file__).parents[2]
 AS_OF = datetime.fromisoformat(BUILT_AS_OF)
@@ -170,6 +175,53 @@ def test_a_broken_seed_stops_a_build_and_alerts_by_the_last_rules_that_can_be_re
     with_rules(tmp_path / "other", monkeypatch, rule | {"condition": "above"})
     with pytest.raises(ParleyError, match=r"alert_rules\.csv, row 2, condition"):
         build(Settings.load(), Order(as_of=NOW))
+
+
+@pytest.mark.slow
+def test_rules_on_measured_metrics_fire_after_two_bad_days_and_resolve_after_a_good_one(
+    database: Settings, team: Webhook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = copy_project(tmp_path / "project", [Tenant("shop", time_zone="Europe/Berlin")])
+    shipped = csv.DictReader((PROJECT / rules.SEED).open())
+    names = ("error_rate", "resolution_rate_drop", "slow_answers")
+    write_seed(project, "alert_rules", [row | {"min_volume": "5"} for row in shipped if row["rule_id"] in names])
+    monkeypatch.setenv("PARLEY_PROJECT", str(project))
+    shop = Warehouse(Settings.load(), tmp_path)
+
+    def built(days: range, *bad: int) -> dict[str, str]:
+        shop.land(event for day in days for event in conversations(date(2026, 3, day), is_good=day not in bad))
+        shop.build(Order(as_of=datetime(2026, 3, days.stop, 2, tzinfo=UTC)))
+        return {str(row["rule_id"]): str(row["state"]) for row in shop.read("ops.alerts")}
+
+    assert built(range(1, 17), 16) == dict.fromkeys(names, "PENDING")
+    assert team.posts == []
+    assert built(range(17, 18), 17) == dict.fromkeys(names, "FIRING")
+    assert sorted(post["title"] for post in team.posts) == [
+        "[critical, firing] Many errors: shop",
+        "[warning, firing] Fewer conversations are resolved: shop",
+        "[warning, firing] The assistant answers slowly: shop",
+    ]
+    said = {post["title"]: post["message"].splitlines()[0] for post in team.posts}
+    assert "4500" in said["[warning, firing] The assistant answers slowly: shop"].replace(",", "")
+    assert built(range(18, 19)) == dict.fromkeys(names, "RESOLVED")
+    assert sum("resolved]" in post["title"] for post in team.posts) == len(names)
+
+
+def conversations(day: date, *, is_good: bool) -> Iterator[Event]:
+    """Ten conversations of a shop: on a bad day slow, with an error each, and none resolved."""
+    for number in range(10):
+        names = ("message.received", "ai.response", "conversation.resolved" if is_good else "system.error")
+        for minute, name in enumerate(names):
+            yield Event(
+                tenant_id="shop",
+                event_id=uuid5(UUID(int=0), f"{day} {number} {name}"),
+                event_name=name,
+                occurred_at=datetime(day.year, day.month, day.day, 10, minute, tzinfo=UTC),
+                conversation_id=f"{day} {number}",
+                user_id=f"user-{number}",
+                source="web",
+                attributes={"duration_ms": 800 if is_good else 4500, "model": "small"} if name == "ai.response" else {},
+            )
 
 
 def test_a_message_says_what_is_wrong_once_and_when_it_is_over(database: Settings, team: Webhook, rows: Rows) -> None:

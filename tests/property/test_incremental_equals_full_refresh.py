@@ -5,6 +5,7 @@ build leaves every fact and mart as a full refresh would, row for row, and as th
 """
 
 import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from hypothesis import strategies as st
 
 from parley import database, erasure, retention
 from parley.build import Order
+from parley.errors import ParleyError
+from parley.inputs import verdicts
+from parley.inputs.expectations import COLUMNS, SEED
 from parley.settings import Settings
 from tests.oracle import TABLES, Event, World, differences
 from tests.oracle.histories import TENANTS, History, histories, landed
@@ -150,6 +154,48 @@ def without(tenant_id: str, user_id: str, erased_from: list[Event], events: list
         )
 
     return [event for event in events if not is_theirs(event)]
+
+
+@settings(
+    max_examples=max(1, EXAMPLES // 4),
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(history=histories(min_events=40, max_events=120, max_steps=3), data=st.data())
+def test_blocked_days_hold_the_tables_back_and_released_ones_are_built_as_by_a_full_refresh(
+    warehouse: Warehouse, history: History, data: st.DataObject
+) -> None:
+    warehouse.empty()
+    few = "few,*,events,,2,,block,No tenant has more than two events in a day"
+    (warehouse.settings.project / SEED).write_text(f"{','.join(COLUMNS)}\n{few}\n")
+    for step in history.steps:
+        warehouse.land(step.load)
+        if step.as_of:
+            build_releasing(warehouse, Order(as_of=step.as_of, select=(MODELS,)), data)
+    last = Order(as_of=history.as_of, select=(MODELS,))
+    build_releasing(warehouse, last, data)
+    incremental = warehouse.contents()
+    assert_the_oracle_agrees(warehouse, history.world())
+
+    warehouse.build(replace(last, full_refresh=True))
+    assert warehouse.contents() == incremental
+
+
+def build_releasing(warehouse: Warehouse, order: Order, data: st.DataObject) -> None:
+    """Build, and where blocked days are in the way, release one, then the others; until then nothing is built."""
+    standing = warehouse.contents()
+    with database.connect(warehouse.settings, autocommit=True) as connection:
+        for released in (1, None):
+            verdicts.judge_new(connection, warehouse.settings)
+            blocked = data.draw(st.permutations([verdict.day for verdict in verdicts.stopping(connection)]))
+            if blocked:
+                with pytest.raises(ParleyError, match="The input gate blocks"):
+                    warehouse.build(order)
+                assert warehouse.contents() == standing
+            for day in blocked[:released]:
+                verdicts.release(connection, day, reason="It is as it should be", by="ann")
+    warehouse.build(order)
 
 
 @settings(max_examples=1, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

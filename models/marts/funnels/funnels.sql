@@ -7,7 +7,7 @@
     }],
     meta={'rebuild': {
         'key': {'funnel_id': 'id', 'period': 'id', 'period_start': 'date'},
-        'reads': {'funnel_attempts': 'entry'},
+        'reads': {'funnel_attempts': 'entry', 'funnel_journeys': 'entry'},
         'touch': 'touch_periods',
         'periods': ['week', 'month', 'all'],
         'crosses': 'crosses_funnel_windows',
@@ -48,6 +48,18 @@ periods as (
 -- still go on for as long as any of its attempts can
 best as (
 
+    -- in all of time: its journey
+    select
+        periods.period_number,
+        journeys.breakdown_value,
+        journeys.reached,
+        journeys.reached_at,
+        journeys.last_window_ends_at
+    from periods
+    inner join {{ ref('funnel_journeys') }} as journeys
+        on periods.tenant_id = journeys.tenant_id and periods.funnel_id = journeys.funnel_id
+    where periods.period = 'all'
+    union all
     select
         periods.period_number,
         entered.*
@@ -69,6 +81,7 @@ best as (
             attempts.unit_id asc,
             {{ furthest_first() }}
     ) as entered
+    where periods.period <> 'all'
 
 ),
 
