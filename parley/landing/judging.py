@@ -21,6 +21,7 @@ MakeRules = Callable[[], Rules]
 EVENT_COLUMNS = Accepted._fields
 REJECTED_COLUMNS = ("line_number", *Rejected._fields)
 
+ID_LENGTH = 36  # characters of a UUID
 _NULL = "\\N"
 _ESCAPED = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
@@ -52,30 +53,37 @@ def judge_chunk(rules: Rules, chunk: Chunk) -> Judged:
 def collect(verdicts: Iterable[tuple[int, Verdict]]) -> Judged:
     """Line numbers and verdicts as a batch. Of an event that comes twice the first counts."""
     counts: Counter[tuple[str, str]] = Counter()
-    keys: dict[str, set[str]] = {}
+    keys: dict[str, str] = {}  # the beginning of an event's row, to its tenant
     events: list[bytes] = []
     rejected: list[bytes] = []
     months: set[str] = set()
     for line, verdict in verdicts:
         tenant_id = verdict.tenant_id or UNKNOWN_TENANT
         if isinstance(verdict, Accepted):
-            if (ids := keys.get(tenant_id)) is None:
-                ids = keys[tenant_id] = set()
-            if verdict.event_id in ids:
+            key = f"{cell(tenant_id)}\t{verdict.event_id}"
+            if key in keys:
                 counts[tenant_id, "duplicate"] += 1
                 continue
-            ids.add(verdict.event_id)
+            keys[key] = tenant_id
             counts[tenant_id, "accepted"] += 1
             months.add(verdict.occurred_at[:7])
-            events.append(_event_row(verdict))
+            events.append(_event_row(key, verdict))
         elif isinstance(verdict, Dropped):
             counts[tenant_id, verdict.outcome] += 1
         else:
             counts[tenant_id, "rejected"] += 1
             rejected.append(_rejected_row(line, verdict))
     # in order, so that neighbours in the index of keys are looked up and stored one after the other
-    ordered = {tenant_id: ",".join(sorted(ids)) for tenant_id, ids in sorted(keys.items())}
-    return Judged(ordered, b"".join(events), b"".join(rejected), frozenset(months), counts)
+    ids: dict[str, list[str]] = {}
+    for key, tenant_id in sorted(keys.items()):
+        ids.setdefault(tenant_id, []).append(key[-ID_LENGTH:])
+    return Judged(
+        {tenant_id: ",".join(found) for tenant_id, found in ids.items()},
+        b"".join(events),
+        b"".join(rejected),
+        frozenset(months),
+        counts,
+    )
 
 
 def verdicts(rules: Rules, chunk: Chunk) -> Iterator[tuple[int, Verdict]]:
@@ -97,12 +105,9 @@ def verdicts(rules: Rules, chunk: Chunk) -> Iterator[tuple[int, Verdict]]:
                 yield number, judge(event, received_at)
 
 
-def _event_row(event: Accepted) -> bytes:
-    tenant, event_id, name, occurred_at, conversation, session, user, source, attributes, context, version = event
-    cells = (
-        f"{cell(tenant)}\t{event_id}\t{cell(name)}\t{occurred_at}"
-        f"\t{cell(conversation)}\t{cell(session)}\t{cell(user)}\t{cell(source)}"
-    )
+def _event_row(key: str, event: Accepted) -> bytes:
+    _, _, name, occurred_at, conversation, session, user, source, attributes, context, version = event
+    cells = f"{key}\t{cell(name)}\t{occurred_at}\t{cell(conversation)}\t{cell(session)}\t{cell(user)}\t{cell(source)}"
     return b"%b\t%b\t%b\t%d\n" % (cells.encode(), _json(attributes), _json(context), version)
 
 
