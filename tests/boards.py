@@ -21,6 +21,13 @@ class Board:
         title = self.page.get_by_text(name, exact=True)
         return self.page.locator(".dashboard-component-chart-holder").filter(has=title)
 
+    def pick(self, name: str, option: str) -> None:
+        """Choose an option of the filter with this name, and apply it."""
+        self.page.locator(f'[data-test="NATIVE_FILTER-{name}"]').click()
+        self.page.locator(f'.ant-select-item-option[title="{option}"]').click()
+        self.page.keyboard.press("Escape")
+        self.page.locator('[data-test="filter-bar__apply-button"]').click()
+
     def answers(self) -> list[Response]:
         """Superset's answers to its charts, in the order in which they came."""
         return [answer for request in self.requests if (answer := request.response())]

@@ -23,7 +23,7 @@ from dashboards.source import Source
 from dashboards.superset import serve
 from parley import database
 from parley.settings import Settings
-from tests.boards import Board, open_board, sign_in
+from tests.boards import LONGEST_WAIT, Board, open_board, sign_in
 from tests.conftest import database_copy
 
 pytestmark = [pytest.mark.bi, pytest.mark.timeout(900)]
@@ -162,6 +162,21 @@ def test_numbers_on_the_page_equal_the_mart(visit: Any, superset: Superset, tena
     expect(seen.chart("Customers")).to_contain_text(f"{customers:,}")
     *_, counted = [result["data"] for result in seen.results() if result["colnames"] == ["rowcount"]]
     assert counted == [{"rowcount": total}], "the table has as many rows as the number says"
+
+
+def test_filters_act_when_they_are_clicked(visit: Any, superset: Superset) -> None:
+    seen = visit("overview", tenant="nordic-bank")
+    tenant = "salon-paris"
+    channel, of_channel, total = superset.rows(
+        "select channel, count(*)::int, (sum(count(*)) over ())::int from facts.conversations"
+        " where tenant_id = %s group by channel order by 2, 1 limit 1",
+        tenant,
+    )[0]
+    assert of_channel < total
+    seen.pick("tenant", tenant)
+    expect(seen.chart("Conversations")).to_contain_text(f"{total:,}", timeout=LONGEST_WAIT)
+    seen.pick("channel", channel)
+    expect(seen.chart("Conversations")).to_contain_text(f"{of_channel:,}", timeout=LONGEST_WAIT)
 
 
 @pytest.mark.parametrize(("user", "own"), LOGINS.items())
