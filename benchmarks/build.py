@@ -74,11 +74,6 @@ def land(paths: list[Path]) -> tuple[int, float]:
 
 def build() -> Cost:
     """Build, and see what it took."""
-    return Cost(*timed_build(AS_OF))
-
-
-def timed_build(as_of: datetime) -> tuple[float, dict[str, float]]:
-    """Seconds of a build in all, and of every model, seed and test by its name."""
     from parley import build as builds
     from parley.settings import Settings
 
@@ -93,13 +88,13 @@ def timed_build(as_of: datetime) -> tuple[float, dict[str, float]]:
     builds._run = timed
     try:
         began = time.perf_counter()
-        outcome = builds.build(Settings.load(), builds.Order(as_of=as_of, threads=1))
+        outcome = builds.build(Settings.load(), builds.Order(as_of=AS_OF, threads=1))
         total = time.perf_counter() - began
     finally:
         builds._run = run
     if not outcome.is_good:
         raise SystemExit(f"The build failed: {outcome.problems}")
-    return total, spent
+    return Cost(total, spent)
 
 
 def measure(home: Path, history: list[Path], last_day: Path, label: str) -> Cost:

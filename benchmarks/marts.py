@@ -180,12 +180,12 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=60, help="days that they are spread over")
     parser.add_argument("--keep", type=Path, help="an empty folder in which the warehouse is to stay, as PARLEY_HOME")
     options = parser.parse_args()
-    home = Path(tempfile.mkdtemp(prefix="parley-benchmark-"))
-    home.chmod(0o755)
+    folder = Path(tempfile.mkdtemp(prefix="parley-benchmark-"))
+    folder.chmod(0o755)
     try:
-        measure(Console(), home, options.keep or home / "warehouse", options.size, options.days)
+        measure(Console(), folder, options.keep or folder / "warehouse", options.size, options.days)
     finally:
-        shutil.rmtree(home, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":
