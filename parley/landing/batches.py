@@ -74,6 +74,7 @@ def store(
     by_tenant: dict[str, Counter[str]] = {}
     for (tenant_id, outcome), lines in judged.counts.items():
         by_tenant.setdefault(tenant_id, Counter())[outcome] = lines
+    keys = _rows_of(judged.keys)  # before the turn: others wait for it
     with connection.transaction():
         partitions.take_turn(connection)
         if count_erased(connection) != erased:
@@ -87,7 +88,7 @@ def store(
             by_tenant[tenant_id].subtract({"accepted": len(found), "duplicate": -len(found)})
         events = _without(known, judged.events)
         partitions.ensure(connection, _months(events) if known else judged.months)
-        _copy(connection, "raw.event_keys", _KEY_COLUMNS, _without(known, _rows_of(judged.keys)))
+        _copy(connection, "raw.event_keys", _KEY_COLUMNS, _without(known, keys))
         _copy(connection, "raw.events", (*EVENT_COLUMNS, *_STAMP), _stamped(events, stamp))
         _copy(connection, "raw.rejected_events", (*REJECTED_COLUMNS, *_STAMP), _stamped(judged.rejected, stamp))
         counts = {tenant_id: Counts.of(outcomes) for tenant_id, outcomes in by_tenant.items()}

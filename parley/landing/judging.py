@@ -21,7 +21,7 @@ MakeRules = Callable[[], Rules]
 EVENT_COLUMNS = Accepted._fields
 REJECTED_COLUMNS = ("line_number", *Rejected._fields)
 
-ID_LENGTH = 36  # characters of a UUID
+_ID_LENGTH = 36  # characters of a UUID
 _NULL = "\\N"
 _ESCAPED = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
@@ -76,7 +76,7 @@ def collect(verdicts: Iterable[tuple[int, Verdict]]) -> Judged:
     # in order, so that neighbours in the index of keys are looked up and stored one after the other
     ids: dict[str, list[str]] = {}
     for key, tenant_id in sorted(keys.items()):
-        ids.setdefault(tenant_id, []).append(key[-ID_LENGTH:])
+        ids.setdefault(tenant_id, []).append(key[-_ID_LENGTH:])
     return Judged(
         {tenant_id: ",".join(found) for tenant_id, found in ids.items()},
         b"".join(events),
