@@ -30,6 +30,17 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]  # a history takes as
 EXAMPLES = int(os.environ.get("PARLEY_EXAMPLES", "4"))
 Choice = dict[str, Any]
 
+
+def tried(examples: int) -> settings:
+    """As often as that, and not made smaller where one fails: shrinking would take hours."""
+    return settings(
+        max_examples=examples,
+        deadline=None,
+        phases=[Phase.explicit, Phase.reuse, Phase.generate],
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
+
+
 builds = st.sampled_from(
     [
         *[{"select": (MODELS,)}] * 4,
@@ -72,12 +83,7 @@ def assert_the_oracle_agrees(warehouse: Warehouse, world: World) -> None:
     assert not found
 
 
-@settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking would take hours
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@tried(EXAMPLES)
 @given(history=histories(min_events=40, max_events=160), choices=st.lists(builds, min_size=4, max_size=4))
 def test_an_incremental_build_leaves_every_table_as_a_full_refresh_would(
     warehouse: Warehouse, history: History, choices: list[Choice]
@@ -104,12 +110,7 @@ def test_an_incremental_build_leaves_every_table_as_a_full_refresh_would(
     assert not wrong
 
 
-@settings(
-    max_examples=max(1, EXAMPLES // 4),
-    deadline=None,
-    phases=[Phase.explicit, Phase.reuse, Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@tried(max(1, EXAMPLES // 4))
 @given(history=histories(min_events=40, max_events=120, max_steps=3), data=st.data())
 def test_after_an_erasure_every_table_is_as_if_the_person_had_never_been_there(
     warehouse: Warehouse, history: History, data: st.DataObject
@@ -156,12 +157,7 @@ def without(tenant_id: str, user_id: str, erased_from: list[Event], events: list
     return [event for event in events if not is_theirs(event)]
 
 
-@settings(
-    max_examples=max(1, EXAMPLES // 4),
-    deadline=None,
-    phases=[Phase.explicit, Phase.reuse, Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@tried(max(1, EXAMPLES // 4))
 @given(history=histories(min_events=40, max_events=120, max_steps=3), data=st.data())
 def test_blocked_days_hold_the_tables_back_and_released_ones_are_built_as_by_a_full_refresh(
     warehouse: Warehouse, history: History, data: st.DataObject
