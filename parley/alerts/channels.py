@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from parley.alerts import pagerduty
 from parley.errors import ParleyError
 from parley.settings import Settings
 
@@ -53,6 +54,8 @@ class Message:
     body: str
     tone: str
     """info, warning, critical or resolved."""
+    incident: str = ""
+    """What the messages of one alert have in common, for services that open and close incidents."""
     html: str = ""
     """What a mail shows instead of the body, with its images as `cid:` and their names."""
     images: tuple[Attachment, ...] = ()
@@ -79,9 +82,13 @@ def masked(url: str) -> str:
 def send(urls: Urls, message: Message) -> None:
     """Send a message to every URL of a channel. Raises ParleyError, free of secrets, where one of them refuses it."""
     import apprise
+    from apprise.plugins.pagerduty import NotifyPagerDuty
 
     for url in urls:
         service = _service(url)
+        if isinstance(service, NotifyPagerDuty):
+            pagerduty.send(service, message.incident or message.key, message.title, message.body, message.tone)
+            continue
         if isinstance(headers := getattr(service, "headers", None), dict):
             headers[KEY_HEADER] = message.key
         kind = apprise.NotifyType(_KINDS[message.tone])

@@ -31,6 +31,7 @@ class Delivered:
 @dataclass(frozen=True, slots=True)
 class _Due:
     delivery_id: int
+    alert_id: int
     dedupe_key: str
     channel: str
     title: str
@@ -64,7 +65,10 @@ def deliver(
                 if due.channel not in known_channels:
                     raise ParleyError(f"the channel {due.channel} is not set up any more")
                 channels.send(
-                    known_channels[due.channel], channels.Message(due.dedupe_key, due.title, due.body, due.tone)
+                    known_channels[due.channel],
+                    channels.Message(
+                        due.dedupe_key, due.title, due.body, due.tone, incident=f"parley/alert/{due.alert_id}"
+                    ),
                 )
             except ParleyError as error:
                 _note_failure(connection, due, moment, str(error))
@@ -100,7 +104,7 @@ def _next(connection: Connection, now: datetime, at_once: bool, tried: list[int]
     with connection.cursor(row_factory=class_row(_Due)) as cursor:
         return cursor.execute(
             """
-            select delivery_id, dedupe_key, channel, title, body, tone, attempts, created_at
+            select delivery_id, alert_id, dedupe_key, channel, title, body, tone, attempts, created_at
             from ops.alert_deliveries as due
             where
                 status = 'pending' and (%(at_once)s or next_attempt_at <= %(now)s) and delivery_id <> all(%(tried)s)

@@ -14,6 +14,7 @@ from uuid import UUID, uuid5
 import dagster as dg
 import psycopg
 import pytest
+from apprise.plugins.pagerduty import PAGERDUTY_API_LOOKUP
 from psycopg.rows import dict_row
 
 from dagster_project.sensors import sensors
@@ -242,6 +243,33 @@ def test_a_message_says_what_is_wrong_once_and_when_it_is_over(database: Setting
         "Reference: failed_run/*/build/1/fired",
     ]
     assert team.keys == ["failed_run/*/build/1/fired", "failed_run/*/build/1/resolved"]
+
+
+def test_pagerduty_opens_an_incident_and_closes_the_same(
+    database: Settings, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with webhook() as events:
+        monkeypatch.setitem(PAGERDUTY_API_LOOKUP, "eu", events.url.replace("json:", "http:"))
+        monkeypatch.setenv("PARLEY_CHANNEL_TEAM", "pagerduty://SecretRouting@SecretToken/warehouse?region=eu")
+        failing(database, "build")
+        events.status = 429
+        assert delivered(database) == outbox.Delivered(failed=1)
+        [waiting] = rows("select last_error from ops.alert_deliveries")
+        assert waiting["last_error"] == "PagerDuty refused it with status 429"
+        events.status = 202
+        failing(database, "build", at=NOW + timedelta(days=2))
+        succeeding(database, "build", at=NOW + timedelta(days=2, hours=1))
+        assert delivered(database, NOW + timedelta(days=3)) == outbox.Delivered(sent=3)
+    [alert] = rows("select alert_id from ops.alerts")
+    assert {event["dedup_key"] for event in events.posts} == {f"parley/alert/{alert['alert_id']}"}
+    assert {event["routing_key"] for event in events.posts} == {"SecretRouting"}
+    assert [event["event_action"] for event in events.posts] == ["trigger", "trigger", "trigger", "resolve"]
+    opened, closed = events.posts[1]["payload"], events.posts[-1]["payload"]
+    assert (opened["summary"], opened["severity"], opened["source"]) == (
+        *("[critical, firing] A run failed: build", "critical", "warehouse"),
+    )
+    assert opened["custom_details"]["message"].startswith("It failed.")
+    assert (closed["summary"], closed["severity"]) == ("[critical, resolved] A run failed: build", "info")
 
 
 def test_unacknowledged_alerts_escalate_and_acknowledged_ones_are_silent(
