@@ -1,14 +1,9 @@
 """Builds the tables: dbt, in this process, on the warehouse that the environment names.
 
 dbt runs twice: in between, Python works out what SQL cannot (`parley.analyses`), from facts for marts.
-
-The project is parsed before it is built, without the build's variables: dbt keeps a parsed project only while they stay
-the same, and `as_of` never does. That makes a second build start in a second or two instead of five to ten.
 """
 
 import json
-import os
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -19,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from parley import database, definitions, migrate, rebuilds, tenants, tracking_plan
+from parley import database, dbt, definitions, migrate, rebuilds, tenants, tracking_plan
 from parley.alerts import channels, evaluation, outbox, rules
 from parley.analyses import ANALYSES
 from parley.database import Connection
@@ -33,10 +28,8 @@ if TYPE_CHECKING:
     from dbt_common.events.base_types import EventMsg
 
 LOCK = 0x6275696C64  # "build" in ASCII: held by the process that builds
-LOG = "logs/dbt.log"
 COMMAND = "parley build"
 AFTER_ANALYSES = "source:analyses+"
-OUT_OF_SYNC = "schemas on this incremental model are out of sync"  # as dbt says it
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +132,7 @@ def build(
         try:
             judged_to = prepare(connection, settings, order)
             asked = arguments(order, as_of, judged_to, build_id)
-            parsed = manifest or parse(settings)
+            parsed = manifest or dbt.parse(settings)
             results = _run_all(settings, connection, parsed, asked, as_of, on_progress, in_one_run=bool(order.select))
         except Exception:
             if not order.select:
@@ -172,7 +165,7 @@ def _alerts(
             connection,
             "failed_checks",
             failed={
-                problem.name: f"{problem.name} warns; what it found is in {LOG}."
+                problem.name: f"{problem.name} warns; what it found is in {dbt.LOG}."
                 for problem in outcome.problems
                 if problem.status == "warn"
             },
@@ -183,7 +176,7 @@ def _alerts(
             settings,
             connection,
             outcome.as_of,
-            failure=None if outcome.is_good else f"These failed: {wrong}. The messages are in {LOG}.",
+            failure=None if outcome.is_good else f"These failed: {wrong}. The messages are in {dbt.LOG}.",
         )
     except ParleyError as error:
         yield Problem("alerts", "alert", "warn", str(error))
@@ -246,7 +239,7 @@ def arguments(order: Order, as_of: datetime, judged_to: int, build_id: str | Non
 
 def rebuilt_models(settings: Settings) -> dict[str, dict[str, Any]]:
     """What each rebuilt model says of its rebuilding (macros/rebuild/README.md), by schema and name."""
-    manifest = parse(settings)
+    manifest = dbt.parse(settings)
     return {
         f"{node.schema}.{node.name}": node.config.meta["rebuild"]
         for node in manifest.nodes.values()
@@ -292,69 +285,6 @@ def prepare(connection: Connection, settings: Settings, order: Order) -> int:
     return judged_to
 
 
-@contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
-    """These environment variables, while dbt reads them."""
-    standing = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in standing.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-@contextmanager
-def _as_own_command_line(command: list[str]) -> Iterator[None]:
-    """dbt writes the process's command line to its artifacts, as its own; that of `parley forget` names a person."""
-    standing = sys.argv
-    sys.argv = ["dbt", *command]
-    try:
-        yield
-    finally:
-        sys.argv = standing
-
-
-def _dbt(
-    settings: Settings,
-    command: list[str],
-    manifest: "Manifest | None" = None,
-    callback: "Callable[[EventMsg], None]" = lambda event: None,
-) -> Any:
-    """dbt's own result of a command, whatever its success. Raises ParleyError where it could not even begin."""
-    from dbt.cli.main import dbtRunner
-
-    where = ["--project-dir", str(settings.project), "--profiles-dir", str(settings.project)]
-    logs = ["--log-level", "none", "--log-level-file", "info", "--log-path", str((settings.project / LOG).parent)]
-    with _environment(database.variables(settings)), _as_own_command_line(command):
-        outcome = dbtRunner(manifest, [callback]).invoke([*logs, *command, *where])
-    if isinstance(outcome.exception, KeyboardInterrupt):
-        raise outcome.exception
-    if outcome.exception:
-        raise ParleyError(f"dbt could not begin: {_reason(str(outcome.exception))} More is in {LOG}.")
-    return outcome.result
-
-
-def parse(settings: Settings) -> "Manifest":
-    """The project as dbt reads it, also written to `target/` for MetricFlow. Raises ParleyError where it is wrong."""
-    complaints: list[str] = []
-
-    def follow(event: "EventMsg") -> None:
-        if event.info.name == "SemanticValidationFailure":
-            complaints.append(" ".join(event.data.msg.split()))
-
-    try:
-        manifest: Manifest = _dbt(settings, ["parse"], callback=follow)
-    except ParleyError:
-        if complaints:
-            raise ParleyError(f"The metrics are not right: {complaints[0]} Mend it in models/metrics.") from None
-        raise
-    return manifest
-
-
 def _run(settings: Settings, manifest: "Manifest", command: list[str], on_progress: OnProgress) -> list[Any]:
     """dbt's results, of hooks too."""
     running: dict[str, str] = {}
@@ -372,7 +302,7 @@ def _run(settings: Settings, manifest: "Manifest", command: list[str], on_progre
             return
         on_progress(Progress(**counts, running=tuple(running.values())))
 
-    result = _dbt(settings, ["--no-write-json", *command], manifest, follow)  # `parse` wrote what others read
+    result = dbt.invoke(settings, ["--no-write-json", *command], manifest, follow)  # `parse` wrote what others read
     if not counts["total"]:
         raise ParleyError("Nothing is selected: give --select names of models, such as daily_metrics or +marts.")
     return list(result.results)
@@ -385,7 +315,7 @@ def _outcome(results: list[Any], as_of: datetime, seconds: float) -> Outcome:
             name=result.node.name,
             kind=result.node.resource_type.value,
             status=result.status.value,
-            reason=_reason(result.message or ""),
+            reason=dbt.reason(result.message or ""),
         )
         for result in results
         if result.status.value in ("error", "fail", "warn")
@@ -398,13 +328,3 @@ def _outcome(results: list[Any], as_of: datetime, seconds: float) -> Outcome:
         problems=problems,
         seconds=seconds,
     )
-
-
-def _reason(message: str) -> str:
-    """The first line of dbt's message that says something: a heading such as "Database Error in model x" does not."""
-    if OUT_OF_SYNC in message:
-        return "its columns have changed since it was built: build it anew with --full-refresh."
-    lines = [line.strip() for line in message.splitlines() if line.strip()]
-    if len(lines) > 1 and " Error" in lines[0]:
-        del lines[0]
-    return lines[0] if lines else "it gave no reason."

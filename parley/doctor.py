@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
-from parley import build, database, embedded, migrate, tenants, tracking_plan
+from parley import build, database, dbt, embedded, migrate, tenants, tracking_plan
 from parley.alerts import channels, outbox
 from parley.alerts import rules as alert_rules
 from parley.database import Connection
@@ -262,7 +262,7 @@ def _last_build(connection: Connection, now: datetime) -> Finding:
     found = f"{finished_at:%Y-%m-%d %H:%M} UTC: {built} tables built, {passed} checks passed, {wrong} wrong"
     if wrong:
         names = ", ".join(problem["name"] for problem in problems if problem["status"] != "warn")
-        return Finding("last build", "broken", found, f"read {build.LOG} about {names}, then parley build")
+        return Finding("last build", "broken", found, f"read {dbt.LOG} about {names}, then parley build")
     if now - finished_at > OLD_BUILD:
         return Finding("last build", "look", found, "parley build, or let Dagster do it: make ui")
     return Finding("last build", "good", found)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg import sql
 
-from parley import build
+from parley import dbt
 from parley.database import Connection
 from parley.errors import ParleyError
 from parley.settings import Settings
@@ -78,7 +78,7 @@ class Catalogue:
         from dbt.contracts.graph.semantic_manifest import SemanticManifest
         from metricflow_semantics.model.dbt_manifest_parser import parse_manifest_from_dbt_generated_manifest
 
-        project = build.parse(settings)
+        project = dbt.parse(settings)
         with TemporaryDirectory() as scratch:
             written = Path(scratch, "semantic_manifest.json")
             SemanticManifest(project).write_json_to_file(str(written))

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from psycopg import sql
 
-from parley.build import LOG
 from parley.database import Connection
+from parley.dbt import LOG
 from parley.embedded import data_folder
 from parley.landing.privacy import texts
 from parley.settings import Settings

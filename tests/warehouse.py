@@ -11,7 +11,8 @@ from dbt.contracts.graph.manifest import Manifest
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from parley.build import Order, build, parse
+from parley.build import Order, build
+from parley.dbt import parse
 from parley.landing.loader import load
 from parley.settings import Settings
 from tests.oracle import Event, Row, Tenant

@@ -99,7 +99,7 @@ final as (
             {% for exclusion in range(exclusions) -%}
             min(position) filter (where exclusion_mask & {{ 2 ** exclusion }} <> 0) over ahead{{ ',' if not loop.last }}
             {% endfor %}
-        ]::bigint [] as next_of_exclusion
+        ]::bigint[] as next_of_exclusion
     from instants
     window ahead as (
         partition by tenant_id, funnel_id, unit_id

@@ -5,6 +5,7 @@
     indexes=[
         {'columns': ['tenant_id', 'question_id'], 'unique': true},
         {'columns': ['tenant_id', 'thread_id']},
+        {'columns': ['tenant_id', 'asked_on']},
     ],
     meta={'rebuild': {
         'key': {'thread_id': 'id'},

@@ -6,8 +6,6 @@ second incident. The fields are those of PagerDuty's Events API v2.
 
 from typing import TYPE_CHECKING
 
-import httpx
-
 from parley.errors import ParleyError
 
 if TYPE_CHECKING:
@@ -20,6 +18,7 @@ _SEVERITIES = {"info": "info", "warning": "warning", "critical": "critical", "re
 
 def send(service: "NotifyPagerDuty", incident: str, title: str, body: str, tone: str) -> None:
     """Open, add to, or (with the tone "resolved") close an incident. Raises ParleyError where PagerDuty refuses it."""
+    import httpx
     from apprise.plugins.pagerduty import PAGERDUTY_API_LOOKUP
 
     event = {

@@ -80,7 +80,7 @@ def _watched(work: "Callable[[OnProgress], Outcome]") -> "Outcome":
 
 
 def _tell(outcome: "Outcome") -> None:
-    from parley.build import LOG
+    from parley.dbt import LOG
 
     for problem in outcome.problems[:MOST_PROBLEMS]:
         console.print(_line(problem), soft_wrap=True)

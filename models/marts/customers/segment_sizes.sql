@@ -41,105 +41,132 @@ asked as (
 
 ),
 
--- everything that had happened by the end of each date
+-- by user and day; all before the first date that is asked for is as one day
 happened as (
 
     select
-        asked.tenant_id,
-        asked.date,
-        asked.as_of,
+        days.tenant_id,
         days.user_id,
-        days.first_event_at,
-        days.last_event_at,
-        days.events,
-        0 as sessions,
-        0 as conversations,
-        days.orders,
-        days.revenue,
-        days.refunds
-    from asked
-    inner join {{ ref('user_days') }} as days on asked.tenant_id = days.tenant_id and asked.date >= days.date
-    union all
+        greatest(days.date, first_ones.date) as date,
+        min(days.first_event_at) as first_event_at,
+        max(days.last_event_at) as last_event_at,
+        sum(days.events) as events,
+        sum(days.sessions) as sessions,
+        sum(days.conversations) as conversations,
+        sum(days.orders) as orders,
+        sum(days.revenue) as revenue,
+        sum(days.refunds) as refunds
+    from (
+        select
+            tenant_id,
+            user_id,
+            date,
+            first_event_at,
+            last_event_at,
+            events,
+            0 as sessions,
+            0 as conversations,
+            orders,
+            revenue,
+            refunds
+        from {{ ref('user_days') }}
+        union all
+        select
+            tenant_id,
+            user_id,
+            started_on,
+            null,
+            null,
+            0,
+            1,
+            0,
+            0,
+            0,
+            0
+        from {{ ref('sessions') }}
+        union all
+        select
+            tenant_id,
+            user_id,
+            started_on,
+            null,
+            null,
+            0,
+            0,
+            1,
+            0,
+            0,
+            0
+        from {{ ref('conversations') }}
+        where user_id is not null
+    ) as days
+    inner join (select tenant_id, min(date) as date from asked group by tenant_id) as first_ones
+        on days.tenant_id = first_ones.tenant_id
+    group by days.tenant_id, days.user_id, greatest(days.date, first_ones.date)
+
+),
+
+-- all that a user had done by the end of a day, which holds until the day before the next
+so_far as (
+
     select
-        asked.tenant_id,
-        asked.date,
-        asked.as_of,
-        sessions.user_id,
-        null,
-        null,
-        0,
-        1,
-        0,
-        0,
-        0,
-        0
-    from asked
-    inner join {{ ref('sessions') }} as sessions
-        on asked.tenant_id = sessions.tenant_id and asked.date >= sessions.started_on
-    union all
-    select
-        asked.tenant_id,
-        asked.date,
-        asked.as_of,
-        conversations.user_id,
-        null,
-        null,
-        0,
-        0,
-        1,
-        0,
-        0,
-        0
-    from asked
-    inner join {{ ref('conversations') }} as conversations
-        on asked.tenant_id = conversations.tenant_id and asked.date >= conversations.started_on
-    where conversations.user_id is not null
+        tenant_id,
+        user_id,
+        date,
+        lead(date) over days as next_date,
+        min(first_event_at) over days as first_seen_at,
+        max(last_event_at) over days as last_seen_at,
+        sum(events) over days as events,
+        sum(sessions) over days as sessions,
+        sum(conversations) over days as conversations,
+        sum(orders) over days as orders,
+        sum(revenue) over days as revenue,
+        sum(refunds) over days as refunds
+    from happened
+    window days as (partition by tenant_id, user_id order by date)
 
 ),
 
 seen as (
 
     select
-        tenant_id,
-        date,
-        as_of,
-        user_id,
-        min(first_event_at) as first_seen_at,
-        max(last_event_at) as last_seen_at,
-        sum(events) as events,
-        sum(sessions) as sessions,
-        sum(conversations) as conversations,
-        sum(orders) as orders,
-        sum(revenue) as revenue,
-        sum(refunds) as refunds,
-        sum(revenue) - sum(refunds) as lifetime_value_to_date,
+        so_far.tenant_id,
+        asked.date,
+        asked.as_of,
+        so_far.user_id,
+        so_far.first_seen_at,
+        so_far.last_seen_at,
+        so_far.events,
+        so_far.sessions,
+        so_far.conversations,
+        so_far.orders,
+        so_far.revenue,
+        so_far.refunds,
+        so_far.revenue - so_far.refunds as lifetime_value_to_date,
         case
-            when sum(events) <= 2 then 'new'
-            when sum(events) <= 10 then 'engaged'
+            when so_far.events <= 2 then 'new'
+            when so_far.events <= 10 then 'engaged'
             else 'returning'
         end as segment
-    from happened
-    group by tenant_id, date, as_of, user_id
-    having sum(events) > 0
-
-),
-
-members as (
-
-    {{ members_of_segments(['tenant_id', 'date', 'user_id']) }}
+    from asked
+    inner join so_far
+        on
+            asked.tenant_id = so_far.tenant_id
+            and asked.date >= so_far.date
+            and asked.date < coalesce(so_far.next_date, 'infinity')
+    where so_far.events > 0
 
 ),
 
 final as (
 
-    select
-        tenant_id,
-        segment_id,
-        date,
-        count(*) as customers
-    from members
-    group by tenant_id, segment_id, date
+    {{ sizes_of_segments(['tenant_id', 'date']) }}
 
 )
 
-select * from final
+select
+    tenant_id,
+    segment_id,
+    date,
+    customers
+from final
