@@ -4,8 +4,8 @@
     unique_key=['tenant_id', 'conversation_id'],
     indexes=[
         {'columns': ['tenant_id', 'conversation_id'], 'unique': true},
-        {'columns': ['tenant_id', 'started_on', 'user_id']},
-        {'columns': ['tenant_id', 'user_id']},
+        {'columns': ['tenant_id', 'started_on']},
+        {'columns': ['tenant_id', 'user_id', 'started_on']},
         {'columns': ['outcome', 'last_event_at']},
     ],
     meta={'rebuild': {
