@@ -15,11 +15,11 @@
 
 {#- Milliseconds from one instant to another, exact to the microsecond (numeric). -#}
 {% macro milliseconds_between(earlier, later) -%}
-    ((extract(epoch from {{ later }}) - extract(epoch from {{ earlier }})) * 1000)
+    (extract(epoch from {{ later }} - {{ earlier }}) * 1000)
 {%- endmacro %}
 
 {% macro seconds_between(earlier, later) -%}
-    (extract(epoch from {{ later }}) - extract(epoch from {{ earlier }}))
+    extract(epoch from {{ later }} - {{ earlier }})
 {%- endmacro %}
 
 {#- Monday-based number (0..6) of a week's first day, from the tenants seed's `week_start`. -#}

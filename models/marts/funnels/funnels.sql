@@ -85,32 +85,32 @@ best as (
 
 ),
 
--- every unit counts in the total, and under its value where the funnel has a breakdown
-by_value as (
-
-    select
-        best.*,
-        breakdown.value as counted_under
-    from best
-    cross join lateral (
-        select '(all)' as value
-        union all
-        select best.breakdown_value where best.breakdown_value is not null
-    ) as breakdown
-
-),
-
 -- few rows: what follows need not look at units again
 by_reach as (
 
     select
         period_number,
-        counted_under,
+        breakdown_value,
         reached,
         count(*) as units,
         count(*) filter (where last_window_ends_at > {{ as_of() }}) as units_in_window
-    from by_value
-    group by period_number, counted_under, reached
+    from best
+    group by period_number, breakdown_value, reached
+
+),
+
+-- every unit counts in the total, and under its value where the funnel has a breakdown
+by_value as (
+
+    select
+        by_reach.*,
+        breakdown.value as counted_under
+    from by_reach
+    cross join lateral (
+        select '(all)' as value
+        union all
+        select by_reach.breakdown_value where by_reach.breakdown_value is not null
+    ) as breakdown
 
 ),
 
@@ -121,27 +121,27 @@ counted as (
         periods.funnel_id,
         periods.period,
         periods.period_start,
-        by_reach.period_number,
-        by_reach.counted_under as breakdown_value,
+        by_value.period_number,
+        by_value.counted_under as breakdown_value,
         steps.step,
         steps.funnel_name,
         steps.step_name,
-        sum(by_reach.units)::bigint as entered,
-        coalesce(sum(by_reach.units) filter (where by_reach.reached >= steps.step), 0)::bigint as reached,
-        coalesce(sum(by_reach.units) filter (where by_reach.reached >= steps.step - 1), 0)::bigint
+        sum(by_value.units)::bigint as entered,
+        coalesce(sum(by_value.units) filter (where by_value.reached >= steps.step), 0)::bigint as reached,
+        coalesce(sum(by_value.units) filter (where by_value.reached >= steps.step - 1), 0)::bigint
             as reached_previous,
-        coalesce(sum(by_reach.units_in_window) filter (where by_reach.reached < steps.step), 0)::bigint
+        coalesce(sum(by_value.units_in_window) filter (where by_value.reached < steps.step), 0)::bigint
             as still_in_window
-    from by_reach
-    inner join periods on by_reach.period_number = periods.period_number
+    from by_value
+    inner join periods on by_value.period_number = periods.period_number
     inner join steps on periods.funnel_id = steps.funnel_id
     group by
         periods.tenant_id,
         periods.funnel_id,
         periods.period,
         periods.period_start,
-        by_reach.period_number,
-        by_reach.counted_under,
+        by_value.period_number,
+        by_value.counted_under,
         steps.step,
         steps.funnel_name,
         steps.step_name
@@ -151,13 +151,12 @@ counted as (
 waits as (
 
     select
-        by_value.period_number,
-        by_value.counted_under,
+        best.period_number,
+        best.breakdown_value,
         step.number as step,
-        {{ seconds_between('by_value.reached_at[step.number - 1]', 'by_value.reached_at[step.number]') }}
-            as seconds
-    from by_value
-    cross join lateral generate_series(2, by_value.reached) as step (number)
+        {{ seconds_between('best.reached_at[step.number - 1]', 'best.reached_at[step.number]') }} as seconds
+    from best
+    cross join lateral generate_series(2, best.reached) as step (number)
 
 ),
 
@@ -165,12 +164,12 @@ timed as (
 
     select
         period_number,
-        counted_under,
         step,
+        case when grouping(breakdown_value) = 1 then '(all)' else breakdown_value end as counted_under,
         {{ mean('seconds') }} as avg_seconds,
         percentile_cont(array[0.5, 0.9]) within group (order by seconds::double precision) as percentiles
     from waits
-    group by period_number, counted_under, step
+    group by grouping sets ((period_number, step), (period_number, step, breakdown_value))
 
 ),
 
