@@ -87,8 +87,7 @@ def built_template(server: dict[str, str], tmp_path_factory: pytest.TempPathFact
             f"build --as-of {BUILT_AS_OF}",
         ):
             parley(*command.split()).check_returncode()
-        _administer(server, f"create database {BUILT} template {os.environ['PGDATABASE']}")
-        shutil.copy(folder / "target" / PARSED, server["PGHOST"])
+        keep_as_template(server, BUILT)
     return BUILT
 
 
@@ -148,7 +147,9 @@ def database_copy(
     """A copy of a database, named by the environment while it is in use; dbt's files go to a folder beside `home`.
 
     Copies have the same name one after the other: dbt reads its project anew, for ten seconds, where the name differs.
+    What it has read is kept for the copies to come, which read only the files that differ.
     """
+    kept = Path(server["PGHOST"], PARSED)
     name = next(name for number in count(1) if (name := f"parley_test_{number}") not in _copies)
     _administer(server, f"create database {name} template {template}")
     _copies.add(name)
@@ -157,12 +158,19 @@ def database_copy(
         target = home.with_name("target")
         target.mkdir(parents=True, exist_ok=True)
         environment.setenv("DBT_TARGET_PATH", str(target))
-        if (parsed := Path(server["PGHOST"], PARSED)).exists():
-            shutil.copy(parsed, target)
+        if kept.exists():
+            shutil.copy(kept, target)
         yield Settings.load()
+        if not kept.exists() and (target / PARSED).exists():
+            shutil.copy(target / PARSED, kept)
     finally:
         _copies.discard(name)
         _administer(server, f"drop database {name} with (force)")
+
+
+def keep_as_template(server: dict[str, str], name: str) -> None:
+    """Keep the database in use, as it is now, for copies of it."""
+    _administer(server, f"create database {name} template {os.environ['PGDATABASE']}")
 
 
 def _name_database(environment: pytest.MonkeyPatch, server: dict[str, str], name: str, home: Path) -> None:

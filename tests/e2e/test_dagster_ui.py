@@ -255,6 +255,25 @@ def spoiled() -> set[tuple[str, str]]:
         return {(tenant, day) for tenant, day in found}
 
 
+def launch(page: Page, days: str, counted: str, config: str) -> None:
+    """Fill in and send the dialog that asks which days to materialize."""
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text("Show all partitions").click()  # of itself it offers those of the last ninety days
+    dialog.get_by_text("Custom", exact=True).click()  # of all days, not only of the failed and missing ones
+    partitions = dialog.get_by_role("textbox").first
+    expect(partitions).to_have_value(re.compile(DAYS[0][:4]))  # the days are there
+    partitions.fill(days)
+    partitions.blur()
+    expect(dialog.get_by_text(counted, exact=True)).to_be_visible()
+    dialog.get_by_text("Config", exact=True).click()
+    dialog.get_by_role("button", name="Add config").click()
+    editor = page.get_by_role("dialog").last
+    editor.locator(".CodeMirror").first.click()
+    page.keyboard.insert_text(config)
+    editor.get_by_role("button", name="Save config").click()
+    dialog.get_by_role("button", name=re.compile("^Launch")).click()
+
+
 def test_a_range_of_days_is_backfilled_in_the_browser(ui: Ui, page: Page, tmp_path: Path) -> None:
     assert ui.partitions() == {}
     spoil(*DAYS, "2025-06-29")
@@ -266,22 +285,8 @@ def test_a_range_of_days_is_backfilled_in_the_browser(ui: Ui, page: Page, tmp_pa
     expect(page.get_by_role("button", name="Materialize all")).to_be_enabled()
     page.get_by_role("button", name="Materialize all").click()
     page.get_by_role("button", name="Confirm").click()  # what is upstream was built, but not by this Dagster
-    dialog = page.get_by_role("dialog")
-    expect(dialog.get_by_text("Launch runs to materialize 2 assets")).to_be_visible()
-    dialog.get_by_text("Show all partitions").click()  # of itself it offers those of the last ninety days
-    dialog.get_by_text("Custom", exact=True).click()  # of all days, not only of the failed and missing ones
-    days = dialog.get_by_role("textbox").first
-    expect(days).to_have_value(re.compile(DAYS[0][:4]))  # the days are there
-    days.fill(f"[{DAYS[0]}...{DAYS[-1]}]")
-    days.blur()
-    expect(dialog.get_by_text("3 partitions")).to_be_visible()
-    dialog.get_by_text("Config", exact=True).click()
-    dialog.get_by_role("button", name="Add config").click()
-    editor = page.get_by_role("dialog").last
-    editor.locator(".CodeMirror").first.click()
-    page.keyboard.insert_text(CONFIG)
-    editor.get_by_role("button", name="Save config").click()
-    dialog.get_by_role("button", name="Launch backfill").click()
+    expect(page.get_by_role("dialog").get_by_text("Launch runs to materialize 2 assets")).to_be_visible()
+    launch(page, f"[{DAYS[0]}...{DAYS[-1]}]", "3 partitions", CONFIG)
     until(lambda: ui.runs())
     [run] = ui.runs()
     [backfill] = [tag["value"] for tag in run["tags"] if tag["key"] == "dagster/backfill"]
@@ -294,6 +299,48 @@ def test_a_range_of_days_is_backfilled_in_the_browser(ui: Ui, page: Page, tmp_pa
     page.goto(f"{ui.url}/assets/marts/daily_metrics?view=partitions")
     page.wait_for_timeout(3000)
     page.screenshot(path=tmp_path / "partitions.png")
+
+
+def test_a_day_and_then_everything_are_built_in_the_browser(ui: Ui, page: Page, tmp_path: Path) -> None:
+    whole = contents(tmp_path)
+    spoil(*DAYS[:2])
+
+    def built() -> None:
+        """Wait for the run that is launched next."""
+        until(lambda: len(ui.runs()) > len(earlier))
+        page.goto(f"{ui.url}/runs/{ui.runs()[0]['runId']}")
+        expect(page.get_by_text("Success", exact=True).first).to_be_visible(timeout=LONGEST * 1000)
+
+    earlier = ui.runs()
+    page.goto(f"{ui.url}/assets/marts/daily_metrics?view=partitions")
+    page.get_by_role("button", name="Materialize").first.click()
+    page.get_by_role("button", name="Confirm").click()
+    launch(page, DAYS[0], "1 partition", CONFIG)
+    built()
+    assert {day for _, day in spoiled()} == {DAYS[1]}
+
+    earlier = ui.runs()
+    page.goto(f"{ui.url}/locations/parley/jobs/rebuild")
+    page.get_by_role("button", name="Materialize all").click()
+    page.get_by_role("button", name="Confirm").click()
+    launch(page, DAYS[0], "1 partition", CONFIG.replace("}}}", ", full_refresh: true}}}"))
+    built()
+    assert contents(tmp_path) == whole
+
+
+def test_what_a_terminated_run_left_is_built_by_the_next(ui: Ui, page: Page, tmp_path: Path) -> None:
+    whole = contents(tmp_path)
+    spoil(*DAYS)
+    backfill = ui.backfill([MART, TOTALS], DAYS)
+    dbt = ui.dbt()
+    [run] = ui.runs_of(backfill)
+    page.goto(f"{ui.url}/runs/{run['runId']}")
+    page.get_by_role("button", name="Terminate", exact=True).click()
+    page.get_by_role("dialog").get_by_role("button", name="Terminate 1 run").click()
+    until(lambda: [run["status"] for run in ui.runs_of(backfill)] == ["CANCELED"])
+    assert psutil.wait_procs([dbt], 15)[1] == []  # nothing builds behind Dagster's back
+    ui.succeeded(ui.backfill([MART, TOTALS], DAYS))
+    assert contents(tmp_path) == whole
 
 
 def test_a_killed_run_is_taken_over_while_another_waits_its_turn(ui: Ui, tmp_path: Path) -> None:

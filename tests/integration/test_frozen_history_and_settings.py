@@ -1,6 +1,7 @@
 """What retention has frozen stays, and what a person changes in a seed holds for the whole history, in builds of both
 kinds."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid5
@@ -11,6 +12,7 @@ import pytest
 from parley import retention
 from parley.build import Order
 from parley.settings import Settings
+from tests.conftest import TEMPLATE, database_copy, keep_as_template
 from tests.oracle import Event, Tenant
 from tests.oracle.funnels import Funnel, Matcher
 from tests.seeds import write_funnels, write_seed
@@ -49,20 +51,37 @@ FEBRUARY = [
 ]
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    project = copy_project(tmp_path / "project", [Tenant(tenant_id=SHOP, time_zone="UTC")])
+def with_the_shop(folder: Path) -> Path:
+    project = copy_project(folder, [Tenant(tenant_id=SHOP, time_zone="UTC")])
     write_seed(project, "tenants", [{"tenant_id": SHOP, "name": "Shop", "time_zone": "UTC", "raw_retention_days": 20}])
     return project
 
 
 @pytest.fixture
-def warehouse(database: Settings, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
-    monkeypatch.setenv("PARLEY_PROJECT", str(project))
-    warehouse = Warehouse(Settings.load(), tmp_path)
-    warehouse.land([*JANUARY, *FEBRUARY])
-    warehouse.build(BUILD)
-    return warehouse
+def project(tmp_path: Path) -> Path:
+    return with_the_shop(tmp_path / "project")
+
+
+@pytest.fixture(scope="module")
+def two_months(server: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The name of a database in which both months are landed and built."""
+    folder = tmp_path_factory.mktemp("months")
+    with pytest.MonkeyPatch.context() as environment, database_copy(server, TEMPLATE, environment, folder / "home"):
+        environment.setenv("PARLEY_PROJECT", str(with_the_shop(folder / "project")))
+        warehouse = Warehouse(Settings.load(), folder)
+        warehouse.land([*JANUARY, *FEBRUARY])
+        warehouse.build(BUILD)
+        keep_as_template(server, "two_months")
+    return "two_months"
+
+
+@pytest.fixture
+def warehouse(
+    server: dict[str, str], two_months: str, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Warehouse]:
+    with database_copy(server, two_months, monkeypatch, tmp_path / "home"):
+        monkeypatch.setenv("PARLEY_PROJECT", str(project))
+        yield Warehouse(Settings.load(), tmp_path)
 
 
 def rows_before(warehouse: Warehouse, day: str) -> dict[str, list[str]]:
