@@ -176,6 +176,9 @@ def test_filters_act_when_they_are_clicked(visit: Any, superset: Superset) -> No
     expect(seen.chart("Conversations")).to_contain_text(f"{total:,}", timeout=LONGEST_WAIT)
     seen.pick("channel", channel)
     expect(seen.chart("Conversations")).to_contain_text(f"{of_channel:,}", timeout=LONGEST_WAIT)
+    seen.page.wait_for_load_state("networkidle", timeout=LONGEST_WAIT)
+    *_, by_day = [result["data"] for result in seen.results() if "open_conversations" in result["colnames"]]
+    assert sum(sum(count for name, count in day.items() if name != "started_on") for day in by_day) == of_channel
 
 
 @pytest.mark.parametrize(("user", "own"), LOGINS.items())
