@@ -255,6 +255,15 @@ def spoiled() -> set[tuple[str, str]]:
         return {(tenant, day) for tenant, day in found}
 
 
+def materialize(page: Page, button: str) -> None:
+    """Ask for the dialog of `launch`, which may come after a question: what is upstream was built by no Dagster."""
+    page.get_by_role("button", name=button).first.click()
+    confirm = page.get_by_role("button", name="Confirm")
+    expect(confirm.or_(page.get_by_text("Partition selection")).first).to_be_visible()
+    if confirm.is_visible():
+        confirm.click()
+
+
 def launch(page: Page, days: str, counted: str, config: str) -> None:
     """Fill in and send the dialog that asks which days to materialize."""
     dialog = page.get_by_role("dialog")
@@ -283,8 +292,7 @@ def test_a_range_of_days_is_backfilled_in_the_browser(ui: Ui, page: Page, tmp_pa
     page.keyboard.press("Enter")
     page.keyboard.press("Escape")
     expect(page.get_by_role("button", name="Materialize all")).to_be_enabled()
-    page.get_by_role("button", name="Materialize all").click()
-    page.get_by_role("button", name="Confirm").click()  # what is upstream was built, but not by this Dagster
+    materialize(page, "Materialize all")
     expect(page.get_by_role("dialog").get_by_text("Launch runs to materialize 2 assets")).to_be_visible()
     launch(page, f"[{DAYS[0]}...{DAYS[-1]}]", "3 partitions", CONFIG)
     until(lambda: ui.runs())
@@ -313,16 +321,14 @@ def test_a_day_and_then_everything_are_built_in_the_browser(ui: Ui, page: Page, 
 
     earlier = ui.runs()
     page.goto(f"{ui.url}/assets/marts/daily_metrics?view=partitions")
-    page.get_by_role("button", name="Materialize").first.click()
-    page.get_by_role("button", name="Confirm").click()
+    materialize(page, "Materialize")
     launch(page, DAYS[0], "1 partition", CONFIG)
     built()
     assert {day for _, day in spoiled()} == {DAYS[1]}
 
     earlier = ui.runs()
     page.goto(f"{ui.url}/locations/parley/jobs/rebuild")
-    page.get_by_role("button", name="Materialize all").click()
-    page.get_by_role("button", name="Confirm").click()
+    materialize(page, "Materialize all")
     launch(page, DAYS[0], "1 partition", CONFIG.replace("}}}", ", full_refresh: true}}}"))
     built()
     assert contents(tmp_path) == whole
@@ -331,14 +337,16 @@ def test_a_day_and_then_everything_are_built_in_the_browser(ui: Ui, page: Page, 
 def test_what_a_terminated_run_left_is_built_by_the_next(ui: Ui, page: Page, tmp_path: Path) -> None:
     whole = contents(tmp_path)
     spoil(*DAYS)
-    backfill = ui.backfill([MART, TOTALS], DAYS)
-    dbt = ui.dbt()
-    [run] = ui.runs_of(backfill)
-    page.goto(f"{ui.url}/runs/{run['runId']}")
-    page.get_by_role("button", name="Terminate", exact=True).click()
-    page.get_by_role("dialog").get_by_role("button", name="Terminate 1 run").click()
-    until(lambda: [run["status"] for run in ui.runs_of(backfill)] == ["CANCELED"])
-    assert psutil.wait_procs([dbt], 15)[1] == []  # nothing builds behind Dagster's back
+    with psycopg.connect() as connection:  # holds the build up in the middle, for as long as this takes
+        connection.execute("select from ops.watermarks where model = 'daily_metrics' for update")
+        backfill = ui.backfill([MART, TOTALS], DAYS)
+        dbt = ui.dbt()
+        [run] = ui.runs_of(backfill)
+        page.goto(f"{ui.url}/runs/{run['runId']}")
+        page.get_by_role("button", name="Terminate", exact=True).click()
+        page.get_by_role("dialog").get_by_role("button", name="Terminate 1 run").click()
+        until(lambda: [run["status"] for run in ui.runs_of(backfill)] == ["CANCELED"])
+        assert psutil.wait_procs([dbt], 15)[1] == []  # nothing builds behind Dagster's back
     ui.succeeded(ui.backfill([MART, TOTALS], DAYS))
     assert contents(tmp_path) == whole
 
