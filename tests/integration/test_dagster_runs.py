@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import date
 from functools import partial
 from pathlib import Path
+from uuid import uuid4
 
 import dagster as dg
 import psycopg
@@ -17,7 +18,9 @@ from psycopg import sql
 
 from dagster_project import instance as dagster_instance
 from dagster_project.definitions import build_defs
+from parley import database as postgres
 from parley.demo import Demo, write
+from parley.inputs import verdicts
 from parley.settings import Settings
 from tests.conftest import Rows
 
@@ -133,6 +136,43 @@ def test_a_day_a_range_and_everything_are_built_to_what_a_full_refresh_gives(
     spoil(FIRST, OUTSIDE)
     assert rebuild(partition_key=LAST, run_config=build_config(full_refresh=True)).success
     assert contents() == whole
+
+
+def test_a_blocked_day_stops_a_run_before_dbt_until_somebody_releases_it(
+    built: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PARLEY_PROJECT", str(PROJECT))
+    monkeypatch.setenv("PARLEY_FIRST_DAY", "2025-06-01")
+    built.inbox.mkdir(parents=True)
+    event = {"tenant_id": "shop", "user_id": "u", "occurred_at": "2025-06-30T12:00:00Z"}
+    lines = [{**event, "event_name": name} for name in ["message.received"] * 40 + ["no.such_type"] * 60]
+    (built.inbox / "mostly_refused.ndjson").write_text(
+        "".join(json.dumps({**line, "event_id": str(uuid4())}) + "\n" for line in lines)
+    )
+    build = build_defs().resolve_job_def("build")
+    before = contents()
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = partial(
+            build.execute_in_process,
+            instance=instance,
+            partition_key="2025-06-30",
+            run_config=build_config(only_changes=True),
+            raise_on_error=False,
+        )
+        stopped = run()
+        assert not stopped.success
+        [gate] = [check for check in stopped.get_asset_check_evaluations() if check.check_name == "inputs_are_fit"]
+        assert (gate.passed, gate.blocking, gate.severity) == (False, True, dg.AssetCheckSeverity.ERROR)
+        begun = {event.step_key for event in stopped.all_events if event.event_type_value == "STEP_START"}
+        assert begun == {"raw__landing", "every_file_landed", "inputs_are_fit"}
+        assert contents() == before
+
+        with postgres.connect(built, autocommit=True) as connection:
+            for verdict in verdicts.stopping(connection):
+                verdicts.release(connection, verdict.day, reason="A test of ours", by="ann")
+        assert run().success
+    [day] = [line for line in contents()["facts.user_days"] if line.startswith("(shop,")]
+    assert ",40," in day
 
 
 def test_marts_that_lack_what_landed_hours_ago_are_not_fresh(built: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
