@@ -66,11 +66,7 @@ final as (
         days.revenue,
         days.refunds,
         (days.revenue - days.refunds)::numeric(20, 4) as lifetime_value_to_date,
-        case
-            when days.events <= 2 then 'new'
-            when days.events <= 10 then 'engaged'
-            else 'returning'
-        end as segment
+        {{ familiarity('days.events') }} as segment
     from days
     left join sessions on days.tenant_id = sessions.tenant_id and days.user_id = sessions.user_id
     left join conversations

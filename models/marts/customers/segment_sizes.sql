@@ -143,11 +143,7 @@ seen as (
         so_far.revenue,
         so_far.refunds,
         so_far.revenue - so_far.refunds as lifetime_value_to_date,
-        case
-            when so_far.events <= 2 then 'new'
-            when so_far.events <= 10 then 'engaged'
-            else 'returning'
-        end as segment
+        {{ familiarity('so_far.events') }} as segment
     from asked
     inner join so_far
         on
