@@ -450,7 +450,7 @@ def _copy_back(connection: Connection, archive: Archive, erased: Erased) -> int:
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
         count = 0
         for batch in archives.rows(archive):
-            kept = batch.filter(subjects.is_of_nobody(batch, erased)) if erased else batch
+            kept = batch.filter(subjects.is_of_nobody(batch, erased))
             for row in streams.rows(kept):
                 copy.write_row(row)
             count += kept.num_rows

@@ -1,13 +1,13 @@
 """Stores a batch: the events of a chunk, what was refused of it, and the counts, in one short transaction."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Set
 from dataclasses import astuple, dataclass, fields
 from typing import LiteralString
 
 from parley.database import Connection
 from parley.landing import partitions
-from parley.landing.judging import EVENT_COLUMNS, REJECTED_COLUMNS, Judged, cell
+from parley.landing.judging import EVENT_COLUMNS, ID_LENGTH, REJECTED_COLUMNS, Judged, cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,21 +74,23 @@ def store(
     by_tenant: dict[str, Counter[str]] = {}
     for (tenant_id, outcome), lines in judged.counts.items():
         by_tenant.setdefault(tenant_id, Counter())[outcome] = lines
-    keys = _rows_of(judged.keys)  # before the turn: others wait for it
     with connection.transaction():
         partitions.take_turn(connection)
         if count_erased(connection) != erased:
             raise SubjectsErased
         batch_id, received_at = _row(connection, "select nextval('raw.batch_id'), clock_timestamp()::text")
         stamp = f"{load_id}\t{batch_id}\t{received_at}"
-        known = set[bytes]()
-        for tenant_id, ids in judged.keys.items():
-            found = connection.execute(_KNOWN, [tenant_id, f"{{{ids}}}"]).fetchall()
-            known.update(f"{cell(tenant_id)}\t{event_id}".encode() for (event_id,) in found)
+        keys, known = b"", set[bytes]()
+        for tenant_id, ids in judged.ids.items():
+            found = {str(event_id) for (event_id,) in connection.execute(_KNOWN, [tenant_id, f"{{{ids}}}"])}
             by_tenant[tenant_id].subtract({"accepted": len(found), "duplicate": -len(found)})
+            prefix = f"{cell(tenant_id)}\t"
+            keys += "".join(f"{prefix}{event_id}\n" for event_id in ids.split(",") if event_id not in found).encode()
+            known.update(f"{prefix}{event_id}".encode() for event_id in found)
         events = _without(known, judged.events)
-        partitions.ensure(connection, _months(events) if known else judged.months)
-        _copy(connection, "raw.event_keys", _KEY_COLUMNS, _without(known, keys))
+        if partitions.missing(connection, judged.months):
+            partitions.ensure(connection, _months(events))  # one of an event known, and dropped since, is not needed
+        _copy(connection, "raw.event_keys", _KEY_COLUMNS, keys)
         _copy(connection, "raw.events", (*EVENT_COLUMNS, *_STAMP), _stamped(events, stamp))
         _copy(connection, "raw.rejected_events", (*REJECTED_COLUMNS, *_STAMP), _stamped(judged.rejected, stamp))
         counts = {tenant_id: Counts.of(outcomes) for tenant_id, outcomes in by_tenant.items()}
@@ -100,18 +102,12 @@ def store(
     return total
 
 
-def _rows_of(keys: dict[str, str]) -> bytes:
-    """The ids of each tenant as rows of _KEY_COLUMNS."""
-    rows = (f"{cell(tenant_id)}\t{event_id}\n" for tenant_id, ids in keys.items() for event_id in ids.split(","))
-    return "".join(rows).encode()
-
-
-def _without(known: Collection[bytes], rows: bytes) -> bytes:
-    """The rows that do not begin with one of these keys."""
+def _without(known: Set[bytes], events: bytes) -> bytes:
+    """The rows that do not begin with one of these keys: a tenant, a tab and an id."""
     if not known:
-        return rows
+        return events
     return b"".join(
-        row for row in rows.splitlines(keepends=True) if b"\t".join(row.split(b"\t", 2)[:2]).rstrip() not in known
+        row for row in events.splitlines(keepends=True) if row[: row.index(b"\t") + 1 + ID_LENGTH] not in known
     )
 
 

@@ -21,7 +21,7 @@ MakeRules = Callable[[], Rules]
 EVENT_COLUMNS = Accepted._fields
 REJECTED_COLUMNS = ("line_number", *Rejected._fields)
 
-_ID_LENGTH = 36  # characters of a UUID
+ID_LENGTH = 36  # characters of a UUID
 _NULL = "\\N"
 _ESCAPED = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
@@ -33,8 +33,8 @@ class Judged:
     No event stands twice in `events`; those that the tenant has already are only known when the batch is stored.
     """
 
-    keys: dict[str, str]
-    """By tenant: the ids of the events, in order, with commas between."""
+    ids: dict[str, str]
+    """By tenant: the ids of its events, in order, with commas between."""
     events: bytes
     """EVENT_COLUMNS"""
     rejected: bytes
@@ -65,7 +65,6 @@ def collect(verdicts: Iterable[tuple[int, Verdict]]) -> Judged:
                 counts[tenant_id, "duplicate"] += 1
                 continue
             keys[key] = tenant_id
-            counts[tenant_id, "accepted"] += 1
             months.add(verdict.occurred_at[:7])
             events.append(_event_row(key, verdict))
         elif isinstance(verdict, Dropped):
@@ -76,7 +75,8 @@ def collect(verdicts: Iterable[tuple[int, Verdict]]) -> Judged:
     # in order, so that neighbours in the index of keys are looked up and stored one after the other
     ids: dict[str, list[str]] = {}
     for key, tenant_id in sorted(keys.items()):
-        ids.setdefault(tenant_id, []).append(key[-_ID_LENGTH:])
+        ids.setdefault(tenant_id, []).append(key[-ID_LENGTH:])
+    counts.update({(tenant_id, "accepted"): len(found) for tenant_id, found in ids.items()})
     return Judged(
         {tenant_id: ",".join(found) for tenant_id, found in ids.items()},
         b"".join(events),

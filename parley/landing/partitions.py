@@ -27,16 +27,21 @@ def name_of(month: str) -> str:
     return f"events_{month.replace('-', '_')}"
 
 
+def missing(connection: Connection, months: Collection[str]) -> list[str]:
+    """Those of these months (YYYY-MM, of UTC) that have no partition, the earliest first."""
+    return sorted(set(months) - set(attached(connection)))
+
+
 def ensure(connection: Connection, months: Collection[str]) -> list[str]:
     """Make the partitions of these months (YYYY-MM, of UTC) that are not there, and return their months."""
-    if not _missing(connection, months):
+    if not missing(connection, months):
         return []
     with connection.transaction():
         take_turn(connection)
-        missing = _missing(connection, months)  # again, now that nobody else makes any
-        for month in missing:
+        made = missing(connection, months)  # again, now that nobody else makes any
+        for month in made:
             _make(connection, month)
-        return missing
+        return made
 
 
 def ensure_ahead(connection: Connection, today: date, months: int = AHEAD) -> list[str]:
@@ -67,10 +72,6 @@ def drop(connection: Connection, month: str) -> None:
 def _month(number: int) -> str:
     """The month that many months after the year 0 began."""
     return f"{number // 12:04}-{number % 12 + 1:02}"
-
-
-def _missing(connection: Connection, months: Collection[str]) -> list[str]:
-    return sorted(set(months) - set(attached(connection)))
 
 
 def _make(connection: Connection, month: str) -> None:

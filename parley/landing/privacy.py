@@ -216,8 +216,11 @@ class Erased:
         self.has_thread = lru_cache(CACHED_SUBJECTS)(self._has_thread)
         """Whether a conversation (or session) was of an erased subject alone."""
 
-    def __bool__(self) -> bool:
-        return bool(self._hmacs)
+    def has(self, tenant_id: str, user_id: Any, thread_id: Any) -> bool:
+        """Whether an event is of an erased subject, or names nobody in a conversation that was of such a one alone."""
+        if user_id not in (None, ""):
+            return type(user_id) is str and self.has_user(tenant_id, user_id)
+        return type(thread_id) is str and self.has_thread(tenant_id, thread_id)
 
     def _has_user(self, tenant_id: str, user_id: str) -> bool:
         return not self._hmacs.isdisjoint(subject_hmacs(self._secret, tenant_id, user_id))

@@ -53,6 +53,7 @@ CACHED_CONTEXT = 1_000  # bytes of the longest that is remembered
 
 _EXAMPLE = "2024-05-31T14:30:00+02:00"
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:([0-5]\d|60)(?:\.\d+)?(?:[Zz]|[+-]\d\d:[0-5]\d)", re.ASCII)
+_LONGEST_TIME = len("2024-05-31T12:30:00.000000Z")  # that needs no rounding
 _LOCAL_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -67,7 +68,7 @@ class Accepted(NamedTuple):
     event_id: str
     event_name: str
     occurred_at: str
-    """UTC with microseconds, such as 2024-05-31T12:30:00.000000+00:00."""
+    """UTC with microseconds at most, such as 2024-05-31T12:30:00.5Z or 2024-05-31T12:30:00.500000+00:00."""
     conversation_id: str | None
     session_id: str | None
     user_id: str | None
@@ -205,7 +206,7 @@ class Rules:
         self._dialect = dialect
         self._is_ours = dialect.is_ours
         self._default_tenant = default_tenant
-        self._erased = Erased(secret, erased)
+        self._erased = Erased(secret, erased) if erased else None
         self._strict_tenants = strict_tenants
         self._max_future = max_future
         self._privacy = Privacy(plan.privacy, secret, replayed=replayed)
@@ -261,7 +262,11 @@ class Rules:
         if type(context) is dict and "consent" in context and _declined(context["consent"]):
             return Dropped(_readable(tenant_id), "no_consent")
         user_id = get("user_id")
-        if self._erased and type(tenant_id) is str and self._is_of_erased(tenant_id, user_id, envelope):
+        if (
+            self._erased
+            and type(tenant_id) is str
+            and self._erased.has(tenant_id, user_id, get("conversation_id") or get("session_id"))
+        ):
             return Dropped(tenant_id, "erased_subject")
 
         tenant = self._tenants.get(tenant_id) if type(tenant_id) is str else None
@@ -317,13 +322,6 @@ class Rules:
     def _clean_context(self, given: bytes) -> bytes:
         """The JSON of a context, made private, from JSON that says all of it."""
         return _json(self._privacy.context(orjson.loads(given)))
-
-    def _is_of_erased(self, tenant_id: str, user_id: Any, envelope: Json) -> bool:
-        """Whether an event is of an erased subject, or names nobody in a conversation that was of such a one alone."""
-        if user_id not in (None, ""):
-            return type(user_id) is str and self._erased.has_user(tenant_id, user_id)
-        thread_id = envelope.get("conversation_id") or envelope.get("session_id")
-        return type(thread_id) is str and self._erased.has_thread(tenant_id, thread_id)
 
     def _check_unlisted(self, tenant_id: Any) -> _Tenant:
         if tenant_id is None:
@@ -471,7 +469,7 @@ def _declined(consent: Any) -> bool:
 
 
 def _moment(value: Any, latest: datetime) -> str:
-    """An RFC 3339 time as UTC with microseconds."""
+    """An RFC 3339 time as UTC with microseconds at most."""
     if value is None:
         raise _Refusal("missing_field", "occurred_at", "is missing: write when it happened")
     if type(value) is not str:
@@ -492,9 +490,9 @@ def _moment(value: Any, latest: datetime) -> str:
         raise _Refusal("clock_skew", "occurred_at", "is too far in the future: set the sender's clock right")
     if moment < EARLIEST:
         raise _Refusal("clock_skew", "occurred_at", "is before 2000-01-01: set the sender's clock right")
-    if moment.tzinfo is not UTC:
-        moment = moment.astimezone(UTC)
-    return moment.isoformat(timespec="microseconds")
+    if moment.tzinfo is UTC and not is_leap and len(value) <= _LONGEST_TIME:
+        return value  # as most are written
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def _valid(kind: _Type, given: Json) -> Json:

@@ -3,7 +3,7 @@
 import gzip
 import pickle
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,7 @@ def test_a_valid_event_lands_as_it_is() -> None:
         tenant_id="shop",
         event_id=EVENT_ID,
         event_name="message.sent",
-        occurred_at="2024-05-31T12:30:00.000000+00:00",
+        occurred_at="2024-05-31T12:30:00Z",
         conversation_id="c1",
         session_id="s1",
         user_id="u1",
@@ -178,7 +178,10 @@ def test_an_event_ids_writing_does_not_matter() -> None:
     ],
 )
 def test_a_time_is_kept_in_utc_with_microseconds(written: str, expected: str) -> None:
-    assert accepted(event(occurred_at=written)).occurred_at == expected
+    kept = accepted(event(occurred_at=written)).occurred_at
+    assert datetime.fromisoformat(kept.upper()) == datetime.fromisoformat(expected)
+    assert datetime.fromisoformat(kept.upper()).tzinfo is UTC
+    assert len(kept) <= len(expected), "Postgres would round a longer fraction"
 
 
 @pytest.mark.parametrize(
