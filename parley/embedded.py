@@ -248,7 +248,6 @@ def _tune(folder: Path) -> None:
         "maintenance_work_mem": f"{int(min(max(gigabytes * 32, 64), 2048))}MB",
         "max_wal_size": f"{int(min(max(free / 10, 1), 8))}GB",
         "checkpoint_timeout": "15min",
-        "wal_compression": "pglz",
         "random_page_cost": "1.1",
         "jit": "off",
         "timezone": "UTC",

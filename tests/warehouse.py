@@ -7,6 +7,7 @@ from itertools import count
 from pathlib import Path
 
 import psycopg
+import pytest
 from dbt.contracts.graph.manifest import Manifest
 from psycopg import sql
 from psycopg.rows import dict_row
@@ -20,6 +21,7 @@ from tests.oracle.files import write
 
 PROJECT = Path(__file__).resolve().parents[1]
 MODELS = "resource_type:model"  # without seeds and checks
+CHECKS = "resource_type:test"
 
 
 def copy_project(folder: Path, tenants: Iterable[Tenant]) -> Path:
@@ -57,9 +59,14 @@ class Warehouse:
         assert counts.accepted + counts.duplicate + counts.erased_subject == counts.received
 
     def build(self, order: Order) -> None:
-        """Build, and check what was built; all of it must succeed. Of the project only seeds may change meanwhile."""
+        """Build what the order selects and nothing else, of checks too; all of it must succeed.
+
+        Of the project only seeds may change meanwhile.
+        """
         self._manifest = self._manifest or parse(self.settings)
-        outcome = build(self.settings, order, manifest=self._manifest)
+        with pytest.MonkeyPatch.context() as environment:
+            environment.setenv("DBT_INDIRECT_SELECTION", "empty")  # dbt adds the checks of what is selected otherwise
+            outcome = build(self.settings, order, manifest=self._manifest)
         assert outcome.is_good, outcome.problems
 
     def empty(self) -> None:

@@ -24,7 +24,7 @@ from tests.oracle import TABLES, Event, World, differences
 from tests.oracle.histories import TENANTS, History, histories, landed
 from tests.oracle.world import thread
 from tests.seeds import write_seed
-from tests.warehouse import MODELS, Warehouse, copy_project
+from tests.warehouse import CHECKS, MODELS, Warehouse, copy_project
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]  # a history takes as many builds as it has files, and more
 EXAMPLES = int(os.environ.get("PARLEY_EXAMPLES", "4"))
@@ -93,13 +93,12 @@ def test_an_incremental_build_leaves_every_table_as_a_full_refresh_would(
         warehouse.land(step.load)
         if step.as_of:
             warehouse.build(order(step.as_of, choice))
-    last = Order(as_of=history.as_of, select=(MODELS,))
 
-    warehouse.build(last)
+    warehouse.build(Order(as_of=history.as_of, select=(MODELS, CHECKS)))
     incremental = warehouse.contents()
     assert_the_oracle_agrees(warehouse, history.world())
 
-    warehouse.build(Order(as_of=last.as_of, select=last.select, full_refresh=True))
+    warehouse.build(Order(as_of=history.as_of, select=(MODELS,), full_refresh=True))
     full = warehouse.contents()
     assert incremental.keys() == full.keys()
     wrong = {
@@ -128,15 +127,14 @@ def test_after_an_erasure_every_table_is_as_if_the_person_had_never_been_there(
     erasure.work_off(warehouse.settings, as_of=history.as_of)
     for load in loads[before:]:
         warehouse.land(load)
-    last = Order(as_of=history.as_of, select=(MODELS,))
 
-    warehouse.build(last)
+    warehouse.build(Order(as_of=history.as_of, select=(MODELS, CHECKS)))
     incremental = warehouse.contents()
     events = without(tenant_id, "ann", landed(loads[:before]), landed(loads))
     assert_the_oracle_agrees(warehouse, World.of(events, history.as_of, TENANTS))
     assert not [row for row in warehouse.read("marts.event_reconciliation") if not row["is_accounted_for"]]
 
-    warehouse.build(Order(as_of=last.as_of, select=last.select, full_refresh=True))
+    warehouse.build(Order(as_of=history.as_of, select=(MODELS,), full_refresh=True))
     assert warehouse.contents() == incremental
 
 
@@ -169,12 +167,11 @@ def test_blocked_days_hold_the_tables_back_and_released_ones_are_built_as_by_a_f
         warehouse.land(step.load)
         if step.as_of:
             build_releasing(warehouse, Order(as_of=step.as_of, select=(MODELS,)), data)
-    last = Order(as_of=history.as_of, select=(MODELS,))
-    build_releasing(warehouse, last, data)
+    build_releasing(warehouse, Order(as_of=history.as_of, select=(MODELS, CHECKS)), data)
     incremental = warehouse.contents()
     assert_the_oracle_agrees(warehouse, history.world())
 
-    warehouse.build(replace(last, full_refresh=True))
+    warehouse.build(Order(as_of=history.as_of, select=(MODELS,), full_refresh=True))
     assert warehouse.contents() == incremental
 
 
@@ -201,7 +198,7 @@ def test_a_build_with_nothing_new_changes_nothing_nor_does_retention(warehouse: 
     for step in history.steps:
         warehouse.land(step.load)
     again = Order(as_of=history.as_of + LONG, select=(MODELS,))
-    warehouse.build(again)
+    warehouse.build(replace(again, select=(MODELS, CHECKS)))
     before = warehouse.contents()
     warehouse.build(again)
     assert warehouse.contents() == before
