@@ -8,38 +8,21 @@
     {% if spec is none %}{% do return(dbt.materialization_incremental_default()) %}{% endif %}
 
     {% set target = this.incorporate(type='table') %}
-    {{ run_hooks(pre_hooks, inside_transaction=False) }}
-    {{ run_hooks(pre_hooks, inside_transaction=True) }}
-    {% set spec = lock_and_look(spec) %}
-    {% if rebuilding() %}
-        {% do rebuild_touched(target, spec, sql) %}
-    {% else %}
-        {% do build_whole(target, spec, sql) %}
-    {% endif %}
-    {% do apply_grants(target, config.get('grants'), should_revoke=should_revoke(target, full_refresh_mode=False)) %}
-    {{ run_hooks(post_hooks, inside_transaction=True) }}
-    {% do adapter.commit() %}
-    {{ run_hooks(post_hooks, inside_transaction=False) }}
+    {% call in_one_transaction(target) %}
+        {% set spec = lock_and_look(spec) %}
+        {% if rebuilding() %}
+            {% do rebuild_touched(target, spec, sql) %}
+        {% else %}
+            {% do build_whole(target, spec, sql) %}
+        {% endif %}
+    {% endcall %}
     {% do return({'relations': [target]}) %}
 {% endmaterialization %}
 
-{#- The table anew, in place of the standing one, if there is any; as its contract has it. -#}
+{#- The table anew, as its contract has it. -#}
 {% macro build_whole(target, spec, sql) %}
-    {% set standing = load_cached_relation(this) %}
-    {% set built = target if standing is none else make_intermediate_relation(target) %}
     {% do take_in_everything(spec) %}
-    {% call statement('main') %}{{ get_create_table_as_sql(False, built, by_day(spec, sql)) }}{% endcall %}
-    {% call statement('finish') %}
-        {#- in SQL: each call of adapter.drop_relation or rename_relation gathers all macros of dbt for a context -#}
-        {% if standing is not none %}
-        drop {{ standing.type }} {{ standing }} cascade;
-        alter table {{ built }} rename to {{ adapter.quote(target.identifier) }};
-        {% endif %}
-        {% for index in config.get('indexes', []) %}{{ get_create_index_sql(target, index) }};{% endfor %}
-        {{ describe(target) }}
-        {#- what is built of this table next is planned by its size, which Postgres would find out in a minute -#}
-        analyze {{ target }}
-    {% endcall %}
+    {% do put_in_place(target, by_day(spec, sql)) %}
 {% endmacro %}
 
 {#- The rows of a day together, as increments add them: who reads some days reads few pages. Raw events come so. -#}
@@ -90,18 +73,4 @@
     group by attname
     having count(*) = 1 or min(atttypid::bigint) <> max(atttypid::bigint)
     order by attname
-{% endmacro %}
-
-{#- The comments that a model's YAML asks for, by column; the table's own is under an empty name. -#}
-{% macro described() %}
-    {% set comments = {'': model.description} %}
-    {% for column in model.columns.values() %}{% do comments.update({column.name: column.description}) %}{% endfor %}
-    {% do return(comments) %}
-{% endmacro %}
-
-{% macro describe(relation) %}
-    {% for column, comment in described().items() %}
-    comment on {{ 'column ' ~ relation ~ '.' ~ adapter.quote(column) if column else 'table ' ~ relation }}
-    is {{ postgres_escape_comment(comment) }};
-    {% endfor %}
 {% endmacro %}

@@ -152,6 +152,7 @@ judged as (
 
     select
         summed.*,
+        date_part('hour', summed.started_at at time zone tenants.time_zone)::integer as started_hour,
         summed.last_outcome is null
         and {{ abandoned_at('summed', 'tenants') }} <= {{ as_of() }} as outcome_inferred
     from summed
@@ -168,6 +169,7 @@ final as (
         judged.channel,
         judged.started_at,
         judged.started_on,
+        judged.started_hour,
         judged.last_event_at,
         case when judged.outcome_inferred then judged.last_event_at else judged.last_outcome_at end as ended_at,
         case

@@ -40,6 +40,7 @@ def conversations(world: World) -> list[Row]:
                 "channel": first_known([*(event["source"] for event in events), "unknown"]),
                 "started_at": started_at,
                 "started_on": world.local_date(events[0]),
+                "started_hour": world.local_hour(events[0]),
                 "last_event_at": last_event_at,
                 **outcome(events, world.as_of, timedelta(hours=world.tenant(tenant_id).abandon_after_hours)),
                 "was_escalated": count(events, "conversation.escalated") > 0,

@@ -81,6 +81,10 @@ class World:
         """The tenant's calendar date on which the event happened."""
         return self.tenant(event["tenant_id"]).local_date(event["occurred_at"])
 
+    def local_hour(self, event: Event) -> int:
+        """The hour of the tenant's clock, 0 to 23, in which the event happened."""
+        return event["occurred_at"].astimezone(ZoneInfo(self.tenant(event["tenant_id"]).time_zone)).hour
+
 
 def identity(event: Event) -> tuple[str, UUID]:
     """What makes it the same event: two tenants may use the same event id."""

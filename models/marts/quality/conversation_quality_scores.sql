@@ -5,7 +5,7 @@
     unique_key=['tenant_id', 'conversation_id'],
     indexes=[
         {'columns': ['tenant_id', 'conversation_id'], 'unique': true},
-        {'columns': ['tenant_id', 'started_on']},
+        {'columns': ['tenant_id', 'started_on', 'overall_score']},
     ],
     meta={'rebuild': {
         'key': {'conversation_id': 'id'},

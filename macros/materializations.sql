@@ -1,0 +1,60 @@
+{#-
+    Tables and views that every build makes anew: as dbt's own materializations do, in one transaction, but in two
+    statements. dbt's take some ten, and gather all macros of dbt for every drop, rename and look at columns.
+-#}
+{% materialization table, default %}
+    {% set target = this.incorporate(type='table') %}
+    {% call in_one_transaction(target) %}{% do put_in_place(target, sql) %}{% endcall %}
+    {% do return({'relations': [target]}) %}
+{% endmaterialization %}
+
+{% materialization view, default %}
+    {% set target = this.incorporate(type='view') %}
+    {% call in_one_transaction(target) %}{% do put_in_place(target, sql) %}{% endcall %}
+    {% do return({'relations': [target]}) %}
+{% endmaterialization %}
+
+{#- What the caller does to a relation, with what dbt does around every materialization. -#}
+{% macro in_one_transaction(target) %}
+    {{ run_hooks(pre_hooks, inside_transaction=False) }}
+    {{ run_hooks(pre_hooks, inside_transaction=True) }}
+    {{ caller() }}
+    {% do apply_grants(target, config.get('grants'), should_revoke=should_revoke(target, full_refresh_mode=False)) %}
+    {{ run_hooks(post_hooks, inside_transaction=True) }}
+    {% do adapter.commit() %}
+    {{ run_hooks(post_hooks, inside_transaction=False) }}
+{% endmacro %}
+
+{#- A relation as its contract has it, in place of the standing one, if there is any. -#}
+{% macro put_in_place(target, sql) %}
+    {% set standing = load_cached_relation(this) %}
+    {% set built = target if standing is none else make_intermediate_relation(target) %}
+    {% call statement('main') %}
+        {{ get_create_view_as_sql(built, sql) if target.is_view else get_create_table_as_sql(False, built, sql) }}
+    {% endcall %}
+    {% call statement('finish') %}
+        {% if standing is not none %}
+        {#- it may have gone with a view that it reads, since dbt looked -#}
+        drop {{ standing.type }} if exists {{ standing }} cascade;
+        alter {{ target.type }} {{ built }} rename to {{ adapter.quote(target.identifier) }};
+        {% endif %}
+        {% for index in config.get('indexes', []) %}{{ get_create_index_sql(target, index) }};{% endfor %}
+        {{ describe(target) }}
+        {#- what is built of a table next is planned by its size, which Postgres would find out in a minute -#}
+        {% if target.is_table %}analyze {{ target }}{% endif %}
+    {% endcall %}
+{% endmacro %}
+
+{#- The comments that a model's YAML asks for, by column; the relation's own is under an empty name. -#}
+{% macro described() %}
+    {% set comments = {'': model.description} %}
+    {% for column in model.columns.values() %}{% do comments.update({column.name: column.description}) %}{% endfor %}
+    {% do return(comments) %}
+{% endmacro %}
+
+{% macro describe(relation) %}
+    {% for column, comment in described().items() %}
+    comment on {{ 'column ' ~ relation ~ '.' ~ adapter.quote(column) if column else relation.type ~ ' ' ~ relation }}
+    is {{ postgres_escape_comment(comment) }};
+    {% endfor %}
+{% endmacro %}
