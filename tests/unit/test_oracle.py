@@ -93,6 +93,7 @@ def test_a_conversation_is_told_from_its_first_event_to_its_last() -> None:
         "channel": "widget",
         "started_at": moment("12:00"),
         "started_on": date(2024, 3, 5),
+        "started_hour": 12,
         "last_event_at": moment("12:05"),
         "ended_at": moment("12:05"),
         "outcome": "resolved",
@@ -157,10 +158,12 @@ def test_an_explicit_conversation_exists_whatever_its_events() -> None:
     assert row("facts.conversations", [chat("12:00", "commerce.view")])["messages"] == 0
 
 
-def test_a_conversation_starts_on_the_tenants_local_date() -> None:
+def test_a_conversation_starts_on_the_tenants_local_date_and_hour() -> None:
     late = [chat("2024-03-05 23:30", "message.received")]
-    assert row("facts.conversations", late, time_zone="Europe/Berlin")["started_on"] == date(2024, 3, 6)
-    assert row("facts.conversations", late, time_zone="America/New_York")["started_on"] == date(2024, 3, 5)
+    in_berlin = row("facts.conversations", late, time_zone="Europe/Berlin")
+    assert (in_berlin["started_on"], in_berlin["started_hour"]) == (date(2024, 3, 6), 0)
+    in_new_york = row("facts.conversations", late, time_zone="America/New_York")
+    assert (in_new_york["started_on"], in_new_york["started_hour"]) == (date(2024, 3, 5), 18)
 
 
 def test_silence_counts_as_abandonment_from_its_very_limit_on() -> None:
