@@ -46,6 +46,7 @@ def invoke(
         _environment(database.variables(settings)),
         _as_own_command_line(command),
         _only_what_is_heard(),
+        kept_connections(),
         _logging(log) as write,
     ):
         outcome = dbtRunner(manifest, [callback, write]).invoke([*quiet, *command, *where])
@@ -127,6 +128,40 @@ def _only_what_is_heard() -> Iterator[None]:
         yield
     finally:
         ctx_set_event_manager(standing)
+
+
+@contextmanager
+def kept_connections() -> Iterator[None]:
+    """Let each of dbt's threads keep its connection to Postgres until the command ends.
+
+    dbt opens one for every table and every check, and closes it: a new process of Postgres each time, which has the
+    catalogue to read first.
+    """
+    import psycopg2  # type: ignore[import-untyped]
+    from dbt.adapters.contracts.connection import ConnectionState
+    from dbt.adapters.postgres.connections import PostgresConnectionManager
+
+    close = PostgresConnectionManager.release
+    managers: set[Any] = set()
+
+    def release(manager: Any) -> None:
+        managers.add(manager)
+        connection = manager.get_if_exists()
+        if connection is None or connection.state != ConnectionState.OPEN:
+            return
+        try:
+            connection.handle.rollback()
+            connection.transaction_open = False
+        except psycopg2.Error:  # the server has ended it
+            close(manager)
+
+    PostgresConnectionManager.release = release  # type: ignore[method-assign, assignment]
+    try:
+        yield
+    finally:
+        PostgresConnectionManager.release = close  # type: ignore[method-assign]
+        for manager in managers:
+            manager.cleanup_all()
 
 
 @contextmanager
