@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from parley.anomalies import Row, Settings, find
-from parley.tenants import EVERY_TENANT
+from parley.analytics.anomalies import Row, Settings, find
+from parley.warehouse.names import EVERY_TENANT
 
 PROJECT = Path(__file__).resolve().parents[1]
 ONLINE_RETAIL = PROJECT / "../shared/data/online_retail.events.ndjson.gz"

@@ -74,7 +74,7 @@ def land(paths: list[Path]) -> tuple[int, float]:
 
 def build() -> Cost:
     """Build, and see what it took."""
-    from parley import build as builds
+    from parley.build import builds as builds
     from parley.settings import Settings
 
     spent: dict[str, float] = {}
@@ -88,7 +88,7 @@ def build() -> Cost:
     builds._run = timed
     try:
         began = time.perf_counter()
-        outcome = builds.build(Settings.load(), builds.Order(as_of=AS_OF, threads=1))
+        outcome = builds.build(Settings.load(), builds.BuildRequest(as_of=AS_OF, threads=1))
         total = time.perf_counter() - began
     finally:
         builds._run = run
@@ -99,8 +99,8 @@ def build() -> Cost:
 
 def measure(home: Path, history: list[Path], last_day: Path, label: str) -> Cost:
     """Build a history, then the day after it, in a warehouse of its own; returns the cost of the day."""
-    from parley import embedded
     from parley.settings import Settings
+    from parley.warehouse import embedded
 
     os.environ["PARLEY_HOME"] = str(home)
     for name in ("DATABASE_URL", "PGHOST"):

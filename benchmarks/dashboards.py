@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from dashboards.source import Source
-from parley import database, reader
 from parley.settings import Settings
+from parley.warehouse import bi_role, database
 
 if TYPE_CHECKING:
     from tests.boards import Board
@@ -66,7 +66,7 @@ def main() -> None:
     asked = parser.parse_args()
     settings = Settings.load()
     queries = collect(asked.url, os.environ["PARLEY_BI_PASSWORD"], asked.tenant, asked.dates)
-    found = {**database.variables(settings), "PGUSER": reader.role(settings), "PGPASSWORD": reader.password(settings)}
+    found = {**database.variables(settings), "PGUSER": bi_role.role(settings), "PGPASSWORD": bi_role.password(settings)}
     os.environ.update(found)
     with psycopg.connect(autocommit=True) as connection:
         times = {name: milliseconds(connection, query, asked.repeat) for name, query in queries.items()}

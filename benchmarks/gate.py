@@ -51,10 +51,11 @@ def main() -> None:
     for name in ("DATABASE_URL", "PGHOST"):
         os.environ.pop(name, None)
 
-    from parley import database, embedded, migrate, tracking_plan
-    from parley.inputs import measures, verdicts
+    from parley.config import tracking_plan
     from parley.landing.partitions import ensure
+    from parley.quality_gate import measures, validation
     from parley.settings import Settings
+    from parley.warehouse import database, embedded, migrate
 
     settings = Settings.load()
     try:
@@ -77,7 +78,7 @@ def main() -> None:
             with connection.transaction():
                 measures.measure(connection, [judged], listed=[], expected=[], max_future=24)
             measured = time.perf_counter()
-            [verdict] = verdicts.judge_days(connection, settings, judged, judged)
+            [verdict] = validation.judge_days(connection, settings, judged, judged)
             done = time.perf_counter()
         print(f"{verdict.events:,} events on the day, {(options.others + 1) * options.size:,} in the month")
         print(f"  importing Great Expectations  {imported - began:5.1f} s")

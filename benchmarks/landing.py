@@ -18,10 +18,10 @@ from pathlib import Path
 
 from psycopg import sql
 
-from parley import database
-from parley.database import Connection
 from parley.demo import Demo, write
 from parley.settings import Settings
+from parley.warehouse import database
+from parley.warehouse.database import Connection
 
 DATABASE = "parley_landing_benchmark"
 SERVERS_OWN = "postgres"  # there on every server

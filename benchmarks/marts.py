@@ -146,8 +146,8 @@ def show_answers(console: Console, connection: psycopg.Connection[Any]) -> None:
 
 
 def measure(console: Console, folder: Path, home: Path, size: int, days: int) -> None:
-    from parley import database, embedded
     from parley.settings import Settings
+    from parley.warehouse import database, embedded
 
     os.environ["PARLEY_HOME"] = str(home)
     for name in ("DATABASE_URL", "PGHOST"):

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from scipy import special
 
-from parley.predictions import BgNbd, Customers, GammaGamma, fit_and_predict
+from parley.analytics.predictions import BgNbd, Customers, GammaGamma, fit_and_predict
 
 DAYS_OBSERVED = 730
 WEEKS_AHEAD = 90 / 7

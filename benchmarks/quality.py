@@ -20,10 +20,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from parley import database, embedded, migrate
-from parley.build import Order, build
+from parley.build.builds import BuildRequest, build
 from parley.landing.loader import load
 from parley.settings import Settings
+from parley.warehouse import database, embedded, migrate
 from tests.warehouse import copy_project
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -75,7 +75,7 @@ def measure(settings: Settings, project: Path, file: Path) -> Iterator[dict[str,
     select: tuple[str, ...] = ("+conversation_quality_scores",)
     for signals in LEFT_OUT:
         leave_out(project, signals)
-        outcome = build(settings, Order(as_of=AS_OF, select=select))
+        outcome = build(settings, BuildRequest(as_of=AS_OF, select=select))
         assert outcome.is_good, outcome.problems
         for score in SCORES:
             yield {"left_out": list(signals), "score": score, **figures(settings, score)}

@@ -22,7 +22,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.stats import spearmanr
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
-from parley.topics import Question, TopicModel, describe, learn, refit
+from parley.analytics.topics import Question, TopicModel, describe, learn, refit
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "questions"
 NONE = "oos"  # clinc150's questions of no intent

@@ -20,12 +20,14 @@ from dagster_project.inbox import land_all, land_file
 from dagster_project.reporting import group_of, landing_metadata, landing_table, model_metadata
 from dagster_project.resources import BuildChoices, WarehouseDbt
 from dagster_project.retries import retried
-from parley import build, database, docs
 from parley.alerts import channels, outbox
 from parley.alerts.evaluation import evaluate
-from parley.analyses import Analysis
-from parley.database import Connection
+from parley.analytics.analyses import Analysis
+from parley.build import builds
+from parley.serving import docs
 from parley.settings import Settings
+from parley.warehouse import database
+from parley.warehouse.database import Connection
 
 LANDING = dg.AssetKey(["raw", "landing"])
 ALERTS = dg.AssetKey(["alerts", "evaluation"])
@@ -108,16 +110,16 @@ def build_dbt_assets(
         def run(context: dg.AssetExecutionContext, dbt: WarehouseDbt, choices: BuildChoices) -> Iterator[object]:
             order = choices.order(context)
             with retried(), _turn(settings) as connection:
-                judged_to = build.prepare(connection, settings, order)
+                judged_to = builds.prepare(connection, settings, order)
                 # both steps of a run are one build
-                arguments = build.arguments(order, choices.time(context), judged_to, build_id=context.run_id)
+                arguments = builds.arguments(order, choices.time(context), judged_to, build_id=context.run_id)
                 yield from _run_dbt(context, dbt, arguments, connection)
 
         return run
 
     return (
-        step("dbt_build", select="fqn:*", exclude=build.AFTER_ANALYSES),
-        step("dbt_build_after_analyses", select=build.AFTER_ANALYSES),
+        step("dbt_build", select="fqn:*", exclude=builds.AFTER_ANALYSES),
+        step("dbt_build_after_analyses", select=builds.AFTER_ANALYSES),
     )
 
 
@@ -193,7 +195,7 @@ def build_alerts(dbt: Sequence[dg.AssetsDefinition], days: dg.PartitionsDefiniti
 @contextmanager
 def _turn(settings: Settings) -> Iterator[Connection]:
     """A connection that holds the build's lock: `parley build` elsewhere waits, or is waited for."""
-    with database.connect(settings, autocommit=True) as connection, build.only_one(connection, wait=True):
+    with database.connect(settings, autocommit=True) as connection, builds.only_one(connection, wait=True):
         yield connection
 
 

@@ -9,9 +9,11 @@ from pydantic import Field
 from dagster_project.assets import LANDING
 from dagster_project.reporting import input_metadata, input_table
 from dagster_project.retries import retried
-from parley import freshness, migrate, tracking_plan
-from parley.inputs import data_docs, verdicts
+from parley.build import freshness
+from parley.config import tracking_plan
+from parley.quality_gate import data_docs, validation
 from parley.settings import Settings
+from parley.warehouse import migrate
 
 EVERY_FILE_LANDED = dg.AssetCheckSpec(
     "every_file_landed",
@@ -55,12 +57,12 @@ def inputs_are_fit(context: dg.AssetCheckExecutionContext, config: JudgedAgain) 
     settings = Settings.load()
     with retried(), migrate.connect(settings, autocommit=True) as connection:
         tracking_plan.sync(connection, settings.project / tracking_plan.FOLDER)
-        _, judged = verdicts.judge_new(connection, settings)
+        _, judged = validation.judge_new(connection, settings)
         if config.days:
             first = datetime.now(UTC).date() - timedelta(days=config.days - 1)
-            judged = verdicts.judge_days(connection, settings, first)
-        stopping = verdicts.stopping(connection)
-        findings = verdicts.findings(connection, {verdict.day for verdict in [*judged, *stopping]})
+            judged = validation.judge_days(connection, settings, first)
+        stopping = validation.stopping(connection)
+        findings = validation.findings(connection, {verdict.day for verdict in [*judged, *stopping]})
     blocked = bool(stopping) or any(verdict.stops_builds for verdict in judged)
     warned = any(verdict.verdict == "warned" for verdict in judged)
     yield dg.AssetCheckResult(

@@ -23,7 +23,7 @@ from dagster_project.project import prepared_project
 from dagster_project.resources import BuildChoices, warehouse_dbt
 from dagster_project.schedules import CHECK_FRESHNESS, schedules
 from dagster_project.sensors import sensors
-from parley.analyses import ANALYSES
+from parley.analytics.analyses import ANALYSES
 from parley.settings import Settings
 
 

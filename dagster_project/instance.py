@@ -7,8 +7,8 @@ import shutil
 from pathlib import Path
 from urllib.parse import quote
 
-from parley import database
 from parley.settings import Settings
+from parley.warehouse import database
 
 SCHEMA = "dagster"
 TEMPLATE = Path(__file__).with_name("dagster.yaml")

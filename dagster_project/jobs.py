@@ -9,11 +9,14 @@ from dagster_project.assets import BUILD_POOL, LANDING
 from dagster_project.checks import EVERY_FILE_LANDED, INPUTS_ARE_FIT, JudgedAgain
 from dagster_project.resources import BuildChoices
 from dagster_project.retries import retried
-from parley import docs, erasure, exports, migrate
-from parley import retention as retaining
+from parley.history import exports
+from parley.history import retention as retaining
 from parley.landing.partitions import ensure_ahead
-from parley.report import sending
+from parley.people import erasure
+from parley.serving import docs
+from parley.serving.report import sending
 from parley.settings import Settings
+from parley.warehouse import migrate
 
 _landing = dg.AssetSelection.assets(LANDING)
 _built = dg.AssetSelection.all() - _landing
@@ -160,7 +163,7 @@ def write_exports(context: dg.OpExecutionContext, config: ExportChoices) -> None
     with retried():
         migrate.upgrade(settings)
         for table in config.tables:
-            order = exports.Order(table, exports.format_of(config.format), tenant=config.tenant)
+            order = exports.ExportRequest(table, exports.format_of(config.format), tenant=config.tenant)
             manifest = exports.export(settings, order, actor="dagster")
             context.log.info("%s: %d rows in %s", manifest.table, manifest.rows, manifest.file)
             rows[f"rows/{manifest.table}"] = manifest.rows

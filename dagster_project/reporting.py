@@ -8,11 +8,11 @@ from typing import Any
 from psycopg import sql
 
 from dagster_project.inbox import Outcome
-from parley import rebuilds
-from parley.database import Connection
-from parley.inputs.verdicts import Finding, Verdict
+from parley.build import rebuilds
+from parley.build.rebuilds import Rebuild
 from parley.landing.batches import Counts
-from parley.rebuilds import Rebuild
+from parley.quality_gate.validation import Finding, Verdict
+from parley.warehouse.database import Connection
 
 FINDINGS_SHOWN = 50
 STRETCHES_SHOWN = 10  # of days

@@ -7,11 +7,11 @@ import dagster as dg
 from dagster_dbt import DbtCliResource, DbtProject
 from pydantic import Field
 
-from dagster_project.orders import order, parse_as_of
 from dagster_project.programs import program
-from parley import database
-from parley.build import Order
+from dagster_project.requests import order, parse_as_of
+from parley.build.builds import BuildRequest
 from parley.settings import Settings
+from parley.warehouse import database
 
 
 class WarehouseDbt(DbtCliResource):
@@ -45,7 +45,7 @@ class BuildChoices(dg.ConfigurableResource[None]):
         """The build's "now": the same for every step of a run, and every attempt."""
         return parse_as_of(self.as_of) if self.as_of else _started_at(context)
 
-    def order(self, context: dg.AssetExecutionContext) -> Order:
+    def order(self, context: dg.AssetExecutionContext) -> BuildRequest:
         """What the run asks of a build."""
         days = context.partition_key_range
         return order(

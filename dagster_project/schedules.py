@@ -20,7 +20,7 @@ from dagster_project.jobs import (
     retention,
     write_exports,
 )
-from dagster_project.orders import days_to_show
+from dagster_project.requests import days_to_show
 from parley.settings import Settings
 
 RUN_IN = ("production",)

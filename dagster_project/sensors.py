@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from dagster_project.schedules import RUN_IN
-from parley import migrate
 from parley.alerts import channels, outbox
 from parley.alerts.evaluation import report
-from parley.database import Connection
 from parley.settings import Settings
+from parley.warehouse import migrate
+from parley.warehouse.database import Connection
 
 SECONDS_BETWEEN_DELIVERIES = 60
 

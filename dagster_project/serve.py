@@ -22,9 +22,9 @@ import dagster as dg
 
 from dagster_project import instance
 from dagster_project.programs import program
-from parley import database
 from parley.errors import ParleyError
 from parley.settings import Settings
+from parley.warehouse import database
 
 MODULE = "dagster_project.definitions"
 LOCATION = "parley"  # the same as in workspace.yaml

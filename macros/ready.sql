@@ -19,7 +19,7 @@
     select 1
 {% endmacro %}
 
-{#- Days that the build would take in though they were judged unfit, as `parley.inputs.verdicts.stopping` has them. -#}
+{#- Days that the build would take in though they were judged unfit, as `parley.quality_gate.validation.stopping` has them. -#}
 {% macro days_that_are_blocked() %}
     select day::text
     from ops.input_validation

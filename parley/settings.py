@@ -16,7 +16,7 @@
 | `PARLEY_DATA_DOCS_DAYS` | 30 | how long the pages of the input gate are kept |
 | `PARLEY_ENVIRONMENT` | local | where this is: schedules run by themselves in `production` only |
 
-The database is named by `DATABASE_URL` or libpq's `PG*`; see `parley.database`.
+The database is named by `DATABASE_URL` or libpq's `PG*`; see `parley.warehouse.database`.
 """
 
 import os

@@ -18,8 +18,8 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from parley import embedded, migrate
 from parley.settings import Settings
+from parley.warehouse import embedded, migrate
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -6,11 +6,11 @@ from typing import Any
 
 import orjson
 
-from parley import tracking_plan
+from parley.config import tracking_plan
+from parley.config.tenants import Tenant
+from parley.config.tracking_plan import EventType, Plan
 from parley.landing import dialects
 from parley.landing.rules import Accepted, Rejected, Rules, Verdict
-from parley.tenants import Tenant
-from parley.tracking_plan import EventType, Plan
 
 FOLDER = Path(__file__).parents[1] / tracking_plan.FOLDER
 PLAN = tracking_plan.load(FOLDER)

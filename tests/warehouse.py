@@ -12,8 +12,8 @@ from dbt.contracts.graph.manifest import Manifest
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from parley.build import Order, build
-from parley.dbt import parse
+from parley.build.builds import BuildRequest, build
+from parley.build.dbt import parse
 from parley.landing.loader import load
 from parley.settings import Settings
 from tests.oracle import Event, Row, Tenant
@@ -58,7 +58,7 @@ class Warehouse:
         counts = load(self.settings, str(path)).counts
         assert counts.accepted + counts.duplicate + counts.erased_subject == counts.received
 
-    def build(self, order: Order) -> None:
+    def build(self, order: BuildRequest) -> None:
         """Build what the order selects and nothing else, of checks too; all of it must succeed.
 
         Of the project only seeds may change meanwhile.

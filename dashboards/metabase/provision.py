@@ -26,9 +26,9 @@ from psycopg import sql
 from dashboards.metabase import api, content
 from dashboards.metabase.content import Payload
 from dashboards.source import Source
-from parley import database, reader
 from parley.errors import ParleyError
 from parley.settings import Settings
+from parley.warehouse import bi_role, database
 
 NAME = "Parley"
 COLLECTIONS = {
@@ -188,12 +188,12 @@ def details(settings: Settings) -> Payload:
         "host": host,
         "port": int(port),
         "dbname": found["PGDATABASE"],
-        "user": reader.role(settings),
-        "password": reader.password(settings),
+        "user": bi_role.role(settings),
+        "password": bi_role.password(settings),
         "ssl": found.get("PGSSLMODE", "") in ("require", "verify-ca", "verify-full"),
         "tunnel-enabled": False,
         "schema-filters-type": "inclusion",
-        "schema-filters-patterns": ",".join(reader.SCHEMAS),
+        "schema-filters-patterns": ",".join(bi_role.SCHEMAS),
     }
 
 
@@ -223,7 +223,7 @@ def provision() -> Counter[str]:
         raise ParleyError("Metabase asks who we are: set METABASE_API_KEY, or METABASE_USER and METABASE_PASSWORD.")
     settings, source = Settings.load(), Source()
     connection = details(settings)
-    reader.prepare(settings)
+    bi_role.prepare(settings)
     with api.connect(url, key) as metabase:
         if not key and user and password:
             metabase.sign_in(user, password)

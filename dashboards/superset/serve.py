@@ -12,9 +12,9 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from parley import database, reader
 from parley.errors import ParleyError
 from parley.settings import Settings
+from parley.warehouse import bi_role, database
 
 HERE = Path(__file__).parent
 PROGRAMS = HERE.parents[1] / ".venv-bi/bin"
@@ -28,7 +28,7 @@ def main() -> None:
     asked = parser.parse_args()
     try:
         settings = Settings.load()
-        reader.prepare(settings)
+        bi_role.prepare(settings)
         is_new = make_database(settings)
         environment = {**os.environ, **variables(settings)}
     except ParleyError as error:
@@ -86,12 +86,12 @@ def variables(settings: Settings) -> dict[str, str]:
         "PYTHONPATH": str(HERE.parents[1]),
         "PYTHONWARNINGS": "ignore",
         "PGOPTIONS": database.variables(settings)["PGOPTIONS"],
-        "PARLEY_BI_SECRET_KEY": reader.derived(settings, "superset"),
+        "PARLEY_BI_SECRET_KEY": bi_role.derived(settings, "superset"),
         "PARLEY_BI_METADATA_URL": database.sqlalchemy_url(settings, "psycopg2", PGDATABASE=metadata(settings)),
         "PARLEY_BI_WAREHOUSE_URL": database.sqlalchemy_url(
-            settings, "psycopg2", PGUSER=reader.role(settings), PGPASSWORD=reader.password(settings)
+            settings, "psycopg2", PGUSER=bi_role.role(settings), PGPASSWORD=bi_role.password(settings)
         ),
-        "PARLEY_BI_FIRST_PASSWORD": reader.derived(settings, "superset's admin")[:16],
+        "PARLEY_BI_FIRST_PASSWORD": bi_role.derived(settings, "superset's admin")[:16],
     }
 
 

@@ -4,16 +4,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from parley import database
 from parley.alerts import channels, judging, ledger, messages, metrics, rules
 from parley.alerts.judging import Judgement
 from parley.alerts.ledger import Alert, Finding
 from parley.alerts.rules import SILENT, Rule
 from parley.alerts.states import Seen
-from parley.database import Connection
 from parley.errors import ParleyError
 from parley.settings import Settings
-from parley.tenants import EVERY_TENANT
+from parley.warehouse import database
+from parley.warehouse.database import Connection
+from parley.warehouse.names import EVERY_TENANT
 
 _LONG_AGO = 10_000  # days
 

@@ -7,13 +7,13 @@ from datetime import date, datetime
 from psycopg import sql
 from psycopg.rows import class_row
 
-from parley import audit
 from parley.alerts import channels, messages, states
 from parley.alerts.rules import Rule
 from parley.alerts.states import Notice, Seen, Standing, State, Terms
-from parley.database import Connection
 from parley.errors import ParleyError
-from parley.tenants import EVERY_TENANT
+from parley.warehouse import audit
+from parley.warehouse.database import Connection
+from parley.warehouse.names import EVERY_TENANT
 
 _LOCK = 0x616C657274  # "alert" in ASCII: who changes alerts takes turns
 

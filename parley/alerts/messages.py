@@ -7,7 +7,7 @@ from parley.alerts.judging import Judgement
 from parley.alerts.metrics import INCIDENTS, table_of
 from parley.alerts.rules import COMPARING, Rule
 from parley.alerts.states import Notice
-from parley.tenants import EVERY_TENANT
+from parley.warehouse.names import EVERY_TENANT
 
 _SAID = {
     "fired": "firing",

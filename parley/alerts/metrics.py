@@ -7,9 +7,9 @@ from datetime import date, datetime, timedelta
 
 from psycopg import sql
 
-from parley import database
-from parley.database import Connection
 from parley.errors import ParleyError
+from parley.warehouse import database
+from parley.warehouse.database import Connection
 
 ANOMALIES = "anomalies"
 EVENTS = "events"

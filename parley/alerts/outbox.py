@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 from psycopg.rows import class_row
 
 from parley.alerts import channels
-from parley.database import Connection
 from parley.errors import ParleyError
+from parley.warehouse.database import Connection
 
 FIRST_WAIT = timedelta(minutes=1)
 LONGEST_WAIT = timedelta(hours=1)

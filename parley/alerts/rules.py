@@ -7,10 +7,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal, get_args
 
-from parley import seeds
 from parley.alerts import metrics
-from parley.seeds import Column, Row, optional
-from parley.tenants import EVERY_TENANT, id_or_every
+from parley.config import seeds
+from parley.config.seeds import Column, Row, optional
+from parley.config.tenants import id_or_every
+from parley.warehouse.names import EVERY_TENANT
 
 SEED = Path("seeds", "alert_rules.csv")
 

@@ -7,7 +7,7 @@ from rich.markup import escape
 
 from parley.cli import console
 from parley.errors import ParleyError
-from parley.tenants import EVERY_TENANT
+from parley.warehouse.names import EVERY_TENANT
 
 if TYPE_CHECKING:
     from parley.alerts.ledger import Alert
@@ -29,9 +29,9 @@ def list_alerts(
 
     Example: [bold]parley alerts list --state FIRING[/]
     """
-    from parley import migrate
     from parley.alerts import ledger, outbox
     from parley.settings import Settings
+    from parley.warehouse import migrate
 
     with migrate.connect(Settings.load()) as connection:
         found = ledger.find(connection, tenant_id=tenant, state=_state(state) if state else None)
@@ -56,10 +56,10 @@ def acknowledge(
     """
     from datetime import UTC, datetime
 
-    from parley import migrate
     from parley.alerts import ledger
     from parley.cli.load import whoami
     from parley.settings import Settings
+    from parley.warehouse import migrate
 
     with migrate.connect(Settings.load(), autocommit=True) as connection:
         ledger.acknowledge(connection, alert, at=datetime.now(UTC), by=by or whoami(), note=note)
@@ -72,9 +72,9 @@ def deliver() -> None:
 
     Example: [bold]parley alerts deliver[/]
     """
-    from parley import migrate
     from parley.alerts import channels, outbox
     from parley.settings import Settings
+    from parley.warehouse import migrate
 
     settings = Settings.load()
     with migrate.connect(settings, autocommit=True) as connection:
@@ -94,7 +94,7 @@ def list_channels() -> None:
     Example: [bold]parley alerts channels[/]
     """
     from parley.alerts import channels, rules
-    from parley.report import recipients
+    from parley.config import report_recipients
     from parley.settings import Settings
 
     settings = Settings.load()
@@ -102,7 +102,8 @@ def list_channels() -> None:
     for name, urls in known.items():
         console.print(f"[bold]{name}[/]  {escape(', '.join(map(channels.masked, urls)))}", soft_wrap=True)
     of_rules = rules.missing_channels(rules.read(settings.project / rules.SEED), known)
-    of_reports = recipients.channels(recipients.read(settings.project / recipients.SEED)).difference(known)
+    recipients = report_recipients.read(settings.project / report_recipients.SEED)
+    of_reports = report_recipients.channels(recipients).difference(known)
     if missing := sorted({*of_rules, *of_reports}):
         console.print(
             f"Not set up, though rules or reports name them: {', '.join(missing)}. Write their URLs in "

@@ -21,8 +21,9 @@ def list_anomalies(
     """
     from rich.table import Table
 
-    from parley import anomalies, migrate
+    from parley.analytics import anomalies
     from parley.settings import Settings
+    from parley.warehouse import migrate
 
     with migrate.connect(Settings.load()) as connection:
         found = anomalies.newest(connection, tenant, days)

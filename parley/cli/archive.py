@@ -19,8 +19,9 @@ def list_archives() -> None:
     from rich.filesize import decimal
     from rich.table import Table
 
-    from parley import migrate, retention
+    from parley.history import retention
     from parley.settings import Settings
+    from parley.warehouse import migrate
 
     settings = Settings.load()
     with migrate.connect(settings) as connection:
@@ -50,8 +51,9 @@ def verify(month: Annotated[str | None, typer.Argument(help="Of this month (YYYY
 
     Example: [bold]parley archive verify 2026-01[/]
     """
-    from parley import archives, migrate, retention
+    from parley.history import archives, retention
     from parley.settings import Settings
+    from parley.warehouse import migrate
 
     settings = Settings.load()
     with migrate.connect(settings) as connection:
@@ -76,8 +78,8 @@ def restore(month: Annotated[str, typer.Argument(help="The month, YYYY-MM.")]) -
 
     Example: [bold]parley archive restore 2026-01[/]
     """
-    from parley import retention
     from parley.cli.load import whoami
+    from parley.history import retention
     from parley.settings import Settings
 
     rows = retention.restore(

@@ -23,8 +23,8 @@ def list_entries(
     import orjson
     from rich.table import Table
 
-    from parley import audit, migrate
     from parley.settings import Settings
+    from parley.warehouse import audit, migrate
 
     with migrate.connect(Settings.load()) as connection:
         entries = audit.latest(connection, most, action, tenant)
@@ -57,8 +57,8 @@ def verify(
 
     Example: [bold]parley audit verify --expect 9f2c…[/]
     """
-    from parley import audit, migrate
     from parley.settings import Settings
+    from parley.warehouse import audit, migrate
 
     with migrate.connect(Settings.load()) as connection:
         count, last_hash = audit.verify(connection, expect)

@@ -9,8 +9,8 @@ from rich.markup import escape
 from parley.cli import console, errors, instant, typer
 
 if TYPE_CHECKING:
-    from parley.build import OnProgress, Outcome, Problem
-    from parley.rebuilds import Rebuild
+    from parley.build.builds import OnProgress, Outcome, Problem
+    from parley.build.rebuilds import Rebuild
 
 MOST_PROBLEMS = 10
 COLOURS = {"warn": "yellow", "fail": "red", "error": "red"}
@@ -46,10 +46,10 @@ def build(
 
     Example: [bold]parley build --from 2026-01-01 --to 2026-01-31 --tenant nordic-bank[/]
     """
-    from parley import build as building
+    from parley.build import builds as building
     from parley.settings import Settings
 
-    order = building.Order(
+    order = building.BuildRequest(
         as_of=instant("--as-of", as_of),
         from_date=from_date and from_date.date(),
         to_date=to_date and to_date.date(),
@@ -80,7 +80,7 @@ def _watched(work: "Callable[[OnProgress], Outcome]") -> "Outcome":
 
 
 def _tell(outcome: "Outcome") -> None:
-    from parley.dbt import LOG
+    from parley.build.dbt import LOG
 
     for problem in outcome.problems[:MOST_PROBLEMS]:
         console.print(_line(problem), soft_wrap=True)

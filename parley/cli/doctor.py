@@ -22,7 +22,7 @@ def doctor(
     """
     from rich.table import Table
 
-    from parley.doctor import examine
+    from parley.serving.doctor import examine
     from parley.settings import Settings
 
     findings = examine(Settings.load(), fix=fix)

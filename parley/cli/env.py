@@ -21,8 +21,8 @@ def env() -> None:
     import shlex
 
     from dagster_project import instance
-    from parley import database, migrate
     from parley.settings import Settings
+    from parley.warehouse import database, migrate
 
     settings = Settings.load()
     migrate.upgrade(settings)
@@ -40,7 +40,7 @@ def env() -> None:
 
 
 def _path(settings: "Settings") -> str:
-    from parley import database, embedded
+    from parley.warehouse import database, embedded
 
     ours, brought = str(Path(sys.executable).parent), str(embedded.programs())
     others = [

@@ -24,9 +24,10 @@ def list_types(tenant: Tenant = None) -> None:
     """
     from rich.table import Table
 
-    from parley import migrate, tracking_plan
+    from parley.config import tracking_plan
     from parley.settings import Settings
-    from parley.tenants import EVERY_TENANT
+    from parley.warehouse import migrate
+    from parley.warehouse.names import EVERY_TENANT
 
     settings = Settings.load()
     with migrate.connect(settings) as connection:
@@ -55,13 +56,15 @@ def register(
 
     Example: [bold]parley events register loyalty.yml --tenant shop-newyork[/]
     """
-    from parley import migrate, tenants, tracking_plan
+    from parley.config import tenants, tracking_plan
     from parley.settings import Settings
+    from parley.warehouse import migrate
+    from parley.warehouse.names import EVERY_TENANT
 
     if tenant is not None:
         tenants.check_id(tenant)
     settings = Settings.load()
-    types = tracking_plan.read_types(file, tenant or tenants.EVERY_TENANT, "custom")
+    types = tracking_plan.read_types(file, tenant or EVERY_TENANT, "custom")
     with migrate.connect(settings) as connection:
         tracking_plan.sync(connection, settings.project / tracking_plan.FOLDER)
         tracking_plan.register_custom(connection, types)
@@ -80,11 +83,11 @@ def validate(
     """
     from rich.table import Table
 
-    from parley import migrate
     from parley.landing import sources
     from parley.landing.judging import verdicts
     from parley.landing.rules import Accepted, Dropped, Rules, arguments
     from parley.settings import Settings
+    from parley.warehouse import migrate
 
     settings = Settings.load()
     sources.check(file)

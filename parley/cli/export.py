@@ -34,13 +34,14 @@ def export(
 
     Example: [bold]parley export daily_metrics --format parquet --tenant nordic-bank --from 2026-01-01[/]
     """
-    from parley import exports, migrate
     from parley.cli.load import whoami
+    from parley.history import exports
     from parley.settings import Settings
+    from parley.warehouse import migrate
 
     settings = Settings.load()
     migrate.upgrade(settings)
-    order = exports.Order(
+    order = exports.ExportRequest(
         table=table,
         format=exports.format_of(format_),
         tenant=tenant,

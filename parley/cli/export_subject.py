@@ -20,11 +20,11 @@ def export_subject(
 
     Example: [bold]parley export-subject --tenant salon-paris --user u-0f8fb75c9e402a72 --out for-her[/]
     """
-    from parley import access
+    from parley.people import subject_access
     from parley.settings import Settings
 
     with console.status("Collecting …"):
-        files = access.export(Settings.load(), tenant, user, out, by or whoami())
+        files = subject_access.export(Settings.load(), tenant, user, out, by or whoami())
     if not files:
         console.print("Nothing is held about such a person.")
         return

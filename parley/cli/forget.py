@@ -12,7 +12,7 @@ from parley.errors import ParleyError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from parley.erasure import Outcome
+    from parley.people.erasure import Outcome
 
 
 def forget(
@@ -33,8 +33,9 @@ def forget(
 
     Example: [bold]parley forget --tenant salon-paris --user u-0f8fb75c9e402a72 --dry-run[/]
     """
-    from parley import erasure, migrate
+    from parley.people import erasure
     from parley.settings import Settings
+    from parley.warehouse import migrate
 
     settings = Settings.load()
     actor = by or whoami()
@@ -62,7 +63,7 @@ def forget(
 
 
 def _work_off(actor: str | None) -> None:
-    from parley import erasure
+    from parley.people import erasure
     from parley.settings import Settings
 
     with console.status("") as status:

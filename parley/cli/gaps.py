@@ -9,7 +9,7 @@ from parley.cli import console, instant
 from parley.errors import ParleyError
 
 if TYPE_CHECKING:
-    from parley.gaps import Gap, Status
+    from parley.analytics.gaps import Gap, Status
 
 EXAMPLES_SHOWN = 2
 ID_SHOWN = 8  # characters, which hardly ever begin two ids
@@ -27,8 +27,9 @@ def list_gaps(
 
     Example: [bold]parley gaps list --tenant nordic-bank --status identified[/]
     """
-    from parley import gaps, migrate
+    from parley.analytics import gaps
     from parley.settings import Settings
+    from parley.warehouse import migrate
 
     with migrate.connect(Settings.load()) as connection:
         found = gaps.find(connection, tenant, _status(status) if status else None)
@@ -56,9 +57,10 @@ def set_status(
 
     Example: [bold]parley gaps set 5f0c11ab resolved --tenant nordic-bank --note "Article 312"[/]
     """
-    from parley import gaps, migrate
+    from parley.analytics import gaps
     from parley.cli.load import whoami
     from parley.settings import Settings
+    from parley.warehouse import migrate
 
     with migrate.connect(Settings.load()) as connection:
         gaps.set_status(
@@ -87,7 +89,7 @@ def _show(gap: "Gap") -> None:
 
 
 def _status(given: str) -> "Status":
-    from parley import gaps
+    from parley.analytics import gaps
 
     for status in gaps.STATUSES:
         if given == status:

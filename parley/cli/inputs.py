@@ -10,8 +10,8 @@ from rich.markup import escape
 from parley.cli import console
 
 if TYPE_CHECKING:
-    from parley.database import Connection
-    from parley.inputs.verdicts import Verdict
+    from parley.quality_gate.validation import Verdict
+    from parley.warehouse.database import Connection
 
 COLOURS = {"passed": "green", "warned": "yellow", "blocked": "red"}
 From = Annotated[
@@ -32,17 +32,18 @@ def validate(from_date: From = None, to_date: To = None) -> None:
 
     Example: [bold]parley inputs validate --from 2026-11-01 --to 2026-11-15[/]
     """
-    from parley import migrate, tracking_plan
-    from parley.inputs import verdicts
+    from parley.config import tracking_plan
+    from parley.quality_gate import validation
     from parley.settings import Settings
+    from parley.warehouse import migrate
 
     settings = Settings.load()
     with migrate.connect(settings, autocommit=True) as connection:
         tracking_plan.sync(connection, settings.project / tracking_plan.FOLDER)
         if from_date or to_date:
-            judged = verdicts.judge_days(connection, settings, *_range(from_date, to_date))
+            judged = validation.judge_days(connection, settings, *_range(from_date, to_date))
         else:
-            _, judged = verdicts.judge_new(connection, settings)
+            _, judged = validation.judge_new(connection, settings)
         _tell(connection, [verdict for verdict in judged if verdict.verdict != "passed"])
     said = ", ".join(f"{_count(judged, word)} {word}" for word in COLOURS)
     console.print(f"{len(judged)} days judged: {said}." if judged else "No day has anything new to judge.")
@@ -60,13 +61,13 @@ def list_days(
 
     Example: [bold]parley inputs list --from 2026-11-01[/]
     """
-    from parley import migrate
-    from parley.inputs import data_docs, verdicts
+    from parley.quality_gate import data_docs, validation
     from parley.settings import Settings
+    from parley.warehouse import migrate
 
     settings = Settings.load()
     with migrate.connect(settings) as connection:
-        found = verdicts.find(connection, *_range(from_date, to_date))
+        found = validation.find(connection, *_range(from_date, to_date))
         _tell(connection, [verdict for verdict in found if everything or verdict.verdict != "passed"])
     said = ", ".join(f"{_count(found, word)} {word}" for word in COLOURS)
     console.print(f"{len(found)} days: {said}." if found else "No day has been judged yet: run `parley build`.")
@@ -86,13 +87,13 @@ def release(
 
     Example: [bold]parley inputs release 2026-11-20 --reason "Import of the old shop, half of it tests"[/]
     """
-    from parley import migrate
     from parley.cli.load import whoami
-    from parley.inputs import verdicts
+    from parley.quality_gate import validation
     from parley.settings import Settings
+    from parley.warehouse import migrate
 
     with migrate.connect(Settings.load()) as connection:
-        verdicts.release(connection, day.date(), reason=reason, by=by or whoami())
+        validation.release(connection, day.date(), reason=reason, by=by or whoami())
     console.print(f"{day:%Y-%m-%d} is released: `parley build` takes it in.")
 
 
@@ -110,9 +111,9 @@ def _count(verdicts: "Sequence[Verdict]", word: str) -> int:
 
 def _tell(connection: "Connection", found: "Sequence[Verdict]") -> None:
     """The days, each with what is out of bounds on it."""
-    from parley.inputs import verdicts
+    from parley.quality_gate import validation
 
-    findings = verdicts.findings(connection, [verdict.day for verdict in found])
+    findings = validation.findings(connection, [verdict.day for verdict in found])
     for verdict in found:
         released = (
             f", released by {escape(verdict.released_by or 'somebody')}: {escape(verdict.release_reason or '')}"

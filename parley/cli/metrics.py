@@ -13,7 +13,7 @@ from parley.cli import console
 from parley.errors import ParleyError
 
 if TYPE_CHECKING:
-    from parley.metrics import Table
+    from parley.serving.metrics import Table
 
 app = typer.Typer(no_args_is_help=True, help="Metrics: what there are, what they mean, and their values.")
 
@@ -28,7 +28,7 @@ def list_metrics(
     """
     from rich.table import Table
 
-    from parley.metrics import Catalogue
+    from parley.serving.metrics import Catalogue
     from parley.settings import Settings
 
     wanted = (search or "").lower()
@@ -51,7 +51,7 @@ def show(name: Annotated[str, typer.Argument(help="The metric's name, as `parley
 
     Example: [bold]parley metrics show resolution_rate[/]
     """
-    from parley.metrics import GRAINS, Catalogue
+    from parley.serving.metrics import GRAINS, Catalogue
     from parley.settings import Settings
 
     catalogue = Catalogue.load(Settings.load())
@@ -93,9 +93,9 @@ def query(
 
     Example: [bold]parley metrics query resolution_rate dau --by week --tenant nordic-bank[/]
     """
-    from parley import database
-    from parley.metrics import Catalogue, Query
+    from parley.serving.metrics import Catalogue, Query
     from parley.settings import Settings
+    from parley.warehouse import database
 
     settings = Settings.load()
     asked = Query(

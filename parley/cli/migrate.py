@@ -10,8 +10,8 @@ def migrate() -> None:
 
     Example: [bold]parley migrate[/]
     """
-    from parley import migrate
     from parley.settings import Settings
+    from parley.warehouse import migrate
 
     migrate.upgrade(Settings.load())
     console.print(f"The tables of raw and ops are at revision {migrate.head()}.")

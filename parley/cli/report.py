@@ -12,7 +12,7 @@ from parley.cli import console
 from parley.errors import ParleyError
 
 if TYPE_CHECKING:
-    from parley.report.periods import Kind
+    from parley.serving.report.periods import Kind
     from parley.settings import Settings
 
 
@@ -56,10 +56,10 @@ def report(
 
 
 def _write(settings: "Settings", tenant: str, kind: "Kind", days: tuple[date, date] | None, output: str | None) -> None:
-    from parley.report.contents import gather
-    from parley.report.page import render
-    from parley.report.sending import file_name
-    from parley.streams import whole_file
+    from parley.history.streams import whole_file
+    from parley.serving.report.contents import gather
+    from parley.serving.report.page import render
+    from parley.serving.report.sending import file_name
 
     found = gather(settings, tenant, kind, days)
     content = render(settings, found).html.encode()
@@ -76,7 +76,7 @@ def _write(settings: "Settings", tenant: str, kind: "Kind", days: tuple[date, da
 
 def _send(settings: "Settings", tenant: str | None, again: bool) -> None:
     from parley.cli.load import whoami
-    from parley.report import sending
+    from parley.serving.report import sending
 
     outcome = sending.send_due(settings, tenant=tenant, again=again, actor=whoami())
     for delivery in outcome:
@@ -101,7 +101,7 @@ def _days(first: datetime | None, last: datetime | None) -> tuple[date, date] | 
 def _kind(given: str) -> "Kind":
     from typing import get_args
 
-    from parley.report.periods import Kind
+    from parley.serving.report.periods import Kind
 
     for kind in get_args(Kind):
         if given == kind:

@@ -9,7 +9,7 @@ from parley.cli import console, errors
 from parley.errors import ParleyError
 
 if TYPE_CHECKING:
-    from parley.retention import Part
+    from parley.history.retention import Part
 
 
 def retention(
@@ -23,10 +23,10 @@ def retention(
 
     Example: [bold]parley retention --dry-run[/]
     """
-    from parley import migrate
-    from parley import retention as retaining
     from parley.cli.load import whoami
+    from parley.history import retention as retaining
     from parley.settings import Settings
+    from parley.warehouse import migrate
 
     settings = Settings.load()
     now = datetime.now(UTC)

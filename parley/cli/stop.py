@@ -8,8 +8,8 @@ def stop() -> None:
 
     Example: [bold]parley stop[/]
     """
-    from parley import embedded
     from parley.settings import Settings
+    from parley.warehouse import embedded
 
     settings = Settings.load()
     if embedded.stop(settings):

@@ -6,14 +6,25 @@ from typing import TYPE_CHECKING, Annotated
 from rich.markup import escape
 
 from parley.cli import console, typer
-from parley.tenants import EVERY_TENANT
+from parley.warehouse.names import EVERY_TENANT
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-    from parley.anomalies import Anomaly
-    from parley.summary import Accounting, Build, Day, Firing, FunnelStep, Gap, Refusal, Revenue, Summary, Tenant
+    from parley.analytics.anomalies import Anomaly
+    from parley.serving.summary import (
+        Accounting,
+        Build,
+        Day,
+        Firing,
+        FunnelStep,
+        Gap,
+        Refusal,
+        Revenue,
+        Summary,
+        Tenant,
+    )
 
 WIDTH = 100
 MOST_ALERTS = 4
@@ -37,8 +48,8 @@ def summary(
     """
     from dataclasses import asdict
 
+    from parley.serving.summary import summarise
     from parley.settings import Settings
-    from parley.summary import summarise
 
     found = summarise(Settings.load(), tenant)
     if as_json:

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Set
 from dataclasses import astuple, dataclass, fields
 from typing import LiteralString
 
-from parley.database import Connection
 from parley.landing import partitions
 from parley.landing.judging import EVENT_COLUMNS, ID_LENGTH, REJECTED_COLUMNS, Judged, cell
+from parley.warehouse.database import Connection
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from parley.config.tracking_plan import Json, read_yaml
 from parley.errors import ParleyError
-from parley.tracking_plan import Json, read_yaml
 
 FIELDS = (
     "event_id",

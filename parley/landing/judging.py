@@ -13,7 +13,7 @@ import orjson
 
 from parley.landing.rules import Accepted, Dropped, Rejected, Rules, Verdict
 from parley.landing.sources import MAX_EVENT, Chunk
-from parley.tenants import UNKNOWN_TENANT
+from parley.warehouse.names import UNKNOWN_TENANT
 
 MakeRules = Callable[[], Rules]
 """Makes the rules of a load in the process that calls it; can be pickled."""

@@ -12,8 +12,6 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
 
-from parley import database, migrate
-from parley.database import Connection
 from parley.landing import batches, loads, partitions, sources
 from parley.landing.batches import Counts, SubjectsErased
 from parley.landing.judging import Judged, MakeRules, judge_chunk
@@ -22,6 +20,8 @@ from parley.landing.rules import Arguments, Rules, arguments
 from parley.landing.sources import Chunk, Columns, Source, SourceError
 from parley.landing.workers import Workers
 from parley.settings import Settings
+from parley.warehouse import database, migrate
+from parley.warehouse.database import Connection
 
 MAX_WORKERS = 3  # more would only wait for Postgres
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import psycopg
 from psycopg.rows import args_row
 
-from parley.database import Connection
 from parley.errors import ParleyError
 from parley.landing.batches import OUTCOMES, Counts
+from parley.warehouse.database import Connection
 
 _LOCK = 0x6C6F6164  # "load" in ASCII: with a load's id, held by the process that is at it
 

@@ -8,7 +8,7 @@ from datetime import date
 
 from psycopg import sql
 
-from parley.database import Connection
+from parley.warehouse.database import Connection
 
 AHEAD = 3  # months
 LOCK = 0x6C616E64696E67  # "landing" in ASCII

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import orjson
 
+from parley.config.tracking_plan import Json, PrivacyLists
 from parley.landing import patterns
-from parley.tracking_plan import Json, PrivacyLists
 
 MASK: Final = "[masked]"
 MAX_DEPTH: Final = 32

@@ -9,14 +9,15 @@ from functools import cache
 import orjson
 from psycopg.rows import tuple_row
 
-from parley import database, migrate, tracking_plan
-from parley.database import Connection
+from parley.config import tracking_plan
 from parley.landing import batches, dialects, loads, partitions
 from parley.landing.batches import SubjectsErased
 from parley.landing.judging import collect
 from parley.landing.loads import Report
 from parley.landing.rules import Dropped, Rejected, Rules, Verdict, arguments
 from parley.settings import Settings
+from parley.warehouse import database, migrate
+from parley.warehouse.database import Connection
 
 SOURCE = "rejected events"
 DIALECT = "replay"  # of the load; each event is read in the dialect of the load that brought it

@@ -21,14 +21,15 @@ from typing import Any, Literal, NamedTuple, TypedDict
 import orjson
 from jsonschema_rs import ValidationError
 
-from parley import tenants, tracking_plan
-from parley.database import Connection
+from parley.config import tenants, tracking_plan
+from parley.config.tenants import Tenant
+from parley.config.tracking_plan import MAX_NAME, EventType, Json, Plan, compile_schema, seen_by
 from parley.landing import dialects
 from parley.landing.dialects import Dialect, canonical_uuid, named_uuid
 from parley.landing.privacy import MAX_DEPTH, Erased, Privacy, Unstorable, dump, storable, texts
 from parley.settings import Settings
-from parley.tenants import EVERY_TENANT, UNKNOWN_TENANT, Tenant
-from parley.tracking_plan import MAX_NAME, EventType, Json, Plan, compile_schema, seen_by
+from parley.warehouse.database import Connection
+from parley.warehouse.names import EVERY_TENANT, UNKNOWN_TENANT
 
 Reason = Literal[
     "invalid_json",

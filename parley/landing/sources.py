@@ -19,10 +19,10 @@ from typing import IO, Any
 
 import orjson
 
+from parley.config.tracking_plan import EventType
 from parley.errors import ParleyError
 from parley.landing.dialects import FIELDS, Dialect
 from parley.landing.rules import Reason
-from parley.tracking_plan import EventType
 
 STDIN = "-"
 MAX_EVENT = 64 * 1024  # bytes of one line

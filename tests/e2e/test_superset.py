@@ -21,8 +21,8 @@ from playwright.sync_api import Browser, expect
 
 from dashboards.source import Source
 from dashboards.superset import serve
-from parley import database
 from parley.settings import Settings
+from parley.warehouse import database
 from tests.boards import LONGEST_WAIT, Board, open_board, sign_in
 from tests.conftest import database_copy
 

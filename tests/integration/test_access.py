@@ -7,9 +7,10 @@ import orjson
 import psycopg
 import pytest
 
-from parley import access, archives
 from parley.errors import ParleyError
+from parley.history import archives
 from parley.landing.loader import load
+from parley.people import subject_access
 from parley.settings import Settings
 from tests.conftest import Rows, parley
 from tests.landing import Json, event, write
@@ -38,7 +39,7 @@ def read(path: Path) -> list[Json]:
 @pytest.mark.usefixtures("landed")
 def test_a_person_gets_every_row_of_theirs_and_no_other(database: Settings, rows: Rows, tmp_path: Path) -> None:
     folder = tmp_path / "for-her"
-    files = access.export(database, "t", "ann", folder, by="the test")
+    files = subject_access.export(database, "t", "ann", folder, by="the test")
     assert {name: file.rows for name, file in files.items()} == {"raw.events": 2, "raw.rejected_events": 1}
     assert {row["event_id"][-1] for row in read(folder / "raw.events.ndjson")} == {"1", "2"}
     assert read(folder / "raw.rejected_events.ndjson")[0]["payload"]["user_id"] == "ann"
@@ -62,13 +63,13 @@ def test_archived_rows_are_among_them(database: Settings, tmp_path: Path) -> Non
     with psycopg.connect() as connection:
         connection.execute("set transaction isolation level repeatable read")
         archives.write(connection, database.home, "2024-02", ["t"], number=1)
-    files = access.export(database, "t", "ann", tmp_path / "for-her")
+    files = subject_access.export(database, "t", "ann", tmp_path / "for-her")
     assert files["archive-events-2024-02-0001"].rows == 1
 
 
 @pytest.mark.usefixtures("landed")
 def test_of_a_person_nobody_knows_nothing_is_written(database: Settings, rows: Rows, tmp_path: Path) -> None:
-    assert access.export(database, "t", "carol", tmp_path / "for-her") == {}
+    assert subject_access.export(database, "t", "carol", tmp_path / "for-her") == {}
     assert not (tmp_path / "for-her").exists()
     assert not rows("select from ops.audit_log")
 
@@ -76,7 +77,7 @@ def test_of_a_person_nobody_knows_nothing_is_written(database: Settings, rows: R
 @pytest.mark.usefixtures("landed")
 def test_a_folder_with_something_in_it_is_refused(database: Settings, tmp_path: Path) -> None:
     with pytest.raises(ParleyError, match="not empty"):
-        access.export(database, "t", "ann", tmp_path)
+        subject_access.export(database, "t", "ann", tmp_path)
 
 
 @pytest.mark.usefixtures("landed", "database")

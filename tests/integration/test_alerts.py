@@ -18,14 +18,14 @@ from apprise.plugins.pagerduty import PAGERDUTY_API_LOOKUP
 from psycopg.rows import dict_row
 
 from dagster_project.sensors import sensors
-from parley import audit
-from parley import database as postgres
 from parley.alerts import channels, ledger, outbox, rules
 from parley.alerts.evaluation import Evaluation, evaluate, report
 from parley.alerts.states import State
-from parley.build import Order, build
+from parley.build.builds import BuildRequest, build
 from parley.errors import ParleyError
 from parley.settings import Settings
+from parley.warehouse import audit
+from parley.warehouse import database as postgres
 from tests.conftest import BUILT_AS_OF, Rows, parley
 from tests.oracle import Event, Tenant
 from tests.receivers import Webhook, free_port, mailbox, webhook
@@ -171,11 +171,11 @@ def test_a_broken_seed_stops_a_build_and_alerts_by_the_last_rules_that_can_be_re
     settings = with_rules(tmp_path / "project", monkeypatch, rule)
     (settings.project / "seeds/tenants.csv").unlink()
     with pytest.raises(ParleyError, match=r"tenants\.csv cannot be read"):
-        build(settings, Order(as_of=NOW))
+        build(settings, BuildRequest(as_of=NOW))
     assert rows("select state, subject from ops.alerts") == [{"state": "FIRING", "subject": "parley build"}]
     with_rules(tmp_path / "other", monkeypatch, rule | {"condition": "above"})
     with pytest.raises(ParleyError, match=r"alert_rules\.csv, row 2, condition"):
-        build(Settings.load(), Order(as_of=NOW))
+        build(Settings.load(), BuildRequest(as_of=NOW))
 
 
 @pytest.mark.slow
@@ -191,7 +191,7 @@ def test_rules_on_measured_metrics_fire_after_two_bad_days_and_resolve_after_a_g
 
     def built(days: range, *bad: int) -> dict[str, str]:
         shop.land(event for day in days for event in conversations(date(2026, 3, day), is_good=day not in bad))
-        shop.build(Order(as_of=datetime(2026, 3, days.stop, 2, tzinfo=UTC)))
+        shop.build(BuildRequest(as_of=datetime(2026, 3, days.stop, 2, tzinfo=UTC)))
         return {str(row["rule_id"]): str(row["state"]) for row in shop.read("ops.alerts")}
 
     assert built(range(1, 17), 16) == dict.fromkeys(names, "PENDING")

@@ -5,9 +5,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from parley import analyses, database
-from parley.database import Connection
+from parley.analytics import analyses
 from parley.settings import Settings
+from parley.warehouse import database
+from parley.warehouse.database import Connection
 from tests.conftest import BUILT_AS_OF
 
 AS_OF = datetime.fromisoformat(BUILT_AS_OF)

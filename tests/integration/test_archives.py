@@ -8,11 +8,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from parley import archives, database
-from parley.archives import Archive
 from parley.errors import ParleyError
+from parley.history import archives
+from parley.history.archives import Archive
 from parley.landing.loader import load
 from parley.settings import Settings
+from parley.warehouse import database
 from tests.conftest import Rows
 from tests.landing import event, write
 

@@ -5,8 +5,8 @@ import threading
 import psycopg
 import pytest
 
-from parley import audit, database
 from parley.settings import Settings
+from parley.warehouse import audit, database
 from tests.conftest import Rows, parley
 
 

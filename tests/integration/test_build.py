@@ -1,4 +1,4 @@
-"""Building through `parley.build` and the command line: what is built, what goes wrong, and how that is said."""
+"""Building through `parley.build.builds` and the command line: what is built, what goes wrong, and how that is said."""
 
 import json
 import os
@@ -12,11 +12,11 @@ from uuid import UUID
 
 import pytest
 
-from parley import database
-from parley.build import LOCK, Order, Progress, build, is_running
+from parley.build.builds import LOCK, BuildRequest, Progress, build, is_running
+from parley.build.rebuilds import Rebuild, of_build
 from parley.errors import ParleyError
-from parley.rebuilds import Rebuild, of_build
 from parley.settings import Settings
+from parley.warehouse import database
 from tests.conftest import BUILT_AS_OF, parley
 from tests.oracle import Tenant
 from tests.warehouse import copy_project
@@ -40,7 +40,7 @@ def test_a_build_is_recorded_with_the_time_it_judged_by(built: Settings) -> None
 
 def test_a_selected_build_builds_only_that_and_says_how_far_it_is(built: Settings) -> None:
     seen: list[Progress] = []
-    outcome = build(built, Order(select=("daily_metrics",)), on_progress=seen.append)
+    outcome = build(built, BuildRequest(select=("daily_metrics",)), on_progress=seen.append)
     assert outcome.is_good
     assert outcome.built == 1
     assert seen[-1].done == seen[-1].total == 1 + outcome.passed
@@ -79,9 +79,9 @@ def test_a_build_says_what_it_has_changed(built: Settings, monkeypatch: pytest.M
 
     # another attempt at the same build
     spoiled_again = spoil("2025-06-28")
-    monkeypatch.setattr("parley.build.uuid.uuid4", lambda: UUID(str(second_build)))
+    monkeypatch.setattr("parley.build.builds.uuid.uuid4", lambda: UUID(str(second_build)))
     day = date(2025, 6, 28)
-    [again] = build(built, Order(select=("daily_metrics",), from_date=day, to_date=day)).changed
+    [again] = build(built, BuildRequest(select=("daily_metrics",), from_date=day, to_date=day)).changed
     assert (again.rows_added, again.rows_changed, again.rows_removed) == (1, spoiled + spoiled_again, 1)
     assert again.stretches == [(date(2025, 6, 27), date(2025, 6, 29))]
     assert again.days == 3
@@ -100,7 +100,7 @@ def test_a_failed_check_ends_the_command_with_status_1_and_its_name(built: Setti
 def test_a_table_that_cannot_be_built_is_named_with_the_reason(built: Settings) -> None:
     execute(built, "alter table marts.session_metrics drop column bounce_rate")
     execute(built, "insert into ops.changes (model, kind) values ('sessions', 'all')")
-    outcome = build(built, Order(select=("session_metrics",)))
+    outcome = build(built, BuildRequest(select=("session_metrics",)))
     assert not outcome.is_good
     [problem] = outcome.problems
     assert (problem.name, problem.kind, problem.status) == ("session_metrics", "model", "error")
@@ -113,9 +113,9 @@ def test_one_build_at_a_time(built: Settings) -> None:
         other.execute("select pg_advisory_lock(%s)", [LOCK])
         assert is_running(other)
         with pytest.raises(ParleyError, match="Another build is at work"):
-            build(built, Order(select=("daily_metrics",)))
+            build(built, BuildRequest(select=("daily_metrics",)))
         threading.Timer(1, other.close).start()
-        assert build(built, Order(select=("daily_metrics",)), wait=True).is_good
+        assert build(built, BuildRequest(select=("daily_metrics",)), wait=True).is_good
     with database.connect(built) as connection:
         assert not is_running(connection)
 
@@ -123,19 +123,21 @@ def test_one_build_at_a_time(built: Settings) -> None:
 def test_an_unknown_time_zone_in_the_seed_is_named_before_anything_is_built(built: Settings, tmp_path: Path) -> None:
     project = copy_project(tmp_path / "project", [Tenant(tenant_id="somewhere", time_zone="Mars/Olympus")])
     with pytest.raises(ParleyError, match=r"tenants.csv, row 2, time_zone: 'Mars/Olympus'"):
-        build(replace(built, project=project), Order())
+        build(replace(built, project=project), BuildRequest())
     assert execute(built, "select count(*) from ops.builds") == [(1,)]
 
 
 @pytest.mark.parametrize(
     ("order", "sentence"),
     [
-        (Order(tenant="nobody"), "There is no tenant 'nobody'"),
-        (Order(select=("no_such_table",)), "Nothing is selected"),
-        (Order(select=("state:modified",)), "dbt could not begin"),
+        (BuildRequest(tenant="nobody"), "There is no tenant 'nobody'"),
+        (BuildRequest(select=("no_such_table",)), "Nothing is selected"),
+        (BuildRequest(select=("state:modified",)), "dbt could not begin"),
     ],
 )
-def test_an_order_that_fits_nothing_is_refused_in_a_sentence(built: Settings, order: Order, sentence: str) -> None:
+def test_a_request_that_fits_nothing_is_refused_in_a_sentence(
+    built: Settings, order: BuildRequest, sentence: str
+) -> None:
     with pytest.raises(ParleyError, match=sentence):
         build(built, order)
 

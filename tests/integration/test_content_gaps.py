@@ -9,13 +9,14 @@ from uuid import NAMESPACE_OID, uuid5
 import psycopg
 import pytest
 
-from parley import database, gaps
-from parley.build import Order, build
-from parley.database import Connection
+from parley.analytics import gaps
+from parley.analytics.topics.upkeep import keep_up
+from parley.build.builds import BuildRequest, build
 from parley.errors import ParleyError
 from parley.landing.loader import load
 from parley.settings import Settings
-from parley.topics.upkeep import keep_up
+from parley.warehouse import database
+from parley.warehouse.database import Connection
 from tests.conftest import parley
 
 TENANT = "four-tongues"
@@ -208,7 +209,7 @@ def test_a_resolved_gap_shows_what_is_still_asked(built: Settings, connection: C
     file = tmp_path / "still.ndjson"
     file.write_text("".join(json.dumps(event) + "\n" for event in [*searches, handed_over]))
     load(built, str(file))
-    assert build(built, Order(as_of=datetime(2025, 7, 6, tzinfo=UTC))).is_good
+    assert build(built, BuildRequest(as_of=datetime(2025, 7, 6, tzinfo=UTC))).is_good
 
     with psycopg.connect(options="-c timezone=UTC") as reader:
         [after] = [each for each in gaps.find(reader, gap.tenant_id) if each.gap_id == gap.gap_id]
@@ -230,7 +231,9 @@ def test_a_resolved_gap_shows_what_is_still_asked(built: Settings, connection: C
     assert summary["gaps"]
     assert gap.topic not in [each["topic"] for each in summary["gaps"]]
 
-    anew = Order(as_of=datetime(2025, 7, 6, tzinfo=UTC), select=("gap_questions", "content_gaps"), full_refresh=True)
+    anew = BuildRequest(
+        as_of=datetime(2025, 7, 6, tzinfo=UTC), select=("gap_questions", "content_gaps"), full_refresh=True
+    )
     assert build(built, anew).is_good
     with psycopg.connect(options="-c timezone=UTC") as reader:
         assert reader.execute(contents.encode()).fetchall() == incremental

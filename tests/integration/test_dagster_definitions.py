@@ -15,7 +15,7 @@ import pytest
 from dagster_project.definitions import build_defs
 from dagster_project.jobs import RetentionChoices
 from dagster_project.project import prepared_project
-from parley.analyses import ANALYSES
+from parley.analytics.analyses import ANALYSES
 from parley.errors import ParleyError
 from parley.settings import Settings
 

@@ -18,10 +18,10 @@ from psycopg import sql
 
 from dagster_project import instance as dagster_instance
 from dagster_project.definitions import build_defs
-from parley import database as postgres
 from parley.demo import Demo, write
-from parley.inputs import verdicts
+from parley.quality_gate import validation
 from parley.settings import Settings
+from parley.warehouse import database as postgres
 from tests.conftest import Rows
 
 PROJECT = Path(__file__).parents[2]
@@ -168,8 +168,8 @@ def test_a_blocked_day_stops_a_run_before_dbt_until_somebody_releases_it(
         assert contents() == before
 
         with postgres.connect(built, autocommit=True) as connection:
-            for verdict in verdicts.stopping(connection):
-                verdicts.release(connection, verdict.day, reason="A test of ours", by="ann")
+            for verdict in validation.stopping(connection):
+                validation.release(connection, verdict.day, reason="A test of ours", by="ann")
         assert run().success
     [day] = [line for line in contents()["facts.user_days"] if line.startswith("(shop,")]
     assert ",40," in day

@@ -7,9 +7,9 @@ import psycopg
 import pytest
 
 from dashboards.source import Dataset, Source
-from parley import database, reader
 from parley.errors import ParleyError
 from parley.settings import Settings
+from parley.warehouse import bi_role, database
 
 DATASETS = Source().datasets.values()
 
@@ -17,15 +17,15 @@ DATASETS = Source().datasets.values()
 @pytest.fixture
 def reading(built: Settings) -> Iterator[psycopg.Connection[Any]]:
     """A connection of the dashboards' role to the small built warehouse."""
-    reader.prepare(built)
-    reader.prepare(built)  # twice is as good as once
+    bi_role.prepare(built)
+    bi_role.prepare(built)  # twice is as good as once
     found = database.variables(built)
     with psycopg.connect(
         host=found["PGHOST"],
         port=found["PGPORT"],
         dbname=found["PGDATABASE"],
-        user=reader.role(built),
-        password=reader.password(built),
+        user=bi_role.role(built),
+        password=bi_role.password(built),
         autocommit=True,
     ) as connection:
         yield connection
@@ -71,4 +71,4 @@ def test_a_table_built_anew_can_be_read_too(built: Settings, reading: psycopg.Co
 
 def test_before_the_first_build_there_is_a_sentence(database: Settings) -> None:
     with pytest.raises(ParleyError, match="make run"):
-        reader.prepare(database)
+        bi_role.prepare(database)

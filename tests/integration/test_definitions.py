@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from parley import database as warehouse
-from parley import definitions, tracking_plan
-from parley.build import Order, build
-from parley.database import Connection
+from parley.build import definitions
+from parley.build.builds import BuildRequest, build
+from parley.config import tracking_plan
 from parley.errors import ParleyError
 from parley.settings import Settings
+from parley.warehouse import database as warehouse
+from parley.warehouse.database import Connection
 from tests.warehouse import PROJECT
 
 FUNNEL = "f,Funnel,*,user,ordered,60,,,"
@@ -165,7 +166,7 @@ def test_a_build_does_not_begin_with_a_wrong_definition(
     add(project, "segment_definitions", "s,S,*,spent > 5")
     monkeypatch.setenv("PARLEY_PROJECT", str(project))
     with pytest.raises(ParleyError, match=r"segment_definitions\.csv, row 7, predicate"):
-        build(Settings.load(), Order())
+        build(Settings.load(), BuildRequest())
 
 
 def test_the_signals_are_those_that_the_models_weigh() -> None:

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from parley import docs
 from parley.errors import ParleyError
+from parley.serving import docs
 from parley.settings import Settings
 
 

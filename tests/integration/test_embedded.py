@@ -11,9 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from parley import database, embedded
 from parley.errors import ParleyError
 from parley.settings import Settings
+from parley.warehouse import database, embedded
 
 CONNECT = "from parley import database; from parley.settings import Settings; database.connect(Settings.load())"
 

@@ -16,10 +16,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from dagster_project.jobs import forget as forget_job
-from parley import archives, audit, erasure
+from parley.history import archives
 from parley.landing.loader import load
 from parley.landing.replay import Selection, replay
+from parley.people import erasure
 from parley.settings import Settings
+from parley.warehouse import audit
 from tests.conftest import Rows, parley
 from tests.landing import Json, assert_accounted_for, content, event, totals, write
 from tests.oracle import Tenant

@@ -8,8 +8,9 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from parley import access, embedded
+from parley.people import subject_access
 from parley.settings import Settings
+from parley.warehouse import embedded
 from tests.conftest import parley
 
 TENANT = "nordic-bank"
@@ -43,7 +44,7 @@ def test_no_table_and_no_dump_names_an_erased_person(built: Settings, tmp_path: 
             " values (%s, 'topic', 'name', 1, %s, now(), now())",
             [TENANT, [*questions, "Another's question"]],
         )
-    files = access.export(built, TENANT, PERSON, tmp_path / "for-the-person")
+    files = subject_access.export(built, TENANT, PERSON, tmp_path / "for-the-person")
     assert {"raw.events", "facts.conversations", "facts.gap_questions", "marts.customers"} <= files.keys()
     frozen = "select * from marts.daily_metrics where tenant_id = %s and date < %s order by date"
     days_before = rows(frozen, TENANT, FROZEN_BEFORE)

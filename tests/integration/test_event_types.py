@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from parley import database as warehouse
-from parley import tenants, tracking_plan
 from parley.cli import main
+from parley.config import tenants, tracking_plan
+from parley.config.tracking_plan import EventType, Plan
 from parley.errors import ParleyError
 from parley.landing.rules import Accepted, Rules, arguments
 from parley.settings import Settings
-from parley.tracking_plan import EventType, Plan
+from parley.warehouse import database as warehouse
 from tests.conftest import Rows
 from tests.contract import PLAN, RECEIVED, event
 

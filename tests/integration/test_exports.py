@@ -19,10 +19,11 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from dagster_project import jobs
-from parley import database, exports
 from parley.errors import ParleyError
-from parley.exports import Format, Manifest, Order
+from parley.history import exports
+from parley.history.exports import ExportRequest, Format, Manifest
 from parley.settings import Settings
+from parley.warehouse import database
 from tests.conftest import BUILT_AS_OF, parley
 
 Row = dict[str, Any]
@@ -82,7 +83,7 @@ def test_every_mart_and_fact_is_the_same_in_every_format(built: Settings, tmp_pa
     assert {"marts.daily_metrics", "facts.conversations", "marts.content_gaps"} <= set(names)
     for name in names:
         expected = stored(name)
-        found = {kind: exports.export(built, Order(name, kind), tmp_path) for kind in exports.FORMATS}
+        found = {kind: exports.export(built, ExportRequest(name, kind), tmp_path) for kind in exports.FORMATS}
         for kind, manifest in found.items():
             path = tmp_path / manifest.file
             assert manifest.rows == len(expected), (name, kind)
@@ -130,7 +131,7 @@ def people(database: Settings) -> Settings:
 
 
 def exported(settings: Settings, folder: Path, kind: Format = "csv", **fields: Any) -> tuple[Path, Manifest]:
-    manifest = exports.export(settings, Order("people", kind, **fields), folder, actor="me")
+    manifest = exports.export(settings, ExportRequest("people", kind, **fields), folder, actor="me")
     return folder / manifest.file, manifest
 
 
@@ -178,14 +179,14 @@ def test_filters_and_columns(people: Settings, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("order", "said"),
     [
-        (Order("peeple"), "did you mean 'people'"),
-        (Order("people", columns=("nmae",)), "did you mean 'name'"),
-        (Order("people", where=(("nmae", "x"),)), "did you mean 'name'"),
-        (Order("people", where=(("number", "many"),)), "not of its column's type"),
+        (ExportRequest("peeple"), "did you mean 'people'"),
+        (ExportRequest("people", columns=("nmae",)), "did you mean 'name'"),
+        (ExportRequest("people", where=(("nmae", "x"),)), "did you mean 'name'"),
+        (ExportRequest("people", where=(("number", "many"),)), "not of its column's type"),
     ],
 )
 def test_a_mistake_is_said_in_a_sentence_and_leaves_no_file(
-    people: Settings, tmp_path: Path, order: Order, said: str
+    people: Settings, tmp_path: Path, order: ExportRequest, said: str
 ) -> None:
     with pytest.raises(ParleyError, match=said):
         exports.export(people, order, tmp_path / "out")

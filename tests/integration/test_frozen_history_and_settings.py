@@ -9,8 +9,8 @@ from uuid import UUID, uuid5
 import psycopg
 import pytest
 
-from parley import retention
-from parley.build import Order
+from parley.build.builds import BuildRequest
+from parley.history import retention
 from parley.settings import Settings
 from tests.conftest import TEMPLATE, database_copy, keep_as_template
 from tests.oracle import Event, Tenant
@@ -20,8 +20,8 @@ from tests.warehouse import MODELS, Warehouse, copy_project
 
 pytestmark = pytest.mark.slow
 AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
-BUILD = Order(as_of=AS_OF, select=("resource_type:seed", MODELS))
-FULL = Order(as_of=AS_OF, select=(MODELS,), full_refresh=True)
+BUILD = BuildRequest(as_of=AS_OF, select=("resource_type:seed", MODELS))
+FULL = BuildRequest(as_of=AS_OF, select=(MODELS,), full_refresh=True)
 SHOP = "shop"
 
 
@@ -197,10 +197,12 @@ def test_one_tenant_or_some_days_are_built_again_without_a_difference(warehouse:
     with psycopg.connect() as connection:
         connection.execute("delete from marts.daily_metrics")
         connection.execute("update facts.conversations set messages = 99")
-    days = Order(as_of=AS_OF, from_date=AS_OF.date().replace(month=1, day=1), to_date=AS_OF.date(), select=(MODELS,))
+    days = BuildRequest(
+        as_of=AS_OF, from_date=AS_OF.date().replace(month=1, day=1), to_date=AS_OF.date(), select=(MODELS,)
+    )
     warehouse.build(days)
     assert warehouse.contents() == before
     with psycopg.connect() as connection:
         connection.execute("update facts.sessions set events = 99")
-    warehouse.build(Order(as_of=AS_OF, tenant=SHOP, select=(MODELS,)))
+    warehouse.build(BuildRequest(as_of=AS_OF, tenant=SHOP, select=(MODELS,)))
     assert warehouse.contents() == before

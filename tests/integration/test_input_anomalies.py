@@ -3,8 +3,9 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from parley import analyses, database
+from parley.analytics import analyses
 from parley.settings import Settings
+from parley.warehouse import database
 from tests.conftest import BUILT_AS_OF, parley
 
 AS_OF = datetime.fromisoformat(BUILT_AS_OF)

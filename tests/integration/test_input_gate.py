@@ -8,15 +8,15 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from parley import database as warehouse
-from parley import tracking_plan
-from parley.build import Order, prepare
+from parley.build.builds import BuildRequest, prepare
+from parley.config import tracking_plan
 from parley.errors import ParleyError
-from parley.inputs import data_docs, verdicts
-from parley.inputs.expectations import COLUMNS, SEED
-from parley.inputs.verdicts import Verdict
 from parley.landing.loader import load
+from parley.quality_gate import data_docs, validation
+from parley.quality_gate.expectations import COLUMNS, SEED
+from parley.quality_gate.validation import Verdict
 from parley.settings import Settings
+from parley.warehouse import database as warehouse
 from tests.conftest import BUILT_AS_OF, Rows, parley
 from tests.landing import Json, event, write
 from tests.oracle import Tenant
@@ -44,15 +44,15 @@ def judge(settings: Settings, again: date | None = None) -> dict[date, Verdict]:
     with warehouse.connect(settings, autocommit=True) as connection:
         tracking_plan.sync(connection, settings.project / tracking_plan.FOLDER)
         if again:
-            judged = verdicts.judge_days(connection, settings, again, again)
+            judged = validation.judge_days(connection, settings, again, again)
         else:
-            _, judged = verdicts.judge_new(connection, settings)
+            _, judged = validation.judge_new(connection, settings)
     return {verdict.day: verdict for verdict in judged}
 
 
 def release(settings: Settings, day: date, reason: str = "Known and harmless") -> None:
     with warehouse.connect(settings) as connection:
-        verdicts.release(connection, day, reason=reason, by="ann")
+        validation.release(connection, day, reason=reason, by="ann")
 
 
 def today() -> date:
@@ -159,7 +159,7 @@ def test_a_flood_of_nulls_warns_and_stops_nothing(database: Settings, tmp_path: 
     assert judge(database)[FIRST].verdict == "warned"
     assert found(rows, FIRST) == {("users_known", "shop", "*")}
     with warehouse.connect(database, autocommit=True) as connection:
-        prepare(connection, database, Order(full_refresh=True))
+        prepare(connection, database, BuildRequest(full_refresh=True))
 
 
 def test_a_tenant_with_a_row_of_its_own_is_held_to_that_and_its_silence_is_noticed(
@@ -232,7 +232,7 @@ def test_a_step_of_dbt_alone_is_refused_where_it_would_take_in_a_blocked_day(
     settings = with_expectations(database, tmp_path, "few,*,events,,2,,block,Few events")
     land(settings, tmp_path / "a.ndjson", sent(range(3), FIRST))
 
-    def refusal(order: Order) -> str | None:
+    def refusal(order: BuildRequest) -> str | None:
         try:
             with warehouse.connect(settings, autocommit=True) as connection:
                 prepare(connection, settings, order)
@@ -240,7 +240,7 @@ def test_a_step_of_dbt_alone_is_refused_where_it_would_take_in_a_blocked_day(
             return str(error)
         return None
 
-    said = refusal(Order())  # judges by itself: nobody has
+    said = refusal(BuildRequest())  # judges by itself: nobody has
     assert said is not None
     assert "2024-03-01: few (shop): events is 3, above 2" in said
     assert "parley inputs release 2024-03-01" in said
@@ -250,12 +250,12 @@ def test_a_step_of_dbt_alone_is_refused_where_it_would_take_in_a_blocked_day(
             "insert into ops.watermarks (model, upstream, position)"
             " select 'stg_events', 'raw', max(last_batch_id) from raw.loads"
         )
-    assert refusal(Order()) is None
-    assert refusal(Order(from_date=date(2024, 3, 4))) is None
-    assert refusal(Order(from_date=SECOND, to_date=SECOND)), "a local day has hours of the day before"
-    assert refusal(Order(full_refresh=True))
+    assert refusal(BuildRequest()) is None
+    assert refusal(BuildRequest(from_date=date(2024, 3, 4))) is None
+    assert refusal(BuildRequest(from_date=SECOND, to_date=SECOND)), "a local day has hours of the day before"
+    assert refusal(BuildRequest(full_refresh=True))
     release(settings, FIRST)
-    assert refusal(Order(full_refresh=True)) is None
+    assert refusal(BuildRequest(full_refresh=True)) is None
 
 
 @pytest.mark.slow
@@ -279,8 +279,8 @@ def test_a_blocked_day_leaves_the_tables_alone_and_once_released_is_built_as_a_f
     assert done.returncode == 0
     assert "released by ann: A test of ours" in parley("inputs", "list").stdout
 
-    tables.build(Order(as_of=datetime.fromisoformat(BUILT_AS_OF)))
+    tables.build(BuildRequest(as_of=datetime.fromisoformat(BUILT_AS_OF)))
     after = tables.contents()
     assert sum(row["tenant_id"] == "shop" for row in tables.read("staging.stg_events")) == 40
-    tables.build(Order(as_of=datetime.fromisoformat(BUILT_AS_OF), full_refresh=True))
+    tables.build(BuildRequest(as_of=datetime.fromisoformat(BUILT_AS_OF), full_refresh=True))
     assert tables.contents() == after

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 import yaml
 
-from parley import tracking_plan
+from parley.config import tracking_plan
 from parley.landing import replay as replaying
 from parley.landing.loader import load
 from parley.landing.privacy import subject_hmac

@@ -10,9 +10,9 @@ import pytest
 
 from dashboards.metabase import content, provision
 from dashboards.source import Source, charts
-from parley import database, reader
 from parley.errors import ParleyError
 from parley.settings import Settings
+from parley.warehouse import bi_role, database
 from tests.fakes.metabase import FakeMetabase, serving
 
 USER, PASSWORD = "admin@example.org", "a test's password"
@@ -135,7 +135,7 @@ def test_the_channel_acts_where_it_is_known(metabase: FakeMetabase) -> None:
 
 def test_without_a_tenant_a_board_asks_for_one_and_adds_up_nothing(metabase: FakeMetabase) -> None:
     settings = Settings.load()
-    reader.prepare(settings)
+    bi_role.prepare(settings)
     with provision.api.connect(metabase.url, KEY) as connection:
         provision.Provisioner(connection).run(SOURCE, provision.details(settings), {})
     with pytest.raises(AssertionError, match="You'll need to pick a value for 'Tenant'"):

@@ -7,10 +7,10 @@ import psycopg
 import pytest
 from metricflow_semantic_interfaces.validations.semantic_manifest_validator import SemanticManifestValidator
 
-from parley import database
 from parley.errors import ParleyError
-from parley.metrics import Catalogue, Query, Table
+from parley.serving.metrics import Catalogue, Query, Table
 from parley.settings import Settings
+from parley.warehouse import database
 from tests.conftest import parley
 
 REQUIRED = {

@@ -1,4 +1,4 @@
-"""Migrations: that they make what parley.schema says, once, whoever runs them."""
+"""Migrations: that they make what parley.warehouse.schema says, once, whoever runs them."""
 
 import subprocess
 import sys
@@ -9,9 +9,9 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
-from parley import migrate, schema
 from parley.errors import ParleyError
 from parley.settings import Settings
+from parley.warehouse import migrate, schema
 from tests.conftest import Rows, parley
 
 # everything that Postgres knows of the two schemas, as text

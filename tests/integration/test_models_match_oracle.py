@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from parley.build import Order
+from parley.build.builds import BuildRequest
 from parley.settings import Settings
 from tests.oracle import TABLES, World, differences
 from tests.oracle.files import SHARED, read
@@ -35,7 +35,7 @@ def test_every_table_of_the_oracle_is_what_the_models_make_of_real_data(database
     for file in FILES:
         warehouse.land_file(file)
     tables = {name: table for name, table in TABLES.items() if name not in OF_WORDING}
-    warehouse.build(Order(as_of=AS_OF, select=tuple(f"+{name.partition('.')[2]}" for name in tables)))
+    warehouse.build(BuildRequest(as_of=AS_OF, select=tuple(f"+{name.partition('.')[2]}" for name in tables)))
     world = World.of([event for file in FILES for event in read(file)], AS_OF)
     for name, (rows, key) in tables.items():
         assert differences(rows(world), warehouse.read(name), key)[:10] == [], name

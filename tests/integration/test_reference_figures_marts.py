@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from parley.build import Order
+from parley.build.builds import BuildRequest
 from parley.settings import Settings
 from tests.oracle import Event, Row
 from tests.oracle.cohorts import Cohort
@@ -82,7 +82,7 @@ def warehouse(database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_retention_revenue_and_funnels_are_those_of_the_references(warehouse: Warehouse) -> None:
     models = ("resource_type:seed", f"{MODELS},+cohort_retention", f"{MODELS},+funnel_attempts")
-    warehouse.build(Order(as_of=datetime(2011, 12, 9, 23, tzinfo=UTC), select=models))
+    warehouse.build(BuildRequest(as_of=datetime(2011, 12, 9, 23, tzinfo=UTC), select=models))
     retention = [row for row in warehouse.read("marts.cohort_retention") if row["cohort_id"] == "purchases"]
     shop = reference("online_retail")
     assert triangle(retention, "week") == shop["weekly_retention"]
@@ -91,7 +91,7 @@ def test_retention_revenue_and_funnels_are_those_of_the_references(warehouse: Wa
         for month, cohort in shop["cohort_month_revenue"].items()
     }
 
-    warehouse.build(Order(as_of=datetime(2020, 5, 27, 23, tzinfo=UTC), select=models))
+    warehouse.build(BuildRequest(as_of=datetime(2020, 5, 27, 23, tzinfo=UTC), select=models))
     retention = [row for row in warehouse.read("marts.cohort_retention") if row["cohort_id"] == "messages"]
     star = reference("star")
     assert triangle(retention, "week") == star["weekly_retention"]

@@ -13,13 +13,14 @@ import pytest
 from psycopg.rows import dict_row
 
 from dagster_project.jobs import reports
-from parley import audit
-from parley import database as postgres
+from parley.config import report_recipients
 from parley.errors import ParleyError
-from parley.report import recipients, sending
-from parley.report.contents import Report, gather
-from parley.report.page import Page, render
+from parley.serving.report import sending
+from parley.serving.report.contents import Report, gather
+from parley.serving.report.page import Page, render
 from parley.settings import Settings
+from parley.warehouse import audit
+from parley.warehouse import database as postgres
 from tests.conftest import parley
 from tests.receivers import mailbox, webhook
 
@@ -279,7 +280,7 @@ def with_recipients(folder: Path, environment: pytest.MonkeyPatch, *rows: str) -
     (folder / "seeds").mkdir(parents=True)
     for name in ("models", "seeds/tenants.csv"):
         (folder / name).symlink_to(PROJECT / name)
-    with (folder / recipients.SEED).open("w", newline="") as file:
+    with (folder / report_recipients.SEED).open("w", newline="") as file:
         csv.writer(file).writerows([("tenant_id", "period", "channels"), *(row.split(",") for row in rows)])
     environment.setenv("PARLEY_PROJECT", str(folder))
     return Settings.load()

@@ -16,10 +16,13 @@ import pytest
 from psycopg.rows import dict_row
 
 from dagster_project import jobs
-from parley import archives, audit, database, erasure, retention, terms
+from parley.config import retention_periods
 from parley.errors import ParleyError
+from parley.history import archives, retention
 from parley.landing.loader import load
+from parley.people import erasure
 from parley.settings import Settings
+from parley.warehouse import audit, database
 from tests.conftest import parley
 from tests.landing import Json, assert_accounted_for, event, write
 from tests.seeds import write_seed
@@ -291,9 +294,9 @@ def test_what_a_plan_says_of_other_tables_is_what_a_run_deletes(everybody: Setti
 
 @pytest.mark.parametrize("row", ["raw.event,*,1", "ops.builds,a,1", "archive,,1", "archive,*,-1", "archive,*,many"])
 def test_a_term_that_makes_no_sense_is_named(everybody: Settings, row: str) -> None:
-    (everybody.project / terms.SEED).write_text(f"table_name,tenant_id,keep_days\narchive,*,5\n{row}\n")
+    (everybody.project / retention_periods.SEED).write_text(f"table_name,tenant_id,keep_days\narchive,*,5\n{row}\n")
     with pytest.raises(ParleyError, match="row 3"):
-        terms.read_terms(everybody.project / terms.SEED)
+        retention_periods.read_terms(everybody.project / retention_periods.SEED)
 
 
 def test_the_job_takes_nothing_out_unless_it_is_told_to(everybody: Settings) -> None:

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from parley import database
-from parley.doctor import Finding, examine
 from parley.landing import loads
+from parley.serving.doctor import Finding, examine
+from parley.serving.summary import summarise
 from parley.settings import Settings
-from parley.summary import summarise
+from parley.warehouse import database
 from tests.conftest import parley
 from tests.warehouse import copy_project
 

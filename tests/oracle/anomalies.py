@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from math import asin, asinh, atan2, cos, pi, sin, sinh, sqrt
 from statistics import mean, median, quantiles
 
-from parley.anomalies import SCALES, Setting
+from parley.analytics.anomalies import SCALES, Setting
 
 Values = Mapping[date, float]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from parley import tracking_plan
+from parley.config import tracking_plan
 from tests.oracle.world import Event
 
 PROJECT = Path(__file__).resolve().parents[2]

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import pytest
 
-from parley.build import Order
+from parley.build.builds import BuildRequest
 from parley.settings import Settings
 from tests.oracle import Event, Tenant, World, differences
 from tests.oracle.funnels import Exclusion, Funnel, Matcher, funnel_attempts, funnel_paths, funnels_mart
@@ -112,11 +112,11 @@ def test_funnels_are_as_the_oracle_says_after_every_load(
         warehouse.land(part)
         landed += part
         as_of = a_clock(random, events, funnels)
-        warehouse.build(Order(as_of=as_of, select=tables))
+        warehouse.build(BuildRequest(as_of=as_of, select=tables))
         assert_the_oracle_agrees(warehouse, World.of(landed, as_of, TENANTS), funnels)
 
     incremental = warehouse.contents()
-    warehouse.build(Order(as_of=as_of, select=tables, full_refresh=True))
+    warehouse.build(BuildRequest(as_of=as_of, select=tables, full_refresh=True))
     assert warehouse.contents() == incremental
 
 

@@ -14,12 +14,14 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from parley import database, erasure, retention
-from parley.build import Order
+from parley.build.builds import BuildRequest
 from parley.errors import ParleyError
-from parley.inputs import verdicts
-from parley.inputs.expectations import COLUMNS, SEED
+from parley.history import retention
+from parley.people import erasure
+from parley.quality_gate import validation
+from parley.quality_gate.expectations import COLUMNS, SEED
 from parley.settings import Settings
+from parley.warehouse import database
 from tests.oracle import TABLES, Event, World, differences
 from tests.oracle.histories import TENANTS, History, histories, landed
 from tests.oracle.world import thread
@@ -58,14 +60,14 @@ def warehouse(database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """A warehouse of the histories' tenants."""
     monkeypatch.setenv("PARLEY_PROJECT", str(copy_project(tmp_path / "project", TENANTS)))
     warehouse = Warehouse(Settings.load(), tmp_path)
-    warehouse.build(Order(as_of=datetime.now(UTC), select=("resource_type:seed",)))
+    warehouse.build(BuildRequest(as_of=datetime.now(UTC), select=("resource_type:seed",)))
     return warehouse
 
 
-def order(as_of: datetime, choice: Choice) -> Order:
+def order(as_of: datetime, choice: Choice) -> BuildRequest:
     """The build of that choice; its days are those before `as_of`."""
     days = choice.get("days")
-    return Order(
+    return BuildRequest(
         as_of=as_of,
         select=choice["select"],
         full_refresh=choice.get("full_refresh", False),
@@ -94,11 +96,11 @@ def test_an_incremental_build_leaves_every_table_as_a_full_refresh_would(
         if step.as_of:
             warehouse.build(order(step.as_of, choice))
 
-    warehouse.build(Order(as_of=history.as_of, select=(MODELS, CHECKS)))
+    warehouse.build(BuildRequest(as_of=history.as_of, select=(MODELS, CHECKS)))
     incremental = warehouse.contents()
     assert_the_oracle_agrees(warehouse, history.world())
 
-    warehouse.build(Order(as_of=history.as_of, select=(MODELS,), full_refresh=True))
+    warehouse.build(BuildRequest(as_of=history.as_of, select=(MODELS,), full_refresh=True))
     full = warehouse.contents()
     assert incremental.keys() == full.keys()
     wrong = {
@@ -121,20 +123,20 @@ def test_after_an_erasure_every_table_is_as_if_the_person_had_never_been_there(
     for load in loads[:before]:
         warehouse.land(load)
     if data.draw(st.booleans(), label="built before the erasure"):
-        warehouse.build(Order(as_of=history.as_of, select=(MODELS,)))
+        warehouse.build(BuildRequest(as_of=history.as_of, select=(MODELS,)))
     with database.connect(warehouse.settings, autocommit=True) as connection:
         erasure.request(connection, warehouse.settings, tenant_id, "ann")
     erasure.work_off(warehouse.settings, as_of=history.as_of)
     for load in loads[before:]:
         warehouse.land(load)
 
-    warehouse.build(Order(as_of=history.as_of, select=(MODELS, CHECKS)))
+    warehouse.build(BuildRequest(as_of=history.as_of, select=(MODELS, CHECKS)))
     incremental = warehouse.contents()
     events = without(tenant_id, "ann", landed(loads[:before]), landed(loads))
     assert_the_oracle_agrees(warehouse, World.of(events, history.as_of, TENANTS))
     assert not [row for row in warehouse.read("marts.event_reconciliation") if not row["is_accounted_for"]]
 
-    warehouse.build(Order(as_of=history.as_of, select=(MODELS,), full_refresh=True))
+    warehouse.build(BuildRequest(as_of=history.as_of, select=(MODELS,), full_refresh=True))
     assert warehouse.contents() == incremental
 
 
@@ -166,28 +168,28 @@ def test_blocked_days_hold_the_tables_back_and_released_ones_are_built_as_by_a_f
     for step in history.steps:
         warehouse.land(step.load)
         if step.as_of:
-            build_releasing(warehouse, Order(as_of=step.as_of, select=(MODELS,)), data)
-    build_releasing(warehouse, Order(as_of=history.as_of, select=(MODELS, CHECKS)), data)
+            build_releasing(warehouse, BuildRequest(as_of=step.as_of, select=(MODELS,)), data)
+    build_releasing(warehouse, BuildRequest(as_of=history.as_of, select=(MODELS, CHECKS)), data)
     incremental = warehouse.contents()
     assert_the_oracle_agrees(warehouse, history.world())
 
-    warehouse.build(Order(as_of=history.as_of, select=(MODELS,), full_refresh=True))
+    warehouse.build(BuildRequest(as_of=history.as_of, select=(MODELS,), full_refresh=True))
     assert warehouse.contents() == incremental
 
 
-def build_releasing(warehouse: Warehouse, order: Order, data: st.DataObject) -> None:
+def build_releasing(warehouse: Warehouse, order: BuildRequest, data: st.DataObject) -> None:
     """Build, and where blocked days are in the way, release one, then the others; until then nothing is built."""
     standing = warehouse.contents()
     with database.connect(warehouse.settings, autocommit=True) as connection:
         for released in (1, None):
-            verdicts.judge_new(connection, warehouse.settings)
-            blocked = data.draw(st.permutations([verdict.day for verdict in verdicts.stopping(connection)]))
+            validation.judge_new(connection, warehouse.settings)
+            blocked = data.draw(st.permutations([verdict.day for verdict in validation.stopping(connection)]))
             if blocked:
                 with pytest.raises(ParleyError, match="The input gate blocks"):
                     warehouse.build(order)
                 assert warehouse.contents() == standing
             for day in blocked[:released]:
-                verdicts.release(connection, day, reason="It is as it should be", by="ann")
+                validation.release(connection, day, reason="It is as it should be", by="ann")
     warehouse.build(order)
 
 
@@ -197,7 +199,7 @@ def test_a_build_with_nothing_new_changes_nothing_nor_does_retention(warehouse: 
     warehouse.empty()
     for step in history.steps:
         warehouse.land(step.load)
-    again = Order(as_of=history.as_of + LONG, select=(MODELS,))
+    again = BuildRequest(as_of=history.as_of + LONG, select=(MODELS,))
     warehouse.build(replace(again, select=(MODELS, CHECKS)))
     before = warehouse.contents()
     warehouse.build(again)
@@ -207,7 +209,7 @@ def test_a_build_with_nothing_new_changes_nothing_nor_does_retention(warehouse: 
     raw = sorted(map(str, warehouse.read("raw.events")))
     set_terms(warehouse.settings.project)
     assert retention.run(warehouse.settings, again.as_of).archived == len(raw)
-    anew = Order(as_of=again.as_of, select=again.select, full_refresh=True)
+    anew = BuildRequest(as_of=again.as_of, select=again.select, full_refresh=True)
     warehouse.build(anew)
     assert warehouse.contents() == before, "all of it is frozen"
 

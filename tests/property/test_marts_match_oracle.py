@@ -14,7 +14,7 @@ from uuid import UUID
 
 import pytest
 
-from parley.build import Order
+from parley.build.builds import BuildRequest
 from parley.settings import Settings
 from tests.oracle import TABLES, Event, Row, Tenant, World, differences
 from tests.oracle.cohorts import Cohort, cohort_retention
@@ -205,11 +205,11 @@ def test_marts_are_as_the_oracle_says_after_every_load(
         warehouse.land(part)
         landed += part
         as_of = a_clock(random, events)
-        warehouse.build(Order(as_of=as_of, select=models))
+        warehouse.build(BuildRequest(as_of=as_of, select=models))
         assert_the_oracle_agrees(warehouse, World.of(landed, as_of, TENANTS), cohorts)
 
     incremental = warehouse.contents()
-    warehouse.build(Order(as_of=as_of, select=models, full_refresh=True))
+    warehouse.build(BuildRequest(as_of=as_of, select=models, full_refresh=True))
     assert warehouse.contents() == incremental
 
 

@@ -15,7 +15,7 @@ from uuid import UUID
 
 import pytest
 
-from parley.build import Order
+from parley.build.builds import BuildRequest
 from parley.settings import Settings
 from tests.oracle import TABLES, Event, Tenant, World, differences
 from tests.oracle.quality import (
@@ -198,17 +198,17 @@ def test_quality_is_what_the_oracle_says_after_late_events_and_a_new_rubric(
     early = events[: len(events) * 2 // 3]
 
     warehouse.land(early)
-    warehouse.build(Order(as_of=AS_OF, select=SELECT))
+    warehouse.build(BuildRequest(as_of=AS_OF, select=SELECT))
     assert not disagreements(warehouse, World.of(early, AS_OF, TENANTS), Rubric.shipped())
 
     warehouse.land(events)
     rubric = rubric_of_their_own()
     write_rubric(project, rubric)
-    warehouse.build(Order(as_of=AS_OF, select=SELECT))
+    warehouse.build(BuildRequest(as_of=AS_OF, select=SELECT))
     incremental = warehouse.contents()
     assert not disagreements(warehouse, World.of(events, AS_OF, TENANTS), rubric)
 
-    warehouse.build(Order(as_of=AS_OF, select=SELECT, full_refresh=True))
+    warehouse.build(BuildRequest(as_of=AS_OF, select=SELECT, full_refresh=True))
     full = warehouse.contents()
     assert {table for table in full if incremental[table] != full[table]} == set()
     bases = {row["basis"] for row in warehouse.read("marts.conversation_quality_scores")}

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from benchmarks.anomalies import measure
-from parley import definitions, seeds
-from parley.anomalies import SCALES, Row, Setting, Settings, find
+from parley.analytics.anomalies import SCALES, Row, Setting, Settings, find
+from parley.build import definitions
+from parley.config import seeds
 from parley.errors import ParleyError
 from tests.oracle import anomalies as oracle
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from parley.build import Order, arguments
+from parley.build.builds import BuildRequest, arguments
 from parley.errors import ParleyError
 
 NOW = datetime(2026, 1, 31, 18, tzinfo=UTC)
@@ -18,14 +18,14 @@ def variables(asked: list[str]) -> dict[str, object]:
 
 
 def test_an_order_without_wishes_builds_what_changed_as_of_one_time() -> None:
-    asked = arguments(Order(), NOW, judged_to=7)
+    asked = arguments(BuildRequest(), NOW, judged_to=7)
     assert asked[0] == "build"
     assert variables(asked) == {"as_of": "2026-01-31T18:00:00+00:00", "judged_to": 7}
     assert not {"--full-refresh", "--select", "--threads"} & set(asked)
 
 
 def test_every_wish_reaches_dbt() -> None:
-    order = Order(
+    order = BuildRequest(
         from_date=date(2026, 1, 1),
         to_date=date(2026, 1, 2),
         tenant="shop",
@@ -41,7 +41,7 @@ def test_every_wish_reaches_dbt() -> None:
         "judged_to": 7,
     }
     assert asked[-5:] == ["--select", "+daily_metrics", "tag:x", "--threads", "3"]
-    assert "--full-refresh" in arguments(Order(full_refresh=True), NOW, judged_to=7)
+    assert "--full-refresh" in arguments(BuildRequest(full_refresh=True), NOW, judged_to=7)
 
 
 @pytest.mark.parametrize(
@@ -55,4 +55,4 @@ def test_every_wish_reaches_dbt() -> None:
 )
 def test_an_order_that_makes_no_sense_is_refused(wishes: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ParleyError, match=sentence):
-        Order(**wishes)
+        BuildRequest(**wishes)

@@ -8,9 +8,9 @@ import pytest
 
 from dagster_project.failures import may_pass
 from dagster_project.inbox import Outcome, Waiting, land_all, put_away, waiting
-from dagster_project.orders import days_to_show, order, parse_as_of
 from dagster_project.reporting import group_of, landing_metadata, landing_table, rows_written
-from parley.build import Order
+from dagster_project.requests import days_to_show, order, parse_as_of
+from parley.build.builds import BuildRequest
 from parley.errors import ParleyError
 from parley.landing.batches import Counts
 from parley.landing.loads import Reason, Report
@@ -31,7 +31,9 @@ def write(folder: Path, *names: str) -> None:
 
 
 def test_the_days_of_a_run_are_built_again() -> None:
-    assert order(as_of=AS_OF, days=DAYS) == Order(as_of=AS_OF, from_date=date(2026, 11, 1), to_date=date(2026, 11, 3))
+    assert order(as_of=AS_OF, days=DAYS) == BuildRequest(
+        as_of=AS_OF, from_date=date(2026, 11, 1), to_date=date(2026, 11, 3)
+    )
 
 
 def test_a_tenant_limits_the_days() -> None:
@@ -39,12 +41,12 @@ def test_a_tenant_limits_the_days() -> None:
 
 
 def test_where_only_changes_count_no_days_are_asked_for() -> None:
-    assert order(as_of=AS_OF, days=DAYS, tenant="shop-newyork", only_changes=True) == Order(as_of=AS_OF)
+    assert order(as_of=AS_OF, days=DAYS, tenant="shop-newyork", only_changes=True) == BuildRequest(as_of=AS_OF)
 
 
 def test_a_full_refresh_is_not_limited_to_days() -> None:
     asked = order(as_of=AS_OF, days=DAYS, tenant="shop-newyork", full_refresh=True)
-    assert asked == Order(as_of=AS_OF, full_refresh=True)
+    assert asked == BuildRequest(as_of=AS_OF, full_refresh=True)
 
 
 def test_a_time_is_read_with_its_offset_or_refused() -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from parley import database
 from parley.errors import ParleyError
 from parley.settings import Settings
+from parley.warehouse import database
 
 
 @pytest.fixture(autouse=True)

@@ -16,8 +16,9 @@ import orjson
 import pytest
 from typer.testing import CliRunner
 
-from parley import demo, tenants, tracking_plan
+from parley import demo
 from parley.cli.app import app
+from parley.config import tenants, tracking_plan
 from parley.demo.tenants import PLANS
 from parley.demo.world import Demo, blocks, outage
 from parley.errors import ParleyError

@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from parley.errors import ParleyError
-from parley.experiments import (
+from parley.analytics.experiments import (
     Effect,
     Settings,
     Untestable,
@@ -23,6 +22,7 @@ from parley.experiments import (
     relative_lift,
     sample_ratio_p_value,
 )
+from parley.errors import ParleyError
 
 SETTINGS = Settings()
 CONTROL = of_sums(1396.87, 52377.9767, 3407)

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from parley.errors import ParleyError
-from parley.inputs import data_docs
-from parley.inputs.expectations import COLUMNS, METRICS, SEED, Expectation, Severity, fingerprint, read
-from parley.inputs.measures import ranges
-from parley.inputs.suite import Failure
-from parley.inputs.verdicts import Finding, Verdict, refusal, still_released, word
+from parley.quality_gate import data_docs
+from parley.quality_gate.expectations import COLUMNS, METRICS, SEED, Expectation, Severity, fingerprint, read
+from parley.quality_gate.measures import ranges
+from parley.quality_gate.suite import Failure
+from parley.quality_gate.validation import Finding, Verdict, refusal, still_released, word
 
 DAY = date(2026, 11, 20)
 NOW = datetime(2026, 11, 21, 9, tzinfo=UTC)

@@ -18,8 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, optimize, special
 
-from parley.errors import ParleyError
-from parley.predictions import (
+from parley.analytics.predictions import (
     PREDICTIONS,
     Array,
     BgNbd,
@@ -32,6 +31,7 @@ from parley.predictions import (
     _purchases_while_alive,
     fit_and_predict,
 )
+from parley.errors import ParleyError
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 AS_OF = datetime(1997, 10, 1, tzinfo=UTC)

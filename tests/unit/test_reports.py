@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from parley.config import report_recipients
+from parley.config.report_recipients import Recipient
 from parley.errors import ParleyError
-from parley.report import formats, periods, recipients
-from parley.report.periods import Period
-from parley.report.recipients import Recipient
+from parley.serving.report import formats, periods
+from parley.serving.report.periods import Period
 
 SATURDAY, SUNDAY, MONDAY = date(2026, 11, 14), date(2026, 11, 15), date(2026, 11, 16)
 
@@ -80,14 +81,14 @@ def test_figures_are_written_with_their_units(written: str, expected: str) -> No
 def read(folder: Path, *rows: str) -> list[Recipient]:
     path = folder / "report_recipients.csv"
     path.write_text("\n".join(("tenant_id,period,channels", *rows)) + "\n")
-    return recipients.read(path)
+    return report_recipients.read(path)
 
 
 def test_a_tenants_own_rows_replace_those_of_all(tmp_path: Path) -> None:
     listed = read(tmp_path, "*,week,team|boss", "shop,month,owner", "bank,week,")
-    assert recipients.for_tenant(listed, "salon") == [Recipient("*", "week", ("team", "boss"))]
-    assert recipients.for_tenant(listed, "shop") == [Recipient("shop", "month", ("owner",))]
-    assert recipients.channels(recipients.for_tenant(listed, "bank")) == set()
+    assert report_recipients.for_tenant(listed, "salon") == [Recipient("*", "week", ("team", "boss"))]
+    assert report_recipients.for_tenant(listed, "shop") == [Recipient("shop", "month", ("owner",))]
+    assert report_recipients.channels(report_recipients.for_tenant(listed, "bank")) == set()
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from typing import Any
 import orjson
 import pytest
 
+from parley.config.tracking_plan import EventType
 from parley.landing.privacy import subject_hmacs
 from parley.landing.rules import Accepted, Dropped, Rejected, Rules
-from parley.tracking_plan import EventType
 from tests.contract import (
     DIALECTS,
     EVENT_ID,

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from parley import tracking_plan
+from parley.config import tracking_plan
 from parley.landing import dialects, sources
 from parley.landing.sources import Chunk, Columns, SourceError, open_source
 from parley.settings import Settings

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from parley import tenants
+from parley.config import tenants
+from parley.config.tenants import Tenant
 from parley.errors import ParleyError
-from parley.tenants import Tenant
 
 HEADER = ",".join(tenants.COLUMNS)
 

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
+from parley.analytics.topics import Assignment, Question, TopicModel, describe, learn, refit
+from parley.analytics.topics.encoders import FEATURES, Lexicon
+from parley.analytics.topics.model import silhouette
+from parley.analytics.topics.naming import words
 from parley.errors import ParleyError
-from parley.topics import Assignment, Question, TopicModel, describe, learn, refit
-from parley.topics.encoders import FEATURES, Lexicon
-from parley.topics.model import silhouette
-from parley.topics.naming import words
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "questions"
 

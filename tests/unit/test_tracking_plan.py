@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from parley import tracking_plan
+from parley.config import tracking_plan
+from parley.config.tracking_plan import EventType
 from parley.errors import ParleyError
-from parley.tracking_plan import EventType
 
 FOLDER = Path(__file__).parents[2] / tracking_plan.FOLDER
 SHIPPED = tracking_plan.load(FOLDER)

@@ -1,0 +1,167 @@
+"""What Python works out between two dbt models: it reads facts and leaves results in `ops`, where a mart picks them up.
+
+The statistics themselves are in `experiments`, `predictions`, `topics` and `anomalies`; here they meet the database.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from parley.warehouse.database import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """A step between dbt models."""
+
+    name: str
+    reads: tuple[str, ...]
+    """dbt models it needs."""
+    writes: tuple[str, ...]
+    """Tables of `ops` it fills."""
+    run: Callable[[Connection, datetime], int]
+    """Works it out as of a time, in the caller's transaction; returns the number of rows written."""
+
+
+def _rows(
+    connection: Connection, query: str, parameters: Sequence[object] | Mapping[str, object] = ()
+) -> list[dict[str, Any]]:
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(query.encode(), parameters).fetchall()
+
+
+def _replace(connection: Connection, table: str, rows: Sequence[dict[str, Any]], keep: Sequence[str] = ()) -> int:
+    """Leave exactly these rows, which have the same columns, in a table of `ops`, besides those of tenants to keep."""
+    name = sql.Identifier("ops", table)
+    connection.execute(sql.SQL("delete from {} where tenant_id <> all(%s)").format(name), [list(keep)])
+    if rows:
+        columns = sql.SQL(", ").join(map(sql.Identifier, rows[0]))
+        statement = sql.SQL("copy {} ({}) from stdin").format(name, columns)
+        with connection.cursor() as cursor, cursor.copy(statement) as copy:
+            for row in rows:
+                copy.write_row(tuple(row.values()))
+    return len(rows)
+
+
+def experiments(connection: Connection, as_of: datetime) -> int:
+    """`facts.experiment_arms` → `ops.experiment_results`. Experiments that are not declared well raise ParleyError."""
+    from parley.analytics.experiments import evaluate
+
+    arms = _rows(
+        connection,
+        "select tenant_id, experiment, metric, variant, kind, is_control, users, conversions, total, total_squares,"
+        " weight, multiple_exposures from facts.experiment_arms",
+    )
+    return _replace(connection, "experiment_results", evaluate(arms))
+
+
+def predictions(connection: Connection, as_of: datetime) -> int:
+    """`facts.purchase_histories` → `ops.customer_predictions`: fitted per tenant, as of the tenant's local date.
+
+    A fit follows from the tenant's histories, the date and the formulas. Where none of them has changed, the tenant's
+    rows stand: hourly builds fit a tenant once a day, and when somebody has bought.
+    """
+    from parley.analytics import predictions
+
+    tenants = _rows(
+        connection,
+        "select tenant_id, today, today::timestamp at time zone time_zone as day_began, md5(concat_ws(' ',"
+        " %s::text, today, count(*), sum(hashtextextended(histories::text, 0)))) as fingerprint"
+        " from facts.purchase_histories as histories inner join staging.stg_tenants using (tenant_id)"
+        " cross join lateral (select (%s::timestamptz at time zone time_zone)::date as today) as clock"
+        " group by tenant_id, time_zone, today",
+        [hashlib.sha256(Path(predictions.__file__).read_bytes()).hexdigest(), as_of],
+    )
+    current = {tenant["tenant_id"]: tenant["fingerprint"] for tenant in tenants}
+    standing = _standing(connection, "predictions", current)
+    rows = [row for tenant in tenants if tenant["tenant_id"] not in standing for row in _predicted(connection, tenant)]
+    return _replace(connection, "customer_predictions", rows, keep=standing)
+
+
+def _predicted(connection: Connection, tenant: Mapping[str, Any]) -> list[dict[str, Any]]:
+    from parley.analytics.predictions import fit_and_predict
+
+    histories = _rows(
+        connection,
+        "select tenant_id, user_id, repeat_days as frequency, recency_days,"
+        " greatest(%s - first_order_on, recency_days)::double precision as age_days, repeat_value, revenue"
+        " from facts.purchase_histories where tenant_id = %s",
+        [tenant["today"], tenant["tenant_id"]],
+    )
+    return fit_and_predict(histories, tenant["day_began"]).to_pylist()
+
+
+def _standing(connection: Connection, analysis: str, fingerprints: Mapping[str, str]) -> list[str]:
+    """The tenants whose results were worked out under the same fingerprint before; all are noted for the next time."""
+    model = f"analyses.{analysis}"
+    known = {
+        row["tenant_id"]: row["fingerprint"]
+        for row in _rows(connection, "delete from ops.definitions where model = %s returning *", [model])
+    }
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into ops.definitions (model, tenant_id, fingerprint) values (%s, %s, %s)",
+            [(model, tenant, fingerprint) for tenant, fingerprint in fingerprints.items()],
+        )
+    return [tenant for tenant, fingerprint in fingerprints.items() if known.get(tenant) == fingerprint]
+
+
+def topics(connection: Connection, as_of: datetime) -> int:
+    """`facts.gap_questions` → `ops.question_topics`, `ops.topics`: new questions join a topic, or found one."""
+    from parley.analytics.topics.upkeep import keep_up
+
+    return keep_up(connection, as_of)
+
+
+def input_anomalies(connection: Connection, as_of: datetime) -> int:
+    """`marts.input_metrics` → `ops.input_anomalies`: the days that are over, held against the days before them.
+
+    As with predictions, a tenant's rows stand unless its input, settings, holidays or date are others: hourly builds
+    judge a tenant once a day, and after late events.
+    """
+    from parley.analytics import anomalies
+
+    settings = anomalies.Settings(_rows(connection, "select * from seeds.anomaly_settings"))
+    holidays = [(row["tenant_id"], row["date"]) for row in _rows(connection, "select * from seeds.holidays")]
+    tenants = _rows(
+        connection,
+        "select tenant_id, last_day, md5(concat_ws(' ', %s::text, last_day, count(*),"
+        " sum(hashtextextended(metrics::text, 0)),"
+        " (select string_agg(line::text, ' ' order by line::text) from seeds.anomaly_settings as line),"
+        " (select string_agg(line::text, ' ' order by line::text) from seeds.holidays as line))) as fingerprint"
+        " from marts.input_metrics as metrics inner join staging.stg_tenants using (tenant_id)"
+        " cross join lateral (select (%s::timestamptz at time zone time_zone)::date - 1 as last_day) as clock"
+        " where date <= last_day group by tenant_id, last_day",
+        [hashlib.sha256(Path(anomalies.__file__).read_bytes()).hexdigest(), as_of],
+    )
+    standing = _standing(connection, "anomalies", {tenant["tenant_id"]: tenant["fingerprint"] for tenant in tenants})
+    rows = [
+        row
+        for tenant in tenants
+        if tenant["tenant_id"] not in standing
+        for row in anomalies.find(_input_of(connection, tenant), settings, holidays, tenant["last_day"])
+    ]
+    return _replace(connection, "input_anomalies", rows, keep=standing)
+
+
+def _input_of(connection: Connection, tenant: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return _rows(
+        connection,
+        "select tenant_id, event_name, metric, date, observed, base from marts.input_metrics"
+        " where tenant_id = %s and date <= %s order by event_name, metric, date",
+        [tenant["tenant_id"], tenant["last_day"]],
+    )
+
+
+ANALYSES = (
+    Analysis("experiments", ("experiment_arms",), ("experiment_results",), experiments),
+    Analysis("predictions", ("purchase_histories",), ("customer_predictions",), predictions),
+    Analysis("topics", ("gap_questions",), ("topics", "question_topics", "topic_models"), topics),
+    Analysis("anomalies", ("input_metrics",), ("input_anomalies",), input_anomalies),
+)

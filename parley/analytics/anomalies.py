@@ -1,0 +1,383 @@
+"""Whether what came in on a day is out of the usual: a robust seasonal expectation of each metric of the input.
+
+Per series (tenant, event type, metric) and day, from the days before it alone; docs/decisions/anomalies.md says why so.
+`parley.analytics.analyses` reads the metrics and stores what is found.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import date, timedelta
+from itertools import groupby
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from psycopg.rows import class_row
+
+from parley.errors import ParleyError
+from parley.warehouse import database
+from parley.warehouse.database import Connection
+from parley.warehouse.names import EVERY_TENANT
+
+Array = NDArray[np.float64]
+Scale = Literal["count", "share", "value", "hours", "clock"]
+
+EVERY_TYPE = "*"
+LEVEL_DAYS = 14  # the level follows the median of so many days, and has a lasting change after half of them
+NORMAL_MAD = 1.4826  # standard deviation over median absolute deviation, of normal deviations
+MONTHS = 12
+LEAST_MONTHS = 3  # of which a day of the month is known
+FIRST = date(1970, 1, 1)
+SCALES: dict[str, Scale] = {
+    "events": "count",
+    "users": "count",
+    "silent_hours": "hours",
+    "mean_hour": "clock",
+    "late_share": "share",
+    "duplicate_share": "share",
+    "rejected_share": "share",
+    "without_user_share": "share",
+    "without_conversation_share": "share",
+    "without_session_share": "share",
+    "median_duration_ms": "value",
+    "median_revenue": "value",
+}
+"""The metrics of `marts.input_metrics`, and how their values are compared."""
+CHANGED_FIELDS = "changed_fields"  # what facts.field_changes says, which needs no statistics
+DIRECTIONS = ("up", "down", "both")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A row of `seeds/anomaly_settings.csv`, which `parley.build.definitions` has checked."""
+
+    tenant_id: str
+    event_name: str
+    metric: str
+    direction: str
+    threshold: float
+    min_volume: float
+    min_change: float
+    training_days: int
+    min_training_days: int
+
+
+class Settings:
+    """All settings, of which the most particular one that fits a series holds: by tenant, then by event type."""
+
+    def __init__(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        names = [field.name for field in fields(Setting)]
+        settings = [Setting(**{name: row[name] for name in names}) for row in rows]
+        self._by_key = {(setting.tenant_id, setting.event_name, setting.metric): setting for setting in settings}
+
+    def of(self, tenant_id: str, event_name: str, metric: str) -> Setting | None:
+        """The setting of a series, or None where its metric is not judged."""
+        for tenant in (tenant_id, EVERY_TENANT):
+            for event in (event_name, EVERY_TYPE):
+                if setting := self._by_key.get((tenant, event, metric)):
+                    return setting
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A metric of an event type of a tenant, day by day without a gap.
+
+    `observed` is nan on days without a value; `base` is the number of events or lines it was taken from. Arrays have
+    shape (days,).
+    """
+
+    scale: Scale
+    start: int
+    """Days from 1970-01-01 to the first day."""
+    observed: Array
+    base: Array
+    is_holiday: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What was expected of each day of a series, and what to think of the day: arrays of shape (days,)."""
+
+    expected: Array
+    lower: Array
+    upper: Array
+    score: Array
+    training_days: NDArray[np.int64]
+    is_trained: NDArray[np.bool_]
+    has_volume: NDArray[np.bool_]
+    is_anomaly: NDArray[np.bool_]
+    is_grave: NDArray[np.bool_]
+
+
+def judge(series: Series, setting: Setting) -> Judgement:
+    """Hold each day of the series against what the days before it let expect.
+
+    On a scale on which the usual deviation does not depend on the size: each weekday's median; of what is left, the
+    trend, from the medians of its newer and its older half; the level, the median of the last fortnight carried along
+    the trend; the spread, the scaled median absolute deviation, or that of pure chance if it is greater.
+    """
+    window = setting.training_days
+    anchor = _anchors(series, window) if series.scale == "clock" else np.zeros(len(series.observed))
+    learned = np.where(series.is_holiday, np.nan, series.observed)
+    past = _to_scale(series.scale, _before(learned, window), anchor[:, None])
+    value = _to_scale(series.scale, series.observed, anchor)
+
+    expected, spread, count = _expectation(past)
+    is_trained = (count >= setting.min_training_days) & np.isfinite(expected)
+    expected = np.where(is_trained, expected, np.nan)
+    if series.scale == "count":
+        residual = np.where(series.is_holiday, np.nan, value - expected)
+        expected = expected + _days_of_month(residual, series.start)
+    spread = np.maximum(spread, _chance(series.scale, expected, series.base))
+
+    score = _apart(series.scale, value, expected) / spread
+    likely = _from_scale(series.scale, expected, anchor)
+    lower = _from_scale(series.scale, expected - setting.threshold * spread, anchor)
+    upper = _from_scale(series.scale, expected + setting.threshold * spread, anchor)
+    volume = np.fmax(series.observed, likely) if series.scale == "count" else series.base
+    has_volume = volume >= setting.min_volume
+    minded = {"up": score > 0, "down": score < 0, "both": score != 0}[setting.direction]
+    is_anomaly = (
+        is_trained
+        & ~series.is_holiday
+        & has_volume
+        & minded
+        & (np.abs(score) >= setting.threshold)
+        & (_change(series.scale, series.observed, likely) >= setting.min_change)
+    )
+    is_grave = (np.abs(score) >= 2 * setting.threshold) | ((series.scale == "count") & (series.observed == 0))
+    return Judgement(likely, lower, upper, score, count, is_trained, has_volume, is_anomaly, is_anomaly & is_grave)
+
+
+def _before(values: Array, window: int) -> Array:
+    """Of each day the days before it, the newest first: shape (days, window), nan before the first day."""
+    padded = np.concatenate([np.full(window, np.nan), values])
+    return np.lib.stride_tricks.sliding_window_view(padded, window)[: len(values), ::-1]
+
+
+def _median(values: Array) -> Array:
+    """The median along the last axis of what is not nan; nan where nothing is."""
+    ordered = np.sort(values, axis=-1)  # nan goes to the end
+    count = np.count_nonzero(~np.isnan(values), axis=-1)
+    middles = np.stack([np.maximum(count - 1, 0) // 2, count // 2], axis=-1)
+    middles = np.minimum(middles, values.shape[-1] - 1)
+    low, high = np.moveaxis(np.take_along_axis(ordered, middles, axis=-1), -1, 0)
+    return np.where(count > 0, (low + high) / 2, np.nan)
+
+
+def _expectation(past: Array) -> tuple[Array, Array, NDArray[np.int64]]:
+    """From the days before each day (shape (days, window), the newest first): what it is expected to be, the usual
+    deviation from that, and the number of days learned from."""
+    days, window = past.shape
+    weeks = -(-window // 7)
+    padded = np.full((days, weeks * 7), np.nan)
+    padded[:, :window] = past
+    by_weekday = padded.reshape(days, weeks, 7)  # the last of the seven is the weekday of the judged day
+    usual = _median(by_weekday.swapaxes(1, 2))
+    rest = (by_weekday - usual[:, None, :]).reshape(days, weeks * 7)[:, :window]
+
+    ago = np.arange(1.0, window + 1)
+    half = window // 2
+    known = ~np.isnan(rest)
+    newer, older = _mean_age(known[:, :half], ago[:half]), _mean_age(known[:, half:], ago[half:])
+    daily = np.nan_to_num((_median(rest[:, :half]) - _median(rest[:, half:])) / (older - newer))
+    today = rest + daily[:, None] * ago
+    middle = _median(today)
+    recent = _median(today[:, :LEVEL_DAYS])
+    level = np.where(np.isnan(recent), middle, recent)
+    spread = NORMAL_MAD * _median(np.abs(today - middle[:, None]))
+    return usual[:, 6] + level, spread, known.sum(axis=1)
+
+
+def _mean_age(known: NDArray[np.bool_], ago: Array) -> Array:
+    count = known.sum(axis=1)
+    return np.where(count > 0, known @ ago / np.maximum(count, 1), np.nan)
+
+
+def _days_of_month(residual: Array, start: int) -> Array:
+    """What the same day of the last months had beyond expectation: of its quartiles the one nearer to nothing, and 0
+    where they lie on both sides of it, or too few months are known."""
+    effect = np.zeros(len(residual))
+    first = FIRST + timedelta(days=start)
+    by_day: dict[int, list[int]] = {}
+    for place in range(len(residual)):
+        by_day.setdefault((first + timedelta(days=place)).day, []).append(place)
+    for places in by_day.values():
+        for number, place in enumerate(places):
+            earlier = residual[[other for other in places[:number] if place - other <= 366][-MONTHS:]]
+            earlier = earlier[~np.isnan(earlier)]
+            if len(earlier) >= LEAST_MONTHS:
+                low, high = np.quantile(earlier, (0.25, 0.75))
+                effect[place] = max(low, 0.0) + min(high, 0.0)
+    return effect
+
+
+def _anchors(series: Series, window: int) -> Array:
+    """The mean time of the days before each day, taken on the circle: times of day are compared as the way from it."""
+    radians = np.where(series.is_holiday, np.nan, series.observed) * (np.pi / 12)
+    past = _before(radians, window)
+    sine: Array = np.nansum(np.sin(past), axis=1)
+    cosine: Array = np.nansum(np.cos(past), axis=1)
+    return np.arctan2(sine, cosine) * (12 / np.pi)
+
+
+def _to_scale(scale: Scale, values: Array, anchor: Array) -> Array:
+    """Counts and medians by their logarithm (asinh: ln 2x, but at home at 0), shares by the arcsine of the root."""
+    if scale == "share":
+        return np.arcsin(np.sqrt(values))
+    if scale == "hours":
+        return values
+    if scale == "clock":
+        return (values - anchor + 12) % 24 - 12
+    return np.arcsinh(values)
+
+
+def _from_scale(scale: Scale, values: Array, anchor: Array) -> Array:
+    """Back again; what leaves the scale ends at the least or greatest value there is."""
+    if scale == "count":
+        return np.maximum(np.sinh(values), 0)
+    if scale == "share":
+        return np.sin(np.clip(values, 0, np.pi / 2)) ** 2
+    if scale == "hours":
+        return np.clip(values, 0, 24)
+    if scale == "clock":
+        return (values + anchor) % 24
+    return np.sinh(values)
+
+
+def _apart(scale: Scale, value: Array, expected: Array) -> Array:
+    difference = value - expected
+    return (difference + 12) % 24 - 12 if scale == "clock" else difference
+
+
+def _change(scale: Scale, observed: Array, expected: Array) -> Array:
+    """How far it is from what was expected: relative for counts and medians, absolute for shares and hours."""
+    if scale in ("share", "hours", "clock"):
+        return np.abs(_apart(scale, observed, expected))
+    difference = np.abs(observed - expected)
+    return np.divide(difference, np.abs(expected), out=np.full_like(difference, np.inf), where=expected != 0)
+
+
+def _chance(scale: Scale, expected: Array, base: Array) -> Array:
+    """The deviation that chance alone brings: Poisson's of counts, the binomial one of shares, and a floor for what
+    some quiet weeks make look too steady."""
+    if scale == "count":
+        return np.maximum(1 / np.sqrt(np.maximum(np.sinh(expected), 1)), 0.05)
+    if scale == "share":
+        return np.maximum(0.5 / np.sqrt(np.maximum(base, 1)), 0.01)
+    return np.full(len(base), {"hours": 0.5, "clock": 0.2, "value": 0.05}[scale])
+
+
+Row = dict[str, Any]
+
+
+def find(
+    metrics: Iterable[Row], settings: Settings, holidays: Iterable[tuple[str, date]], last_day: date
+) -> Iterator[Row]:
+    """Rows of `ops.input_anomalies` from those of a tenant in `marts.input_metrics`, in order of series and date.
+
+    Days up to `last_day`, the tenant's last one that is over, are judged; a count goes on, at 0, as long as there is
+    something to learn from. `holidays` are pairs of tenant (`*` for all) and date.
+    """
+    days_off = set(holidays)
+    key = ("tenant_id", "event_name", "metric")
+    for (tenant_id, event_name, metric), rows in groupby(metrics, lambda row: tuple(row[name] for name in key)):
+        setting = settings.of(tenant_id, event_name, metric)
+        observations = [row for row in rows if row["date"] <= last_day]
+        if setting and observations:
+            series = _series(observations, setting, days_off, last_day)
+            names = {"tenant_id": tenant_id, "event_name": event_name, "metric": metric}
+            yield from _rows(names, series, judge(series, setting))
+
+
+def _series(rows: Sequence[Row], setting: Setting, days_off: set[tuple[str, date]], last_day: date) -> Series:
+    scale = SCALES[rows[0]["metric"]]
+    first, last = rows[0]["date"], rows[-1]["date"]
+    if scale == "count":
+        last = min(last + timedelta(days=setting.training_days), last_day)
+    length = (last - first).days + 1
+    observed = np.full(length, 0.0 if scale == "count" else np.nan)
+    base = np.zeros(length)
+    for row in rows:
+        place = (row["date"] - first).days
+        observed[place], base[place] = row["observed"], row["base"]
+    is_holiday = np.zeros(length, dtype=bool)
+    if scale in ("count", "hours", "clock"):
+        for tenant, day in days_off:
+            if tenant in (EVERY_TENANT, rows[0]["tenant_id"]) and first <= day <= last:
+                is_holiday[(day - first).days] = True
+    return Series(scale, (first - FIRST).days, observed, base, is_holiday)
+
+
+def _rows(key: Mapping[str, str], series: Series, judgement: Judgement) -> Iterator[Row]:
+    for place in np.flatnonzero(~np.isnan(series.observed)):
+        score = _number(judgement.score[place])
+        reason = None
+        if not judgement.is_trained[place]:
+            reason = "training"
+        elif series.is_holiday[place]:
+            reason = "holiday"
+        elif not judgement.has_volume[place]:
+            reason = "low_volume"
+        severity = None
+        if judgement.is_anomaly[place]:
+            severity = "critical" if judgement.is_grave[place] else "warning"
+        yield {
+            **key,
+            "date": FIRST + timedelta(days=series.start + int(place)),
+            "observed": float(series.observed[place]),
+            "expected": _number(judgement.expected[place]),
+            "lower": _number(judgement.lower[place]),
+            "upper": _number(judgement.upper[place]),
+            "score": score,
+            "direction": None if not score else "up" if score > 0 else "down",
+            "is_anomaly": severity is not None,
+            "severity": severity,
+            "training_days": int(judgement.training_days[place]),
+            "reason": reason,
+        }
+
+
+def _number(value: np.float64) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Anomaly:
+    """A row of `marts.input_anomalies` that is an anomaly."""
+
+    tenant_id: str
+    date: date
+    event_name: str
+    metric: str
+    observed: float
+    expected: float
+    direction: str
+    severity: str
+    score: float
+    details: str | None
+
+
+def newest(connection: Connection, tenant_id: str | None = None, days: int = 7) -> list[Anomaly]:
+    """The anomalies of the last so many days that are over, of a tenant or of all; the newest and gravest first.
+
+    Raises ParleyError where nothing has been built yet.
+    """
+    if not database.has(connection, "marts.input_anomalies"):
+        raise ParleyError("Nothing has been judged yet: land events with `parley load` and run `parley build`.")
+    with connection.cursor(row_factory=class_row(Anomaly)) as cursor:
+        return cursor.execute(
+            """
+            select tenant_id, date, event_name, metric, observed, expected, direction, severity, score, details
+            from marts.input_anomalies
+            where
+                is_anomaly
+                and (%(tenant)s::text is null or tenant_id = %(tenant)s)
+                and date > (
+                    select (max(as_of) at time zone 'UTC')::date - 1 - %(days)s::integer from ops.builds
+                )
+            order by date desc, severity, abs(score) desc, tenant_id, event_name, metric
+            """,
+            {"tenant": tenant_id, "days": days},
+        ).fetchall()

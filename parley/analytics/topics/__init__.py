@@ -1,0 +1,15 @@
+"""Topics of short questions: what is asked, grouped without being told into how many groups.
+
+    model = learn(tenant_id, questions)               # once: the tenant's language
+    assignments, model = model.assign(new_questions)  # each time: they join topics, or found some
+    descriptions = describe(model, placed)            # names, examples, confidence
+    data = model.to_bytes()                           # kept between runs; TopicModel.from_bytes(data)
+
+`refit` starts anew when the language has moved on, and keeps the ids of the topics it finds again.
+`docs/decisions/topics.md` says why it is done so, and how well it does.
+"""
+
+from parley.analytics.topics.model import Assignment, Question, TopicModel, learn, refit
+from parley.analytics.topics.naming import Description, describe
+
+__all__ = ["Assignment", "Description", "Question", "TopicModel", "describe", "learn", "refit"]

@@ -1,0 +1,332 @@
+"""Builds the tables: dbt, in this process, on the warehouse that the environment names.
+
+dbt runs twice: in between, Python works out what SQL cannot (`parley.analytics.analyses`), from facts for marts.
+"""
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from parley.alerts import channels, evaluation, outbox, rules
+from parley.analytics.analyses import ANALYSES
+from parley.build import dbt, definitions, rebuilds
+from parley.build.rebuilds import Rebuild
+from parley.config import tenants, tracking_plan
+from parley.errors import ParleyError
+from parley.quality_gate import validation
+from parley.settings import Settings
+from parley.warehouse import database, migrate
+from parley.warehouse.database import Connection
+
+if TYPE_CHECKING:
+    from dbt.contracts.graph.manifest import Manifest
+    from dbt_common.events.base_types import EventMsg
+
+LOCK = 0x6275696C64  # "build" in ASCII: held by the process that builds
+COMMAND = "parley build"
+AFTER_ANALYSES = "source:analyses+"
+
+
+@dataclass(frozen=True, slots=True)
+class BuildRequest:
+    """What is to be built: by default whatever changed, as of now."""
+
+    as_of: datetime | None = None
+    from_date: date | None = None
+    """Tenant-local, like `to_date`: days to build again besides what changed, both included."""
+    to_date: date | None = None
+    tenant: str | None = None
+    """Of these days, only this tenant's; without them, all of it."""
+    select: tuple[str, ...] = ()
+    """dbt's selectors; none is everything."""
+    full_refresh: bool = False
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.from_date and self.to_date and self.from_date > self.to_date:
+            raise ParleyError(f"--from {self.from_date} is after --to {self.to_date}: give the earlier day first.")
+        if self.full_refresh and (self.from_date or self.to_date or self.tenant):
+            raise ParleyError("--full-refresh builds every day of every tenant: leave out --from, --to and --tenant.")
+        if self.as_of and self.as_of.tzinfo is None:
+            raise ParleyError("--as-of has no offset: write it as 2026-01-31T18:00:00Z.")
+        if self.threads is not None and self.threads < 1:
+            raise ParleyError(f"--threads {self.threads} is none: give 1 or more.")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A table that was not built, or a check that did not pass."""
+
+    name: str
+    kind: str
+    """model, seed, test, unit_test or alert"""
+    status: str
+    """error, fail or warn"""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a build."""
+
+    as_of: datetime
+    built: int
+    """Tables, views and seeds."""
+    passed: int
+    """Checks."""
+    skipped: int
+    """Tables and checks left out because of an error before them."""
+    problems: tuple[Problem, ...]
+    seconds: float
+    changed: tuple[Rebuild, ...] = ()
+    """What became of each incremental table that the build changed."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every table was built, whatever the checks after it said."""
+        return not self.skipped and all(problem.status != "error" for problem in self.problems)
+
+    @property
+    def is_good(self) -> bool:
+        """Whether every table was built and no check failed; warnings are no failure."""
+        return not self.skipped and all(problem.status == "warn" for problem in self.problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a build is."""
+
+    total: int
+    done: int
+    running: tuple[str, ...]
+    """Names of the tables and checks at work."""
+
+
+OnProgress = Callable[[Progress], None]
+
+
+def build(
+    settings: Settings,
+    order: BuildRequest,
+    *,
+    wait: bool = False,
+    on_progress: OnProgress = lambda progress: None,
+    manifest: "Manifest | None" = None,
+) -> Outcome:
+    """Bring the tables up to date and check them.
+
+    `manifest` is what `parse` returned, where the project has not changed since; without it, it is parsed.
+
+    Failed tables and checks are in the outcome. Raises ParleyError where no build can begin: the database is down, the
+    seeds, tracking plan or project are wrong, nothing is selected, or another build runs and `wait` is false.
+    """
+    began = time.monotonic()
+    as_of = order.as_of or datetime.now(UTC)
+    build_id = str(uuid.uuid4())
+    with migrate.connect(settings, autocommit=True) as connection, only_one(connection, wait):
+        try:
+            judged_to = prepare(connection, settings, order)
+            asked = arguments(order, as_of, judged_to, build_id)
+            parsed = manifest or dbt.parse(settings)
+            results = _run_all(settings, connection, parsed, asked, as_of, on_progress, in_one_run=bool(order.select))
+        except Exception:
+            if not order.select:
+                with suppress(ParleyError, psycopg.Error):  # what broke off is raised, whatever becomes of the alert
+                    _alert(settings, connection, as_of, failure=f"It broke off: {COMMAND} says why.")
+            raise
+        outcome = _outcome(results, as_of, time.monotonic() - began)
+        alerts = _alerts(settings, connection, order, outcome, results)
+        return replace(
+            outcome,
+            problems=(*outcome.problems, *alerts),
+            changed=tuple(rebuilds.of_build(connection, build_id)),
+        )
+
+
+def _alerts(
+    settings: Settings, connection: Connection, order: BuildRequest, outcome: Outcome, results: list[Any]
+) -> Iterator[Problem]:
+    """See to alerts of what was built, of the build and of its checks; yields what is wrong with the alerts themselves.
+
+    A part of the tables, where the order selects, is no basis for any.
+    """
+    if order.select:
+        return
+    wrong = ", ".join(problem.name for problem in outcome.problems if problem.status != "warn")
+    try:
+        found = evaluation.evaluate(settings, connection, outcome.as_of)
+        evaluation.report(
+            settings,
+            connection,
+            "failed_checks",
+            failed={
+                problem.name: f"{problem.name} warns; what it found is in {dbt.LOG}."
+                for problem in outcome.problems
+                if problem.status == "warn"
+            },
+            succeeded=[result.node.name for result in results if result.status.value == "pass"],
+            at=outcome.as_of,
+        )
+        _alert(
+            settings,
+            connection,
+            outcome.as_of,
+            failure=None if outcome.is_good else f"These failed: {wrong}. The messages are in {dbt.LOG}.",
+        )
+    except ParleyError as error:
+        yield Problem("alerts", "alert", "warn", str(error))
+    else:
+        yield from (Problem(rules.SEED.stem, "alert", "warn", problem) for problem in found.problems)
+
+
+def _alert(settings: Settings, connection: Connection, as_of: datetime, *, failure: str | None) -> None:
+    """Take in whether the build failed, and send what is to be sent."""
+    failed, succeeded = ({COMMAND: failure}, ()) if failure else ({}, (COMMAND,))
+    evaluation.report(settings, connection, "failed_builds", failed=failed, succeeded=succeeded, at=as_of)
+    outbox.deliver(connection, channels.load(settings))
+
+
+def _run_all(
+    settings: Settings,
+    connection: Connection,
+    manifest: "Manifest",
+    asked: list[str],
+    as_of: datetime,
+    on_progress: OnProgress,
+    *,
+    in_one_run: bool,
+) -> list[Any]:
+    """The results of dbt, then of the analyses' marts; of dbt alone in one run, as where the order selects."""
+    if in_one_run:
+        return _run(settings, manifest, asked, on_progress)
+    results = _run(settings, manifest, [*asked, "--exclude", AFTER_ANALYSES], on_progress)
+    if any(result.status.value in ("error", "skipped") for result in results):
+        return results  # facts are missing: what is made of them keeps its last state
+    for analysis in ANALYSES:
+        on_progress(Progress(total=len(ANALYSES), done=ANALYSES.index(analysis), running=(analysis.name,)))
+        with connection.transaction():
+            analysis.run(connection, as_of)
+    return results + _run(settings, manifest, [*asked, "--select", AFTER_ANALYSES], on_progress)
+
+
+def arguments(order: BuildRequest, as_of: datetime, judged_to: int, build_id: str | None = None) -> list[str]:
+    """The arguments of dbt, without those that say where the project is.
+
+    `judged_to` is the last batch that `prepare` has judged. Runs of one `build_id` count as one build.
+    """
+    variables = {
+        "build_id": build_id,
+        "as_of": as_of.astimezone(UTC).isoformat(),
+        "from_date": order.from_date and order.from_date.isoformat(),
+        "to_date": order.to_date and order.to_date.isoformat(),
+        "tenant": order.tenant,
+        "judged_to": judged_to,
+    }
+    return [
+        "build",
+        *("--exclude-resource-type", "unit_test"),  # they test the models, not the data: `make test` runs them
+        *("--vars", json.dumps({name: value for name, value in variables.items() if value is not None})),
+        *(("--full-refresh",) if order.full_refresh else ()),
+        *(("--select", *order.select) if order.select else ()),
+        *(("--threads", str(order.threads)) if order.threads else ()),
+    ]
+
+
+def rebuilt_models(settings: Settings) -> dict[str, dict[str, Any]]:
+    """What each rebuilt model says of its rebuilding (macros/rebuild/README.md), by schema and name."""
+    manifest = dbt.parse(settings)
+    return {
+        f"{node.schema}.{node.name}": node.config.meta["rebuild"]
+        for node in manifest.nodes.values()
+        if node.resource_type.value == "model" and getattr(node.config, "incremental_strategy", None) == "rebuild"
+    }
+
+
+def is_running(connection: Connection) -> bool:
+    """Whether a build is at work in this database."""
+    row = connection.execute(
+        "select exists (select from pg_locks where locktype = 'advisory' and database ="
+        " (select oid from pg_database where datname = current_database())"
+        " and ((classid::bigint << 32) | objid::bigint) = %s and objsubid = 1)",
+        [LOCK],
+    ).fetchone()
+    return row == (True,)
+
+
+@contextmanager
+def only_one(connection: Connection, wait: bool) -> Iterator[None]:
+    """Hold the build's lock. The connection's end lets go of it, however this process ends."""
+    busy = None if wait else "Another build is at work on this database: let it end, or wait for it with --wait."
+    with database.taking_turns(connection, LOCK, else_raise=busy):
+        yield
+
+
+def prepare(connection: Connection, settings: Settings, order: BuildRequest) -> int:
+    """Refuse what would fail in the middle of a build, let the tracking plan's files hold, and judge what landed.
+
+    Returns the last batch that was judged: what lands meanwhile is the next build's. Raises ParleyError where a seed is
+    wrong, or the input gate has blocked what the build would take in.
+    """
+    tracking_plan.sync(connection, settings.project / tracking_plan.FOLDER)
+    listed = definitions.check(connection, settings.project)
+    if order.tenant and order.tenant not in listed:
+        landed = connection.execute("select exists (select from raw.load_batches where tenant_id = %s)", [order.tenant])
+        if landed.fetchone() != (True,):
+            raise ParleyError(
+                f"There is no tenant {order.tenant!r} in {tenants.SEED}, nor in what has landed: correct it."
+            )
+    judged_to, _ = validation.judge_new(connection, settings)
+    validation.refuse_blocked(connection, first=order.from_date, last=order.to_date, everything=order.full_refresh)
+    return judged_to
+
+
+def _run(settings: Settings, manifest: "Manifest", command: list[str], on_progress: OnProgress) -> list[Any]:
+    """dbt's results, of hooks too."""
+    running: dict[str, str] = {}
+    counts = {"total": 0, "done": 0}
+
+    def follow(event: "EventMsg") -> None:
+        if event.info.name == "ConcurrencyLine":
+            counts["total"] = event.data.node_count
+        elif event.info.name == "NodeStart":
+            running[event.data.node_info.unique_id] = event.data.node_info.node_name
+        elif event.info.name == "NodeFinished":
+            running.pop(event.data.node_info.unique_id, None)
+            counts["done"] += 1
+        else:
+            return
+        on_progress(Progress(**counts, running=tuple(running.values())))
+
+    result = dbt.invoke(settings, ["--no-write-json", *command], manifest, follow)  # `parse` wrote what others read
+    if not counts["total"]:
+        raise ParleyError("Nothing is selected: give --select names of models, such as daily_metrics or +marts.")
+    return list(result.results)
+
+
+def _outcome(results: list[Any], as_of: datetime, seconds: float) -> Outcome:
+    statuses = [result.status.value for result in results if result.node.resource_type != "operation"]
+    problems = tuple(
+        Problem(
+            name=result.node.name,
+            kind=result.node.resource_type.value,
+            status=result.status.value,
+            reason=dbt.reason(result.message or ""),
+        )
+        for result in results
+        if result.status.value in ("error", "fail", "warn")
+    )
+    return Outcome(
+        as_of=as_of,
+        built=statuses.count("success"),
+        passed=statuses.count("pass"),
+        skipped=statuses.count("skipped"),
+        problems=problems,
+        seconds=seconds,
+    )

@@ -1,0 +1,183 @@
+"""dbt in this process: the project parsed, commands run, and a log of what dbt says.
+
+The project is parsed before it is built, without the build's variables: dbt keeps a parsed project only while they stay
+the same, and `as_of` never does. That makes a second build start in a second or two instead of five to ten.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from parley.errors import ParleyError
+from parley.settings import Settings
+from parley.warehouse import database
+
+if TYPE_CHECKING:
+    from dbt.contracts.graph.manifest import Manifest
+    from dbt_common.events.base_types import EventMsg
+
+LOG = "logs/dbt.log"
+OUT_OF_SYNC = "schemas on this incremental model are out of sync"  # as dbt says it
+
+_LEVELS = {"info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
+_HEARD = ("NodeStart", "NodeFinished")  # of dbt's messages for debugging
+_MOST_BYTES = 10 * 1024 * 1024
+_OLDER_LOGS = 5
+
+
+def invoke(
+    settings: Settings,
+    command: list[str],
+    manifest: "Manifest | None" = None,
+    callback: "Callable[[EventMsg], None]" = lambda event: None,
+) -> Any:
+    """dbt's own result of a command, whatever its success. Raises ParleyError where it could not even begin."""
+    from dbt.cli.main import dbtRunner
+
+    where = ["--project-dir", str(settings.project), "--profiles-dir", str(settings.project)]
+    log = settings.project / LOG
+    quiet = ["--log-level", "none", "--log-level-file", "none", "--log-path", str(log.parent), "--no-use-colors"]
+    with (
+        _environment(database.variables(settings)),
+        _as_own_command_line(command),
+        _only_what_is_heard(),
+        kept_connections(),
+        _logging(log) as write,
+    ):
+        outcome = dbtRunner(manifest, [callback, write]).invoke([*quiet, *command, *where])
+    if isinstance(outcome.exception, KeyboardInterrupt):
+        raise outcome.exception
+    if outcome.exception:
+        raise ParleyError(f"dbt could not begin: {reason(str(outcome.exception))} More is in {LOG}.")
+    return outcome.result
+
+
+def parse(settings: Settings) -> "Manifest":
+    """The project as dbt reads it, also written to `target/` for MetricFlow. Raises ParleyError where it is wrong."""
+    complaints: list[str] = []
+
+    def follow(event: "EventMsg") -> None:
+        if event.info.name == "SemanticValidationFailure":
+            complaints.append(" ".join(event.data.msg.split()))
+
+    try:
+        manifest: Manifest = invoke(settings, ["parse"], callback=follow)
+    except ParleyError:
+        if complaints:
+            raise ParleyError(f"The metrics are not right: {complaints[0]} Mend it in models/metrics.") from None
+        raise
+    return manifest
+
+
+def reason(message: str) -> str:
+    """The first line of dbt's message that says something: a heading such as "Database Error in model x" does not."""
+    if OUT_OF_SYNC in message:
+        return "its columns have changed since it was built: build it anew with --full-refresh."
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    if len(lines) > 1 and " Error" in lines[0]:
+        del lines[0]
+    return lines[0] if lines else "it gave no reason."
+
+
+@contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    """These environment variables, while dbt reads them."""
+    standing = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in standing.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _as_own_command_line(command: list[str]) -> Iterator[None]:
+    """dbt writes the process's command line to its artifacts, as its own; that of `parley forget` names a person."""
+    standing = sys.argv
+    sys.argv = ["dbt", *command]
+    try:
+        yield
+    finally:
+        sys.argv = standing
+
+
+@contextmanager
+def _only_what_is_heard() -> Iterator[None]:
+    """dbt makes some twenty messages for debugging of each table; writing them out took a tenth of a small build."""
+    from dbt_common.events.base_types import EventLevel
+    from dbt_common.events.event_manager import EventManager
+    from dbt_common.events.event_manager_client import ctx_set_event_manager, get_event_manager
+
+    class Heard(EventManager):
+        def fire_event(self, e: Any, level: EventLevel | None = None, *arguments: Any, **named: Any) -> None:
+            if (level or e.level_tag()) is not EventLevel.DEBUG or type(e).__name__ in _HEARD:
+                super().fire_event(e, level, *arguments, **named)
+
+    standing = get_event_manager()
+    ctx_set_event_manager(Heard())
+    try:
+        yield
+    finally:
+        ctx_set_event_manager(standing)
+
+
+@contextmanager
+def kept_connections() -> Iterator[None]:
+    """Let each of dbt's threads keep its connection to Postgres until the command ends.
+
+    dbt opens one for every table and every check, and closes it: a new process of Postgres each time, which has the
+    catalogue to read first.
+    """
+    import psycopg2  # type: ignore[import-untyped]
+    from dbt.adapters.contracts.connection import ConnectionState
+    from dbt.adapters.postgres.connections import PostgresConnectionManager
+
+    close = PostgresConnectionManager.release
+    managers: set[Any] = set()
+
+    def release(manager: Any) -> None:
+        managers.add(manager)
+        connection = manager.get_if_exists()
+        if connection is None or connection.state != ConnectionState.OPEN:
+            return
+        try:
+            connection.handle.rollback()
+            connection.transaction_open = False
+        except psycopg2.Error:  # the server has ended it
+            close(manager)
+
+    PostgresConnectionManager.release = release  # type: ignore[method-assign, assignment]
+    try:
+        yield
+    finally:
+        PostgresConnectionManager.release = close  # type: ignore[method-assign]
+        for manager in managers:
+            manager.cleanup_all()
+
+
+@contextmanager
+def _logging(path: Path) -> Iterator["Callable[[EventMsg], None]"]:
+    """What writes dbt's messages to a log. dbt's own spends a fifteenth of a build on lines that it then leaves out."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = RotatingFileHandler(path, maxBytes=_MOST_BYTES, backupCount=_OLDER_LOGS, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log = logging.Logger("dbt")
+    log.addHandler(handler)
+
+    def write(event: "EventMsg") -> None:
+        if level := _LEVELS.get(event.info.level):
+            log.log(level, "%s", event.info.msg)  # type: ignore[attr-defined]
+
+    try:
+        yield write
+    finally:
+        handler.close()

@@ -1,0 +1,404 @@
+"""What users define in seeds (funnels, cohorts, segments, experiments and the rest) is checked before a build begins.
+
+`SEEDS` says what each cell may be; the functions below it, what must hold between rows, and with the warehouse.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import yaml
+from psycopg import sql
+
+from parley.alerts import rules
+from parley.analytics.anomalies import CHANGED_FIELDS, DIRECTIONS, SCALES
+from parley.config import report_recipients, retention_periods, seeds, tenants, tracking_plan
+from parley.config.seeds import Column, Row, day, flag, names, number, one_of, optional, text, whole
+from parley.config.tenants import Tenant
+from parley.errors import ParleyError
+from parley.warehouse.database import Connection
+from parley.warehouse.names import EVERY_TENANT
+
+MOST_STEPS = 12
+MOST_EXCLUSIONS = 31  # bits of a mask
+CHANNEL = "channel"
+SCORES = ("helpfulness", "accuracy", "politeness")
+SIGNALS = (  # as the macro signals_of has them
+    *("resolution", "rating", "ending", "bookings", "answered", "fallbacks", "escalation", "repetition"),
+    *("response_time", "kb_found", "kb_used", "tools", "errors", "customer_tone", "assistant_tone"),
+)
+Tables = Mapping[str, Sequence[Row]]
+CUSTOMERS = Path("models", "marts", "customers", "_customers.yml")  # the columns that segments are defined on
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """What a seed may hold."""
+
+    columns: Mapping[str, Column]
+    key: tuple[str, ...]
+    """Columns that no two rows share."""
+    needs_default: bool = False
+    """Whether it must have a row for tenants without their own."""
+
+
+_ID, _NAME, _TENANT = Column(text), Column(text), Column(text)
+_EVENTS, _PREDICATE = Column(names), optional(text)
+_SHARE, _MONEY = Column(number(0, 1)), Column(number(0))
+
+SEEDS = {
+    "funnel_definitions": Seed(
+        {
+            "funnel_id": _ID,
+            "name": _NAME,
+            "tenant_id": _TENANT,
+            "unit": Column(one_of("user", "conversation", "session")),
+            "step_order": Column(one_of("ordered", "strict", "unordered")),
+            "window_seconds": Column(whole(1)),
+            "breakdown": optional(text),
+            "breakdown_touch": optional(one_of("first", "last", "step")),
+            "breakdown_step": optional(whole(1, MOST_STEPS)),
+        },
+        key=("funnel_id",),
+    ),
+    "funnel_steps": Seed(
+        {
+            "funnel_id": _ID,
+            "step": Column(whole(1, MOST_STEPS)),
+            "step_name": _NAME,
+            "event_names": _EVENTS,
+            "predicate": _PREDICATE,
+        },
+        key=("funnel_id", "step"),
+    ),
+    "funnel_exclusions": Seed(
+        {
+            "funnel_id": _ID,
+            "exclusion": Column(whole(1, MOST_EXCLUSIONS)),
+            "event_names": _EVENTS,
+            "predicate": _PREDICATE,
+            "after_step": Column(whole(1, MOST_STEPS)),
+            "before_step": Column(whole(1, MOST_STEPS)),
+        },
+        key=("funnel_id", "exclusion"),
+    ),
+    "cohort_definitions": Seed(
+        {
+            "cohort_id": _ID,
+            "name": _NAME,
+            "tenant_id": _TENANT,
+            "kind": Column(one_of("first_time", "recurring")),
+            "cohort_event": optional(text),
+            "returning_event": optional(text),
+            **dict.fromkeys(("day_columns", "week_columns", "month_columns"), Column(whole(0))),
+        },
+        key=("cohort_id",),
+    ),
+    "segment_definitions": Seed(
+        {"segment_id": _ID, "name": _NAME, "tenant_id": _TENANT, "predicate": Column(text)},
+        key=("segment_id", "tenant_id"),
+    ),
+    "experiment_variants": Seed(
+        {"experiment": _ID, "variant": _ID, "is_control": Column(flag), "weight": optional(number(0))},
+        key=("experiment", "variant"),
+    ),
+    "experiment_metrics": Seed(
+        {
+            "experiment": _ID,
+            "metric": _ID,
+            "kind": Column(one_of("proportion", "mean")),
+            "source": Column(one_of("orders", "revenue", "resolved", "funnel")),
+            "funnel_id": optional(text),
+            "window_days": Column(whole(1)),
+        },
+        key=("experiment", "metric"),
+    ),
+    "gap_settings": Seed(
+        {
+            "tenant_id": _TENANT,
+            "relevance_threshold": Column(number(0)),
+            "encoder": Column(one_of("words", "sentences")),
+        },
+        key=("tenant_id",),
+        needs_default=True,
+    ),
+    "quality_weights": Seed(
+        {
+            "tenant_id": _TENANT,
+            "rubric_version": Column(text),
+            "score": Column(one_of(*SCORES, "overall")),
+            "signal": Column(one_of(*SIGNALS, *SCORES)),
+            "weight": Column(number(0)),
+        },
+        key=("tenant_id", "score", "signal"),
+        needs_default=True,
+    ),
+    "quality_settings": Seed(
+        {
+            "tenant_id": _TENANT,
+            **dict.fromkeys(("low_overall", *(f"low_{score}" for score in SCORES)), _SHARE),
+            "question_words": Column(whole(1)),
+            "repeat_similarity": _SHARE,
+            "repeat_lookback": Column(whole(1)),
+            "ending_messages": Column(whole(1)),
+        },
+        key=("tenant_id",),
+        needs_default=True,
+    ),
+    "quality_judges": Seed({"judge": Column(text)}, key=("judge",)),
+    "politeness_lexicon": Seed(
+        {
+            "term": Column(text),
+            "language": Column(text),
+            "speaker": Column(one_of("assistant", "customer", "both")),
+            "kind": Column(one_of("polite", "rude", "apology")),
+        },
+        key=("term", "language", "speaker", "kind"),
+    ),
+    "roi_assumptions": Seed(
+        {
+            "tenant_id": _TENANT,
+            **{
+                column: _MONEY
+                for assumption, stem in (
+                    ("minutes_per_conversation", "minutes"),
+                    ("hourly_cost", "hourly_cost"),
+                    ("cost_per_conversation", "cost_per_conversation"),
+                )
+                for column in (assumption, f"{stem}_low", f"{stem}_high")
+            },
+        },
+        key=("tenant_id",),
+        needs_default=True,
+    ),
+    "anomaly_settings": Seed(
+        {
+            "tenant_id": _TENANT,
+            "event_name": Column(text),
+            "metric": Column(one_of(*SCALES, CHANGED_FIELDS)),
+            "direction": Column(one_of(*DIRECTIONS)),
+            **dict.fromkeys(("threshold", "min_volume", "min_change"), Column(number(0))),
+            **dict.fromkeys(("training_days", "min_training_days"), Column(whole(7, 366))),
+        },
+        key=("tenant_id", "event_name", "metric"),
+    ),
+    "holidays": Seed({"tenant_id": _TENANT, "date": Column(day), "name": Column(text)}, key=("tenant_id", "date")),
+    "freshness_settings": Seed(
+        {"tenant_id": _TENANT, "channel": Column(text), "max_silence_hours": Column(number(0))},
+        key=("tenant_id", "channel"),
+    ),
+}
+
+
+def check(connection: Connection, project: Path) -> dict[str, Tenant]:
+    """Raises ParleyError naming file, row and column of the first definition that no build can go by.
+
+    Returns the tenants of their seed. The tracking plan must be in the database already.
+    """
+    listed = tenants.read(project / tenants.SEED, connection)
+    rules.read(project / rules.SEED)
+    retention_periods.read_terms(project / retention_periods.SEED)
+    report_recipients.read(project / report_recipients.SEED)
+    folder = project / seeds.FOLDER
+    tables = {name: seeds.read(folder / f"{name}.csv", seed.columns, seed.key) for name, seed in SEEDS.items()}
+    for name, rows in tables.items():
+        _check_default(name, rows)
+        _check_tenants(connection, listed, rows)
+    if not any(tenant.admit_unregistered_types for tenant in listed.values()):
+        _check_event_names(connection, tables)
+    _check_funnels(connection, tables)
+    _check_segments(connection, project, tables["segment_definitions"])
+    _check_experiments(tables)
+    _check_quality_weights(tables["quality_weights"])
+    _check_roi(tables["roi_assumptions"])
+    _check_training(tables["anomaly_settings"])
+    return listed
+
+
+def _check_default(name: str, rows: Iterable[Row]) -> None:
+    if SEEDS[name].needs_default and all(row["tenant_id"] != EVERY_TENANT for row in rows):
+        raise ParleyError(
+            f"{name}.csv has no row for tenant_id {EVERY_TENANT}: add one, which tenants without their own go by."
+        )
+
+
+def _check_tenants(connection: Connection, listed: Collection[str], rows: Iterable[Row]) -> None:
+    """A tenant that has a definition of its own is in the tenants seed, or has landed."""
+    missing = {row.values.get("tenant_id", EVERY_TENANT) for row in rows} - {EVERY_TENANT, *listed}
+    landed = connection.execute(
+        "select tenant_id from unnest(%s::text[]) as missing (tenant_id)"
+        " where exists (select from raw.load_batches as batches where batches.tenant_id = missing.tenant_id)",
+        [sorted(missing)],
+    )
+    missing -= {tenant_id for (tenant_id,) in landed}
+    for row in rows:
+        if row.values.get("tenant_id") in missing:
+            row.wrong(
+                "tenant_id",
+                f"there is no tenant {row['tenant_id']!r} in {tenants.SEED}, nor in what has landed: correct it, "
+                f"or write {EVERY_TENANT} for all tenants.",
+            )
+
+
+def _check_event_names(connection: Connection, tables: Tables) -> None:
+    """Events are named as the tracking plan has them; not asked for where a tenant admits what it has not."""
+    types = tracking_plan.registered(connection)
+    canonical = {kind.event_name for kind in types}
+    by_alias = {alias: kind.event_name for kind in types for alias in kind.aliases}
+
+    def check(row: Row, column: str, named: Iterable[str | None]) -> None:
+        for name in named:
+            if name is None or name in canonical:
+                continue
+            hint = f"write {by_alias[name]}" if name in by_alias else "`parley events list` shows the names"
+            row.wrong(column, f"{name!r} is no event name of the tracking plan: {hint}.")
+
+    for row in (*tables["funnel_steps"], *tables["funnel_exclusions"]):
+        check(row, "event_names", row["event_names"])
+    for row in tables["cohort_definitions"]:
+        check(row, "cohort_event", [row["cohort_event"]])
+        check(row, "returning_event", [row["returning_event"]])
+
+
+def _check_funnels(connection: Connection, tables: Tables) -> None:
+    steps = _numbered(tables["funnel_steps"], "step", tables["funnel_definitions"])
+    _numbered(tables["funnel_exclusions"], "exclusion", tables["funnel_definitions"])
+    for funnel in tables["funnel_definitions"]:
+        if funnel["funnel_id"] not in steps:
+            funnel.wrong("funnel_id", f"{funnel['funnel_id']!r} has no steps: add rows of it to funnel_steps.csv.")
+        _check_breakdown(connection, funnel, steps[funnel["funnel_id"]])
+    for exclusion in tables["funnel_exclusions"]:
+        steps_there = steps[exclusion["funnel_id"]]
+        if not exclusion["after_step"] < exclusion["before_step"] <= steps_there:
+            exclusion.wrong(
+                "before_step",
+                f"an exclusion lies between two steps, the earlier one first, and {exclusion['funnel_id']!r} has "
+                f"{steps_there}: correct after_step or before_step.",
+            )
+    for row in (*tables["funnel_steps"], *tables["funnel_exclusions"]):
+        if row["predicate"]:
+            _check_path(connection, row, "predicate", "select jsonb_path_match('{}', %s::jsonpath)")
+
+
+def _numbered(rows: Iterable[Row], column: str, definitions: Iterable[Row]) -> dict[str, int]:
+    """How many rows each funnel has, which are numbered from 1 without gaps."""
+    known = {definition["funnel_id"] for definition in definitions}
+    by_funnel: defaultdict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        if row["funnel_id"] not in known:
+            row.wrong("funnel_id", f"funnel_definitions.csv has no {row['funnel_id']!r}: add or correct it.")
+        by_funnel[row["funnel_id"]].append(row)
+    for funnel_id, of_funnel in by_funnel.items():
+        for expected, row in enumerate(sorted(of_funnel, key=lambda row: int(row[column])), 1):
+            if row[column] != expected:
+                row.wrong(column, f"{funnel_id!r} has no {column} {expected}: number them from 1 without gaps.")
+    return {funnel_id: len(of_funnel) for funnel_id, of_funnel in by_funnel.items()}
+
+
+def _check_breakdown(connection: Connection, funnel: Row, steps: int) -> None:
+    breakdown, touch, step = (funnel[column] for column in ("breakdown", "breakdown_touch", "breakdown_step"))
+    if bool(breakdown) != bool(touch):
+        funnel.wrong("breakdown_touch", "breakdown and breakdown_touch go together: fill in both or none.")
+    if (touch == "step") != (step is not None):
+        funnel.wrong(
+            "breakdown_step", "it belongs to breakdown_touch step alone: fill it in there, clear it elsewhere."
+        )
+    if step is not None and step > steps:
+        funnel.wrong("breakdown_step", f"{funnel['funnel_id']!r} has {steps} steps: write one of them.")
+    if breakdown and breakdown != CHANNEL:
+        if not breakdown.startswith("$"):
+            funnel.wrong("breakdown", f"{breakdown!r} is not right: write {CHANNEL}, or a path such as $.category.")
+        _check_path(
+            connection, funnel, "breakdown", "select jsonb_path_query_first('{}', %s::jsonpath, silent => true)"
+        )
+
+
+def _check_path(connection: Connection, row: Row, column: str, query: str) -> None:
+    problem = _problem(connection, query.encode(), [row[column]])
+    if problem:
+        row.wrong(column, f"Postgres cannot use {row[column]!r} ({problem}): write it as docs/funnels.md shows.")
+
+
+def _check_segments(connection: Connection, project: Path, segments: Iterable[Row]) -> None:
+    """Each condition is tried on a table like the one that the models apply it to."""
+    content = yaml.safe_load((project / CUSTOMERS).read_text(encoding="utf-8"))
+    [columns] = [model["columns"] for model in content["models"] if model["name"] == "customers"]
+    types = [*((column["name"], column["data_type"]) for column in columns), ("as_of", "timestamptz")]
+    seen = sql.SQL(", ").join(
+        sql.SQL("null::{} as {}").format(sql.SQL(kind), sql.Identifier(column)) for column, kind in types
+    )
+    for segment in segments:
+        query = sql.SQL("explain with seen as (select {}) select from seen where ({})").format(
+            seen, sql.SQL(segment["predicate"])
+        )
+        problem = _problem(connection, query)
+        if problem:
+            segment.wrong(
+                "predicate",
+                f"Postgres cannot use it ({problem}): write a condition on the columns of marts.customers and as_of.",
+            )
+
+
+def _problem(
+    connection: Connection, query: bytes | sql.Composed, parameters: Sequence[object] | None = None
+) -> str | None:
+    """What Postgres says against a query, which it may not run as several."""
+    try:
+        with connection.transaction(force_rollback=True):
+            connection.execute(query, parameters, prepare=True)
+    except psycopg.Error as error:
+        return error.diag.message_primary or type(error).__name__
+    return None
+
+
+def _check_experiments(tables: Tables) -> None:
+    units = {funnel["funnel_id"]: funnel["unit"] for funnel in tables["funnel_definitions"]}
+    variants: defaultdict[str, list[Row]] = defaultdict(list)
+    for row in tables["experiment_variants"]:
+        variants[row["experiment"]].append(row)
+    for experiment, of_experiment in variants.items():
+        controls = [row for row in of_experiment if row["is_control"]]
+        if len(controls) != 1:
+            (controls or of_experiment)[-1].wrong(
+                "is_control", f"{experiment!r} has {len(controls)} controls: let one variant be it."
+            )
+    for row in tables["experiment_metrics"]:
+        if row["experiment"] not in (EVERY_TENANT, *variants):
+            row.wrong("experiment", f"{row['experiment']!r} has no variants: add them to experiment_variants.csv.")
+        if (row["source"] == "funnel") != (row["funnel_id"] is not None):
+            row.wrong("funnel_id", "it belongs to the source funnel alone: fill it in there, clear it elsewhere.")
+        if row["funnel_id"] and units.get(row["funnel_id"]) != "user":
+            row.wrong(
+                "funnel_id", f"funnel_definitions.csv has no {row['funnel_id']!r} of unit user: name one that is."
+            )
+
+
+def _check_quality_weights(rows: Iterable[Row]) -> None:
+    versions: dict[str, str] = {}
+    for row in rows:
+        allowed = SCORES if row["score"] == "overall" else SIGNALS
+        if row["signal"] not in allowed:
+            row.wrong("signal", f"{row['signal']!r} is no part of {row['score']}: write one of {', '.join(allowed)}.")
+        if versions.setdefault(row["tenant_id"], row["rubric_version"]) != row["rubric_version"]:
+            row.wrong("rubric_version", f"{row['tenant_id']!r} has another one above: give all its rows the same.")
+
+
+def _check_roi(rows: Iterable[Row]) -> None:
+    for row in rows:
+        for likely, low, high in (
+            ("minutes_per_conversation", "minutes_low", "minutes_high"),
+            ("hourly_cost", "hourly_cost_low", "hourly_cost_high"),
+            ("cost_per_conversation", "cost_per_conversation_low", "cost_per_conversation_high"),
+        ):
+            if not row[low] <= row[likely] <= row[high]:
+                row.wrong(likely, f"{row[likely]} is not from {low} to {high}: put the three in order.")
+
+
+def _check_training(settings: Iterable[Row]) -> None:
+    for row in settings:
+        if row["min_training_days"] > row["training_days"]:
+            row.wrong(
+                "min_training_days", f"only {row['training_days']} days are learned from: write so many or fewer."
+            )

@@ -1,0 +1,1 @@
+"""What a user edits: the rows of `seeds/` and the event types of `tracking_plan/`, read and checked."""

@@ -1,0 +1,117 @@
+"""What the tenants seed says of each tenant: `seeds/tenants.csv`, which a user edits and dbt reads too."""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from parley.config import seeds
+from parley.config.seeds import Column, optional
+from parley.errors import ParleyError
+from parley.warehouse.names import EVERY_TENANT, UNKNOWN_TENANT
+
+if TYPE_CHECKING:
+    from parley.warehouse.database import Connection
+
+SEED = seeds.FOLDER / "tenants.csv"
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+MAX_ID = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """One row of the seed, blank cells filled in. A tenant that it does not name has all the defaults."""
+
+    tenant_id: str
+    name: str
+    time_zone: str = "UTC"
+    week_start: str = "monday"
+    session_gap_minutes: int = 30
+    abandon_after_hours: int = 24
+    sla_ms: int = 3000
+    raw_retention_days: int | None = None
+    hash_user_ids: bool = False
+    admit_unregistered_types: bool = False
+    currency: str = "USD"
+
+
+COLUMNS = tuple(field.name for field in fields(Tenant))
+
+
+def read(path: Path, connection: "Connection | None" = None) -> dict[str, Tenant]:
+    """The tenants of the seed by id; with a connection, their time zones are looked up in Postgres too.
+
+    Raises ParleyError naming file, row (the header is row 1) and column, and what to write there.
+    """
+    tenants: dict[str, Tenant] = {}
+    zones = _zones_of(connection) if connection else None
+    for row in seeds.read(path, _SEED, key=["tenant_id"]):
+        given = {column: value for column, value in row.values.items() if value is not None}
+        tenant = Tenant(**{"name": row["tenant_id"], **given})
+        if zones is not None and tenant.time_zone not in zones:
+            row.wrong("time_zone", f"Postgres does not know {tenant.time_zone!r}: write a name such as Europe/Paris.")
+        tenants[tenant.tenant_id] = tenant
+    return tenants
+
+
+def check_id(tenant_id: str) -> None:
+    """Raises ParleyError where no tenant can be named so."""
+    try:
+        _identifier(tenant_id)
+    except ValueError as error:
+        raise ParleyError(f"A tenant cannot be named {tenant_id!r}: write {error}.") from None
+
+
+def id_or_every(cell: str) -> str:
+    """A reader of seeds' cells: a tenant's id, or `*`."""
+    try:
+        return cell if cell == EVERY_TENANT else _identifier(cell)
+    except ValueError:
+        raise ValueError(f"a tenant's id, or {EVERY_TENANT} for all") from None
+
+
+def _zones_of(connection: "Connection") -> set[object]:
+    return {row[0] for row in connection.execute("select name from pg_timezone_names")}
+
+
+def _identifier(cell: str) -> str:
+    if not cell:
+        raise ValueError("the tenant's id as its events have it")
+    if len(cell) > MAX_ID or not cell.isprintable() or cell in (EVERY_TENANT, UNKNOWN_TENANT):
+        raise ValueError(f"an id of 1 to {MAX_ID} characters, other than {EVERY_TENANT} and {UNKNOWN_TENANT}")
+    return cell
+
+
+def _time_zone(cell: str) -> str:
+    try:
+        ZoneInfo(cell)
+    except (KeyError, ValueError, OSError):
+        raise ValueError("a name of the time zone database such as Europe/Paris") from None
+    return cell
+
+
+def _weekday(cell: str) -> str:
+    if cell.lower() not in WEEKDAYS:
+        raise ValueError("the name of a weekday such as monday")
+    return cell.lower()
+
+
+def _currency(cell: str) -> str:
+    if not (len(cell) == 3 and cell.isascii() and cell.isalpha() and cell.isupper()):
+        raise ValueError("a currency code of three capitals such as USD")
+    return cell
+
+
+_SEED = {
+    "tenant_id": Column(_identifier),
+    "name": optional(seeds.text),
+    "time_zone": optional(_time_zone),
+    "week_start": optional(_weekday),
+    "session_gap_minutes": optional(seeds.whole(1)),
+    "abandon_after_hours": optional(seeds.whole(1)),
+    "sla_ms": optional(seeds.whole(1)),
+    "raw_retention_days": optional(seeds.whole(1)),
+    "hash_user_ids": optional(seeds.flag),
+    "admit_unregistered_types": optional(seeds.flag),
+    "currency": optional(_currency),
+}

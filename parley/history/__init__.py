@@ -1,0 +1,1 @@
+"""What outlives raw events: retention, archives in Parquet, exports of tables."""

@@ -1,0 +1,397 @@
+"""Verdicts per day (UTC): what is judged, what a person let through, and which builds a blocked day stops.
+
+A verdict holds for the events that were there: a day that has got new ones since is judged again. `ops.watermarks`
+says up to which batch that is so, under the name `input_validation`.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Literal
+
+from psycopg.rows import class_row, dict_row
+
+from parley.config import tenants
+from parley.errors import ParleyError
+from parley.quality_gate import data_docs, expectations, measures, suite
+from parley.quality_gate.expectations import Expectation
+from parley.quality_gate.suite import Failure
+from parley.settings import Settings
+from parley.warehouse import audit, database
+from parley.warehouse.database import Connection
+from parley.warehouse.names import EVERY_TENANT
+
+LOCK = 0x696E70757473  # "inputs" in ASCII: held by whoever judges
+NAMED_AT_MOST = 5
+
+Word = Literal["passed", "warned", "blocked"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A row of `ops.input_validation`."""
+
+    day: date
+    verdict: Word
+    events: int
+    """That happened on the day."""
+    received: int
+    """Lines that arrived on the day."""
+    blocking: int
+    """Figures out of bounds that block."""
+    warning: int
+    """Figures out of bounds that warn."""
+    batch_id: int
+    suite: str
+    page: str | None
+    """Of its Data Docs, a file in PARLEY_HOME/data-docs until that is pruned."""
+    judged_at: datetime
+    released_by: str | None = None
+    released_at: datetime | None = None
+    release_reason: str | None = None
+
+    @property
+    def stops_builds(self) -> bool:
+        return self.verdict == "blocked" and self.released_at is None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A row of `ops.input_failures`: a figure of a day that is outside what is expected of it."""
+
+    day: date
+    expectation: str
+    tenant_id: str
+    event_name: str
+    severity: str
+    metric: str
+    observed: float
+    minimum: float | None
+    maximum: float | None
+    description: str
+
+    def __str__(self) -> str:
+        where = " ".join(name for name in (self.tenant_id, self.event_name) if name != EVERY_TENANT)
+        below = self.minimum is not None and self.observed < self.minimum
+        bound = f"below {self.minimum:g}" if below else f"above {self.maximum:g}"
+        return f"{self.expectation}{f' ({where})' if where else ''}: {self.metric} is {self.observed:.4g}, {bound}"
+
+
+def judge_new(connection: Connection, settings: Settings) -> tuple[int, list[Verdict]]:
+    """Judge the days with events or lines that no verdict holds for yet.
+
+    Returns the last batch that is judged now, and the new verdicts.
+
+    Days that were judged by other expectations are judged again where they are blocked or still to be built. The
+    connection must commit by itself. Raises ParleyError where a seed is wrong.
+    """
+    expected = expectations.read(settings.project / expectations.SEED)
+    with database.taking_turns(connection, LOCK):  # who waited finds little to do
+        position = _number(connection, "select coalesce(max(last_batch_id), 0) from raw.loads")
+        days = _unjudged(connection, position, expectations.fingerprint(expected))
+        found = _judge(connection, settings, expected, days)
+        connection.execute(
+            "insert into ops.watermarks (model, upstream, position, built_at)"
+            " values ('input_validation', 'raw', %s, clock_timestamp()) on conflict (model, upstream)"
+            " do update set position = excluded.position, built_at = excluded.built_at"
+            " where watermarks.position <> excluded.position",
+            [position],
+        )
+    return position, found
+
+
+def judge_days(
+    connection: Connection, settings: Settings, first: date | None, last: date | None = None
+) -> list[Verdict]:
+    """Judge these days anew, all on which anything happened or arrived; otherwise as `judge_new`."""
+    expected = expectations.read(settings.project / expectations.SEED)
+    with database.taking_turns(connection, LOCK):  # who waited finds little to do
+        days = _days_between(connection, first, last)
+        return _judge(connection, settings, expected, days)
+
+
+def find(connection: Connection, first: date | None = None, last: date | None = None) -> list[Verdict]:
+    """The verdicts of these days, the latest first."""
+    with connection.cursor(row_factory=class_row(Verdict)) as cursor:
+        return cursor.execute(
+            "select * from ops.input_validation where day >= coalesce(%s, '-infinity'::date)"
+            " and day <= coalesce(%s, 'infinity'::date) order by day desc",
+            [first, last],
+        ).fetchall()
+
+
+def findings(connection: Connection, days: Iterable[date]) -> list[Finding]:
+    """What is out of bounds on these days: the latest day first, of each what blocks first."""
+    with connection.cursor(row_factory=class_row(Finding)) as cursor:
+        return cursor.execute(
+            "select * from ops.input_failures where day = any(%s)"
+            " order by day desc, severity, expectation, tenant_id, event_name",
+            [list(days)],
+        ).fetchall()
+
+
+def release(connection: Connection, day: date, *, reason: str, by: str | None) -> None:
+    """Let a blocked day through, in the caller's transaction.
+
+    It stays so while it fails in no other way: see `still_released`. Raises ParleyError where the day is not blocked
+    or no reason is given.
+    """
+    if not reason.strip():
+        raise ParleyError("A release needs a reason: say with --reason why the day may be built as it is.")
+    changed = connection.execute(
+        "update ops.input_validation set released_by = %s, released_at = clock_timestamp(), release_reason = %s"
+        " where day = %s and verdict = 'blocked'",
+        [by, reason.strip(), day],
+    )
+    if not changed.rowcount:
+        raise ParleyError(f"{day} is not blocked: `parley inputs list` shows the days that are.")
+    blocking = [str(finding) for finding in findings(connection, [day]) if finding.severity == "block"]
+    audit.record(
+        connection,
+        "input.released",
+        actor=by,
+        details={"day": day.isoformat(), "reason": reason.strip(), "findings": blocking},
+    )
+
+
+def stopping(
+    connection: Connection, *, first: date | None = None, last: date | None = None, everything: bool = False
+) -> list[Verdict]:
+    """The blocked days that nobody released among those a build would take in, the earliest first.
+
+    It takes in what landed since the last one; besides that the tenants' local days from `first` to `last`, or
+    `everything`.
+    """
+    with connection.cursor(row_factory=class_row(Verdict)) as cursor:
+        return cursor.execute(
+            """
+            select * from ops.input_validation
+            where verdict = 'blocked' and released_at is null and (
+                %(everything)s
+                or batch_id > coalesce(
+                    (select position from ops.watermarks where model = 'stg_events' and upstream = 'raw'), 0
+                )
+                or %(again)s and day between %(first)s and %(last)s
+            )
+            order by day
+            """,
+            {
+                "everything": everything,
+                "again": first is not None or last is not None,
+                # a local day has hours of the UTC days beside it
+                "first": first - timedelta(days=1) if first else date.min,
+                "last": last + timedelta(days=1) if last else date.max,
+            },
+        ).fetchall()
+
+
+def refuse_blocked(
+    connection: Connection, *, first: date | None = None, last: date | None = None, everything: bool = False
+) -> None:
+    """Refuse a build that would take in a blocked day, as `stopping` says.
+
+    Raises ParleyError naming days, what failed, and what to do.
+    """
+    if found := stopping(connection, first=first, last=last, everything=everything):
+        raise ParleyError(refusal(found, findings(connection, {verdict.day for verdict in found})))
+
+
+def refusal(refused: Sequence[Verdict], found: Iterable[Finding]) -> str:
+    """What is said to whoever wants to build: the blocked days, what blocks them, and what to do."""
+    shown = refused[:NAMED_AT_MOST]
+    blocking: dict[date, list[str]] = {verdict.day: [] for verdict in shown}
+    for finding in found:
+        if finding.severity == "block" and finding.day in blocking:
+            blocking[finding.day].append(str(finding))
+    days = "; ".join(
+        f"{day}: {', '.join(said[:NAMED_AT_MOST])}{' …' if len(said) > NAMED_AT_MOST else ''}"
+        for day, said in blocking.items()
+    )
+    more = f"; and {len(refused) - len(shown)} more days" if len(refused) > len(shown) else ""
+    return (
+        f"The input gate blocks {days}{more}. The tables keep their last state: look with `parley inputs list`, mend "
+        f'what is wrong, or let a day through with `parley inputs release {shown[0].day} --reason "…"`.'
+    )
+
+
+def _unjudged(connection: Connection, position: int, fingerprint: str) -> list[date]:
+    """Days with batches newer than their verdict, up to a position; and those whose expectations have changed."""
+    return [
+        row[0]
+        for row in connection.execute(
+            """
+            with since as (
+                select coalesce(
+                    (select position from ops.watermarks where model = 'input_validation' and upstream = 'raw'), 0
+                ) as judged, coalesce(
+                    (select position from ops.watermarks where model = 'stg_events' and upstream = 'raw'), 0
+                ) as built
+            ),
+            landed as (
+                select (occurred_at at time zone 'UTC')::date as day, batch_id from raw.events
+                where batch_id > (select judged from since) and batch_id <= %(position)s
+                union all
+                select (received_at at time zone 'UTC')::date as day, batch_id from raw.load_batches
+                where batch_id > (select judged from since) and batch_id <= %(position)s
+            ),
+            touched as (select day, max(batch_id) as batch_id from landed group by day)
+            select day from touched left join ops.input_validation using (day)
+            where input_validation.batch_id is null or input_validation.batch_id < touched.batch_id
+            union
+            select day from ops.input_validation
+            where suite <> %(suite)s and (
+                batch_id > (select built from since) or verdict = 'blocked' and released_at is null
+            )
+            order by day
+            """,
+            {"position": position, "suite": fingerprint},
+        )
+        if isinstance(row[0], date)
+    ]
+
+
+def _days_between(connection: Connection, first: date | None, last: date | None) -> list[date]:
+    """Days on which anything happened or arrived, or that have a verdict and whose events retention has left alone."""
+    bounds = {
+        "from": f"{first} 00:00:00+00" if first else "-infinity",
+        "before": f"{last + timedelta(days=1)} 00:00:00+00" if last else "infinity",
+        "first": first or date.min,
+        "last": last or date.max,
+    }
+    return [
+        row[0]
+        for row in connection.execute(
+            """
+            select (occurred_at at time zone 'UTC')::date as day from raw.events
+            where occurred_at >= %(from)s and occurred_at < %(before)s
+            union
+            select (received_at at time zone 'UTC')::date from raw.load_batches
+            where received_at >= %(from)s and received_at < %(before)s
+            union
+            select day from ops.input_validation
+            where day between %(first)s and %(last)s
+                and day >= coalesce((select max(frozen_before) from ops.raw_horizon), '-infinity')
+            order by day
+            """,
+            bounds,
+        )
+        if isinstance(row[0], date)
+    ]
+
+
+def _judge(
+    connection: Connection, settings: Settings, expected: Sequence[Expectation], days: Sequence[date]
+) -> list[Verdict]:
+    if not days:
+        return []
+    judged_at = datetime.now(UTC)
+    with connection.transaction():
+        measures.measure(
+            connection,
+            days,
+            listed=tenants.read(settings.project / tenants.SEED),
+            expected=expectations.tenants_of_their_own(expected),
+            max_future=settings.max_future_hours,
+        )
+    in_force = [each for each in expected if each.severity != "off"]
+    folder = settings.home / data_docs.FOLDER
+    failures: dict[date, list[Failure]] = {day: [] for day in days}
+    page = None
+    if in_force:
+        found, html = suite.validate(database.sqlalchemy_url(settings, "psycopg2"), in_force, days)
+        for failure in found:
+            failures[failure.day].append(failure)
+        page = data_docs.write_page(folder, html, judged_at)
+    with connection.transaction():
+        judged = [_store(connection, day, of_day, page, judged_at, expected) for day, of_day in failures.items()]
+    data_docs.prune(folder, settings.data_docs_days, judged_at)
+    data_docs.write_index(folder, find(connection))
+    return judged
+
+
+def _store(
+    connection: Connection,
+    day: date,
+    failures: Sequence[Failure],
+    page: str | None,
+    judged_at: datetime,
+    expected: Sequence[Expectation],
+) -> Verdict:
+    standing = next(iter(find(connection, day, day)), None)
+    blocking = {(each.expectation.name, each.tenant_id, each.event_name) for each in failures if each.blocks}
+    holds = standing is not None and still_released(standing, findings(connection, [day]), blocking)
+    with connection.cursor(row_factory=dict_row) as cursor:
+        counts = cursor.execute(
+            "select coalesce(sum(value) filter (where metric = 'events'), 0)::bigint as events,"
+            " coalesce(sum(base) filter (where metric = 'unreadable_share'), 0)::bigint as received,"
+            " coalesce(max(batch_id), 0) as batch_id from ops.input_measures where day = %s",
+            [day],
+        ).fetchone()
+    assert counts is not None
+    verdict = Verdict(
+        day=day,
+        verdict=word(failures),
+        **counts,
+        blocking=len(blocking),
+        warning=len(failures) - len(blocking),
+        suite=expectations.fingerprint(expected),
+        page=page,
+        judged_at=judged_at,
+        released_by=standing.released_by if standing and holds else None,
+        released_at=standing.released_at if standing and holds else None,
+        release_reason=standing.release_reason if standing and holds else None,
+    )
+    _write(connection, verdict, failures)
+    return verdict
+
+
+def word(failures: Iterable[Failure]) -> Word:
+    """What a day's failures come to: the worst of them."""
+    severities = {each.expectation.severity for each in failures}
+    return "blocked" if "block" in severities else "warned" if severities else "passed"
+
+
+def still_released(standing: Verdict, found: Iterable[Finding], blocking: set[tuple[str, str, str]]) -> bool:
+    """Whether a release goes on: the day still fails, in no other expectation, tenant or event type than then.
+
+    By how much does not matter: who let a day through with half of a tenant's lines refused need not do so again for
+    each line that comes late.
+    """
+    then = {(each.expectation, each.tenant_id, each.event_name) for each in found if each.severity == "block"}
+    return standing.released_at is not None and bool(blocking) and blocking <= then
+
+
+def _write(connection: Connection, verdict: Verdict, failures: Iterable[Failure]) -> None:
+    connection.execute("delete from ops.input_failures where day = %s", [verdict.day])
+    connection.execute("delete from ops.input_validation where day = %s", [verdict.day])
+    connection.execute(
+        """
+        insert into ops.input_validation (
+            day, verdict, events, received, blocking, warning, batch_id, suite, page, judged_at,
+            released_by, released_at, release_reason
+        ) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+        """,
+        [
+            *(verdict.day, verdict.verdict, verdict.events, verdict.received, verdict.blocking, verdict.warning),
+            *(verdict.batch_id, verdict.suite, verdict.page, verdict.judged_at),
+            *(verdict.released_by, verdict.released_at, verdict.release_reason),
+        ],
+    )
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into ops.input_failures (day, expectation, tenant_id, event_name, severity, metric, observed,"
+            " minimum, maximum, description) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            [
+                [
+                    *(verdict.day, each.expectation.name, each.tenant_id, each.event_name, each.expectation.severity),
+                    *(each.expectation.metric, each.observed, each.expectation.minimum, each.expectation.maximum),
+                    each.expectation.description,
+                ]
+                for each in failures
+            ],
+        )
+
+
+def _number(connection: Connection, query: str) -> int:
+    row = connection.execute(query.encode()).fetchone()
+    return int(str(row[0])) if row else 0

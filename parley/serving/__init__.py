@@ -1,0 +1,1 @@
+"""What people read: the summary, the report, metrics, docs, the doctor's findings."""

@@ -1,0 +1,46 @@
+"""The tables and their lineage as web pages: dbt's documentation, as one file that needs no server."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from parley.errors import ParleyError
+from parley.settings import Settings
+from parley.warehouse import database
+
+PAGE = "index.html"
+
+
+def publish(settings: Settings) -> Path:
+    """Write the documentation of what is built to `PARLEY_DOCS`, in place of the last one; returns its path.
+
+    Raises ParleyError where dbt cannot make it.
+    """
+    settings.docs.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=settings.docs, prefix=".") as scratch:
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "dbt.cli.main", "--quiet", "docs", "generate", "--static"),
+                *("--target-path", scratch, "--log-path", scratch),
+                *("--project-dir", str(settings.project), "--profiles-dir", str(settings.project)),
+            ],
+            env={**os.environ, **database.variables(settings)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        made = Path(scratch, "static_index.html")
+        if done.returncode or not made.is_file():
+            raise ParleyError(
+                f"dbt cannot make the documentation: build first, or mend this.\n{done.stdout}{done.stderr}"
+            )
+        shutil.move(made, settings.docs / PAGE)
+    return settings.docs / PAGE
+
+
+def link(settings: Settings, kind: str, unique_id: str) -> str:
+    """The address of a dbt resource's page, where `make docs` or a web server over `PARLEY_DOCS` shows it."""
+    return f"{settings.docs_url}/#!/{kind}/{unique_id}"

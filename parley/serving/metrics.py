@@ -1,0 +1,230 @@
+"""The metrics of `models/metrics/`: what there are, what each means, and their values, which MetricFlow's SQL reads."""
+
+import difflib
+import re
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import sql
+
+from parley.build import dbt
+from parley.errors import ParleyError
+from parley.settings import Settings
+from parley.warehouse.database import Connection
+
+if TYPE_CHECKING:
+    from metricflow.engine.metricflow_engine import MetricFlowEngine
+    from metricflow_semantic_interfaces.implementations.semantic_manifest import PydanticSemanticManifest
+
+GRAINS = ("day", "week", "month", "quarter", "year")
+SUGGESTIONS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """What the YAML says of a metric."""
+
+    name: str
+    label: str
+    kind: str
+    """simple, ratio, cumulative, derived or conversion"""
+    description: str
+    unit: str
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Which values are wanted: of all time and all tenants, in one number each, where nothing narrows or parts them."""
+
+    metrics: tuple[str, ...]
+    by: tuple[str, ...] = ()
+    """A grain of time (`GRAINS`), `tenant`, or another dimension; `outcome` is enough for `conversation__outcome`."""
+    tenant: str | None = None
+    from_date: date | None = None
+    """Tenant-local, like `to_date`, both included."""
+    to_date: date | None = None
+    where: str | None = None
+    """A condition in MetricFlow's language."""
+
+    def __post_init__(self) -> None:
+        if self.from_date and self.to_date and self.from_date > self.to_date:
+            raise ParleyError(f"--from {self.from_date} is after --to {self.to_date}: give the earlier day first.")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Values: first the columns that part them, then one column per metric; rows in the order of the former."""
+
+    columns: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+
+
+class Catalogue:
+    """The metrics of a project. Make one with `load`."""
+
+    def __init__(self, metrics: dict[str, Metric], manifest: "PydanticSemanticManifest") -> None:
+        self.metrics = metrics
+        self.manifest = manifest
+
+    @classmethod
+    def load(cls, settings: Settings) -> "Catalogue":
+        """Read the project's files. Raises ParleyError where they are wrong."""
+        from dbt.contracts.graph.semantic_manifest import SemanticManifest
+        from metricflow_semantics.model.dbt_manifest_parser import parse_manifest_from_dbt_generated_manifest
+
+        project = dbt.parse(settings)
+        with TemporaryDirectory() as scratch:
+            written = Path(scratch, "semantic_manifest.json")
+            SemanticManifest(project).write_json_to_file(str(written))
+            manifest = parse_manifest_from_dbt_generated_manifest(written.read_text())
+        for table in (*manifest.semantic_models, *manifest.project_configuration.time_spines):
+            relation = table.node_relation  # without its database: the connection says which
+            named = {"database": None, "relation_name": f"{relation.schema_name}.{relation.alias}"}
+            table.node_relation = relation.copy(update=named)
+        metrics = {
+            metric.name: Metric(
+                name=metric.name,
+                label=metric.label,
+                kind=metric.type.value,
+                description=" ".join(metric.description.split()),
+                unit=metric.config.meta.get("unit", ""),
+                owner=metric.config.meta.get("owner", ""),
+            )
+            for metric in sorted(project.metrics.values(), key=lambda metric: metric.name)
+        }
+        return cls(metrics, manifest)
+
+    def metric(self, name: str) -> Metric:
+        """What a metric is. Raises ParleyError where there is none of this name, with names like it."""
+        if name in self.metrics:
+            return self.metrics[name]
+        raise ParleyError(f"There is no metric {name!r}{_like(name, self.metrics)} `parley metrics list` shows all.")
+
+    def dimensions(self, *metrics: str) -> list[str]:
+        """What all these metrics can be parted by, besides grains of time; the shortest names first."""
+        names = [self.metric(metric).name for metric in metrics]
+        engine = self._engine
+        found = {
+            *(dimension.dunder_name for dimension in engine.list_dimensions(names)),
+            *(entity.name for entity in engine.entities_for_metrics(names)),
+        }
+        return sorted(
+            (name for name in found if not name.startswith("metric_time")), key=lambda name: (name.count("__"), name)
+        )
+
+    def sql(self, query: Query) -> str:
+        """MetricFlow's SQL for the query. Raises ParleyError where a name is unknown or the condition is wrong."""
+        from metricflow.engine.metricflow_engine import MetricFlowQueryRequest, OutputColumnOrderMode
+        from metricflow_semantics.errors.error_classes import MetricFlowException
+
+        for metric in query.metrics:
+            self.metric(metric)
+        group_by = self._group_by(query)
+        tenant = [f"{{{{ Entity('tenant') }}}} = {_literal(query.tenant)}"] if query.tenant else []
+        request = MetricFlowQueryRequest.create(
+            metric_names=query.metrics,
+            group_by_names=group_by,
+            where_constraints=[*tenant, *([query.where] if query.where else [])] or None,
+            time_constraint_start=_midnight(query.from_date),
+            time_constraint_end=_midnight(query.to_date),
+            order_by_names=group_by,
+            output_column_order_mode=OutputColumnOrderMode.INPUT_ORDER,
+        )
+        try:
+            return self._engine.explain(request).sql_statement.without_descriptions.sql
+        except MetricFlowException as error:
+            reason = _reason(error)
+            if "do not include 'metric_time'" in reason:
+                reason = f"{' and '.join(query.metrics)} looks back from each day: part it by day or longer."
+            raise ParleyError(f"This cannot be asked: {reason}") from error
+
+    def values(self, connection: Connection, query: Query) -> Table:
+        """The query's values. Raises ParleyError as `sql`, and where the tenant is unknown or nothing is built."""
+        statement = self.sql(query)
+        try:
+            if query.tenant:
+                _check_tenant(connection, query.tenant)
+            cursor = connection.execute(statement.encode())
+        except psycopg.errors.UndefinedTable:
+            raise ParleyError(
+                "There are no tables yet: land events with `parley load` and run `parley build`."
+            ) from None
+        except (psycopg.DataError, psycopg.ProgrammingError) as error:
+            raise ParleyError(f"This cannot be asked: {error.diag.message_primary}.") from error
+        assert cursor.description is not None
+        return Table(tuple(column.name for column in cursor.description), cursor.fetchall())
+
+    @cached_property
+    def _engine(self) -> "MetricFlowEngine":
+        from metricflow.engine.metricflow_engine import MetricFlowEngine
+        from metricflow_semantics.model.semantic_manifest_lookup import SemanticManifestLookup
+
+        return MetricFlowEngine(SemanticManifestLookup(self.manifest), _postgres())
+
+    def _group_by(self, query: Query) -> list[str]:
+        """The full names of what the query is parted by."""
+        known = self.dimensions(*query.metrics)
+        names = []
+        for asked in query.by:
+            if asked in GRAINS:
+                names.append(f"metric_time__{asked}")
+                continue
+            exact = [name for name in known if name == asked]
+            fitting = exact or [name for name in known if name.endswith(f"__{asked}")]
+            if not fitting:
+                raise ParleyError(
+                    f"{' and '.join(query.metrics)} cannot be parted by {asked!r}:"
+                    f" take one of {', '.join((*GRAINS, *known))}."
+                )
+            if len(fitting) > 1 and fitting[1].count("__") == fitting[0].count("__"):
+                raise ParleyError(f"{asked!r} may be {' or '.join(fitting)}: say which.")
+            names.append(fitting[0])
+        return names
+
+
+def _postgres() -> Any:
+    """What MetricFlow must know of Postgres to write SQL for it; it runs none itself."""
+    from metricflow.protocols.sql_client import SqlEngine
+    from metricflow.sql.render.postgres import PostgresSQLSqlPlanRenderer
+
+    class Postgres:
+        sql_engine_type = SqlEngine.POSTGRES
+        sql_plan_renderer = PostgresSQLSqlPlanRenderer()
+
+    return Postgres()
+
+
+def _check_tenant(connection: Connection, tenant: str) -> None:
+    tenants = [str(row[0]) for row in connection.execute("select tenant_id from marts.tenants_overview order by 1")]
+    if tenant not in tenants:
+        raise ParleyError(f"There is no tenant {tenant!r} in what is built: take one of {', '.join(tenants)}.")
+
+
+def _midnight(day: date | None) -> datetime | None:
+    return datetime.combine(day, time.min) if day else None
+
+
+def _literal(text: str) -> str:
+    """The text as SQL, inside a template of Jinja's that must not take it for its own."""
+    literal = sql.Literal(text).as_string(None)
+    return "{% raw %}" + literal + "{% endraw %}" if "{" in literal else literal
+
+
+def _like(name: str, names: "dict[str, Metric]") -> str:
+    close = difflib.get_close_matches(name, names, SUGGESTIONS)
+    return f": did you mean {' or '.join(close)}?" if close else "."
+
+
+def _reason(error: Exception) -> str:
+    """MetricFlow's own words, without its traces, lists and advice."""
+    if raised := re.findall(r"^[\w. ]+(?:Exception|Error): (.+)$", str(error), re.MULTILINE):
+        return str(raised[0])
+    message = str(error).partition("Message:")[2] or str(error)
+    paragraph = message.strip().split("\n\n")[0]
+    return " ".join(paragraph.split()).removesuffix(" Common issues are:")

@@ -1,0 +1,1 @@
+"""The Postgres that holds everything: connections, the embedded server, schema and migrations, roles, the audit log."""
