@@ -59,6 +59,7 @@ lint: $(READY) ## style and types, of Python and of SQL
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(BIN)/sqlfluff lint models
 
 lock: $(READY) ## new pins of everything, for every Python that Parley runs on

@@ -20,15 +20,15 @@ from parley.settings import Settings
 from parley.warehouse import bi_role, database
 
 if TYPE_CHECKING:
-    from tests.boards import Board
+    from tests.support.boards import Board
 
 GOAL = 100.0  # milliseconds
 
 
 def collect(url: str, password: str, tenant: str, dates: str) -> dict[str, str]:
     """The statements of every chart: by their board, and their number on it."""
-    from tests.boards import open_board, sign_in
-    from tests.browser import launched
+    from tests.support.boards import open_board, sign_in
+    from tests.support.browser import launched
 
     with launched() as browser:
         page = browser.new_context(viewport={"width": 1366, "height": 3000}).new_page()

@@ -24,7 +24,7 @@ from parley.build.builds import BuildRequest, build
 from parley.landing.loader import load
 from parley.settings import Settings
 from parley.warehouse import database, embedded, migrate
-from tests.warehouse import copy_project
+from tests.support.warehouse import copy_project
 
 PROJECT = Path(__file__).resolve().parents[1]
 FILE = PROJECT.parent / "shared/data/star.events.ndjson.gz"

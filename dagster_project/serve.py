@@ -20,11 +20,10 @@ from types import FrameType
 
 import dagster as dg
 
-from dagster_project import instance
 from dagster_project.programs import program
 from parley.errors import ParleyError
 from parley.settings import Settings
-from parley.warehouse import database
+from parley.warehouse import dagster_home, database
 
 MODULE = "dagster_project.definitions"
 LOCATION = "parley"  # the same as in workspace.yaml
@@ -50,7 +49,7 @@ def main() -> None:
     asked = parser.parse_args()
     try:
         settings = Settings.load()
-        environment = {**os.environ, **database.variables(settings), **instance.prepare(settings)}
+        environment = {**os.environ, **database.variables(settings), **dagster_home.prepare(settings)}
     except ParleyError as error:
         sys.exit(f"parley: {error}")
     os.environ.update(environment)

@@ -125,7 +125,7 @@ def rows(database: Settings) -> Rows:
 
 @pytest.fixture(scope="module")
 def _browser() -> "Iterator[Browser]":
-    from tests.browser import launched
+    from tests.support.browser import launched
 
     with launched() as browser:
         yield browser
@@ -134,7 +134,7 @@ def _browser() -> "Iterator[Browser]":
 @pytest.fixture
 def page(_browser: "Browser", tmp_path: Path) -> "Iterator[Page]":
     """A tab of a headless Chromium; what it last showed is in `tmp_path / "page.png"`. Skips where there is none."""
-    from tests.browser import tab
+    from tests.support.browser import tab
 
     with tab(_browser, tmp_path / "page.png") as opened:
         yield opened

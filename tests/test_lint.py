@@ -17,6 +17,7 @@ PROJECT = Path(__file__).resolve().parents[1]
         "ruff format --check",
         "mypy",
         "sqlfluff lint --disable-progress-bar models",
+        "lint-imports",
     ],
 )
 def test_everything_keeps_to_the_projects_style(command: str) -> None:

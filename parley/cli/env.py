@@ -20,9 +20,8 @@ def env() -> None:
     """
     import shlex
 
-    from dagster_project import instance
     from parley.settings import Settings
-    from parley.warehouse import database, migrate
+    from parley.warehouse import dagster_home, database, migrate
 
     settings = Settings.load()
     migrate.upgrade(settings)
@@ -32,7 +31,7 @@ def env() -> None:
         "PARLEY_HOME": str(settings.home),
         "DBT_PROJECT_DIR": str(settings.project),
         "DBT_PROFILES_DIR": str(settings.project),
-        **instance.prepare(settings),
+        **dagster_home.prepare(settings),
         "PATH": _path(settings),
     }
     for name, value in variables.items():

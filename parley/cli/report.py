@@ -12,7 +12,7 @@ from parley.cli import console
 from parley.errors import ParleyError
 
 if TYPE_CHECKING:
-    from parley.serving.report.periods import Kind
+    from parley.config.report_recipients import Kind
     from parley.settings import Settings
 
 
@@ -101,7 +101,7 @@ def _days(first: datetime | None, last: datetime | None) -> tuple[date, date] | 
 def _kind(given: str) -> "Kind":
     from typing import get_args
 
-    from parley.serving.report.periods import Kind
+    from parley.config.report_recipients import Kind
 
     for kind in get_args(Kind):
         if given == kind:

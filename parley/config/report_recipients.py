@@ -3,12 +3,14 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 from parley.config import seeds
 from parley.config.tenants import id_or_every
-from parley.serving.report.periods import Kind
 from parley.warehouse.names import EVERY_TENANT
+
+Kind = Literal["week", "month"]
+"""Which days a report is of."""
 
 SEED = seeds.FOLDER / "report_recipients.csv"
 

@@ -22,7 +22,7 @@ from playwright.sync_api import Page, expect
 
 from parley.settings import Settings
 from tests.conftest import BUILT_AS_OF, database_copy
-from tests.warehouse import Warehouse
+from tests.support.warehouse import Warehouse
 
 PROJECT = Path(__file__).resolve().parents[2]
 MART = {"path": ["marts", "daily_metrics"]}

@@ -23,8 +23,8 @@ from dashboards.source import Source
 from dashboards.superset import serve
 from parley.settings import Settings
 from parley.warehouse import database
-from tests.boards import LONGEST_WAIT, Board, open_board, sign_in
 from tests.conftest import database_copy
+from tests.support.boards import LONGEST_WAIT, Board, open_board, sign_in
 
 pytestmark = [pytest.mark.bi, pytest.mark.timeout(900)]
 

@@ -13,7 +13,7 @@ from parley.landing.loader import load
 from parley.people import subject_access
 from parley.settings import Settings
 from tests.conftest import Rows, parley
-from tests.landing import Json, event, write
+from tests.support.landing import Json, event, write
 
 ANN = {"tenant_id": "t", "user_id": "ann", "conversation_id": "anns"}
 

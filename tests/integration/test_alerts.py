@@ -28,9 +28,9 @@ from parley.warehouse import audit
 from parley.warehouse import database as postgres
 from tests.conftest import BUILT_AS_OF, Rows, parley
 from tests.oracle import Event, Tenant
-from tests.receivers import Webhook, free_port, mailbox, webhook
-from tests.seeds import write_seed
-from tests.warehouse import Warehouse, copy_project
+from tests.support.receivers import Webhook, free_port, mailbox, webhook
+from tests.support.seeds import write_seed
+from tests.support.warehouse import Warehouse, copy_project
 
 PROJECT = Path(__file__).parents[2]
 AS_OF = datetime.fromisoformat(BUILT_AS_OF)

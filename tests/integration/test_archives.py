@@ -15,7 +15,7 @@ from parley.landing.loader import load
 from parley.settings import Settings
 from parley.warehouse import database
 from tests.conftest import Rows
-from tests.landing import event, write
+from tests.support.landing import event, write
 
 MONTH = "2024-03"
 TENANTS = ["tenant-0", "tenant-2"]

@@ -19,7 +19,7 @@ from parley.settings import Settings
 from parley.warehouse import database
 from tests.conftest import BUILT_AS_OF, parley
 from tests.oracle import Tenant
-from tests.warehouse import copy_project
+from tests.support.warehouse import copy_project
 
 
 def execute(settings: Settings, query: str) -> list[tuple[object, ...]]:

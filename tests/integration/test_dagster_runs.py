@@ -16,11 +16,11 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from dagster_project import instance as dagster_instance
 from dagster_project.definitions import build_defs
 from parley.demo import Demo, write
 from parley.quality_gate import validation
 from parley.settings import Settings
+from parley.warehouse import dagster_home as dagster_instance
 from parley.warehouse import database as postgres
 from tests.conftest import Rows
 

@@ -14,7 +14,7 @@ from parley.errors import ParleyError
 from parley.settings import Settings
 from parley.warehouse import database as warehouse
 from parley.warehouse.database import Connection
-from tests.warehouse import PROJECT
+from tests.support.warehouse import PROJECT
 
 FUNNEL = "f,Funnel,*,user,ordered,60,,,"
 STEPS = ("f,1,One,commerce.view,", "f,2,Two,commerce.order_completed,")

@@ -23,9 +23,9 @@ from parley.people import erasure
 from parley.settings import Settings
 from parley.warehouse import audit
 from tests.conftest import Rows, parley
-from tests.landing import Json, assert_accounted_for, content, event, totals, write
 from tests.oracle import Tenant
-from tests.warehouse import copy_project
+from tests.support.landing import Json, assert_accounted_for, content, event, totals, write
+from tests.support.warehouse import copy_project
 
 TENANT = "tenant-0"
 ANN = "ann-of-7-hills"

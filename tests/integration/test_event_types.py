@@ -15,7 +15,7 @@ from parley.landing.rules import Accepted, Rules, arguments
 from parley.settings import Settings
 from parley.warehouse import database as warehouse
 from tests.conftest import Rows
-from tests.contract import PLAN, RECEIVED, event
+from tests.support.contract import PLAN, RECEIVED, event
 
 LOYALTY = """
 event_types:

@@ -15,8 +15,8 @@ from parley.settings import Settings
 from tests.conftest import TEMPLATE, database_copy, keep_as_template
 from tests.oracle import Event, Tenant
 from tests.oracle.funnels import Funnel, Matcher
-from tests.seeds import write_funnels, write_seed
-from tests.warehouse import MODELS, Warehouse, copy_project
+from tests.support.seeds import write_funnels, write_seed
+from tests.support.warehouse import MODELS, Warehouse, copy_project
 
 pytestmark = pytest.mark.slow
 AS_OF = datetime(2026, 3, 1, tzinfo=UTC)

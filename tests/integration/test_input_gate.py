@@ -18,9 +18,9 @@ from parley.quality_gate.validation import Verdict
 from parley.settings import Settings
 from parley.warehouse import database as warehouse
 from tests.conftest import BUILT_AS_OF, Rows, parley
-from tests.landing import Json, event, write
 from tests.oracle import Tenant
-from tests.warehouse import Warehouse, copy_project
+from tests.support.landing import Json, event, write
+from tests.support.warehouse import Warehouse, copy_project
 
 FIRST, SECOND = date(2024, 3, 1), date(2024, 3, 2)
 

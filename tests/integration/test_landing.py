@@ -12,7 +12,7 @@ from parley.landing.loader import Progress, load
 from parley.landing.privacy import subject_hmac
 from parley.settings import Settings
 from tests.conftest import Rows
-from tests.landing import DATA, Json, assert_accounted_for, content, event, totals, write
+from tests.support.landing import DATA, Json, assert_accounted_for, content, event, totals, write
 
 
 @pytest.fixture

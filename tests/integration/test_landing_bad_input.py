@@ -14,7 +14,7 @@ from pyarrow import parquet
 from parley.cli import main
 from parley.settings import Settings
 from tests.conftest import Rows
-from tests.landing import Json, assert_accounted_for, content, event, totals, write
+from tests.support.landing import Json, assert_accounted_for, content, event, totals, write
 
 Outcome = tuple[int, str, str]
 """Exit status, standard output, standard error."""

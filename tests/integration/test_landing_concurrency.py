@@ -11,7 +11,7 @@ from parley.landing import sources
 from parley.landing.loader import load
 from parley.settings import Settings
 from tests.conftest import Rows
-from tests.landing import assert_accounted_for, content, event, totals, write
+from tests.support.landing import assert_accounted_for, content, event, totals, write
 
 
 def load_in_small_batches(path: str) -> None:

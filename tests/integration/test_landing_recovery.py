@@ -19,7 +19,7 @@ from parley.landing.loader import Progress, load
 from parley.landing.sources import SourceError
 from parley.settings import Settings
 from tests.conftest import Rows
-from tests.landing import Json, assert_accounted_for, content, event, totals, write
+from tests.support.landing import Json, assert_accounted_for, content, event, totals, write
 
 
 class Stop(Exception):

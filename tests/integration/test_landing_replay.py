@@ -14,7 +14,7 @@ from parley.landing.privacy import subject_hmac
 from parley.landing.replay import Selection, replay
 from parley.settings import Settings
 from tests.conftest import Rows
-from tests.landing import Json, assert_accounted_for, content, event, totals, write
+from tests.support.landing import Json, assert_accounted_for, content, event, totals, write
 
 EVERYTHING = Selection()
 

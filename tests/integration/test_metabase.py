@@ -13,7 +13,7 @@ from dashboards.source import Source, charts
 from parley.errors import ParleyError
 from parley.settings import Settings
 from parley.warehouse import bi_role, database
-from tests.fakes.metabase import FakeMetabase, serving
+from tests.support.fakes.metabase import FakeMetabase, serving
 
 USER, PASSWORD = "admin@example.org", "a test's password"
 KEY = "mb_a test's key"

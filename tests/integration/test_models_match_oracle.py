@@ -12,7 +12,7 @@ from parley.build.builds import BuildRequest
 from parley.settings import Settings
 from tests.oracle import TABLES, World, differences
 from tests.oracle.files import SHARED, read
-from tests.warehouse import Warehouse
+from tests.support.warehouse import Warehouse
 
 FILES = [SHARED / "data/star.events.ndjson.gz", SHARED / "data/online_retail.events.ndjson.gz"]
 OF_WORDING = {  # landing masks what looks personal in texts, and the oracle reads them as they were sent

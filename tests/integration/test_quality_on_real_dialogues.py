@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.quality import FILE, measure
 from parley.settings import Settings
-from tests.warehouse import copy_project
+from tests.support.warehouse import copy_project
 
 pytestmark = [
     pytest.mark.slow,

@@ -15,8 +15,8 @@ from tests.oracle import Event, Row
 from tests.oracle.cohorts import Cohort
 from tests.oracle.files import SHARED, read
 from tests.oracle.funnels import Funnel, Matcher
-from tests.seeds import write_funnels, write_seed
-from tests.warehouse import MODELS, Warehouse, copy_project
+from tests.support.seeds import write_funnels, write_seed
+from tests.support.warehouse import MODELS, Warehouse, copy_project
 
 pytestmark = pytest.mark.skipif(
     not (SHARED / "data/reference").is_dir(), reason="../shared/data is not beside the repository"

@@ -22,7 +22,7 @@ from parley.settings import Settings
 from parley.warehouse import audit
 from parley.warehouse import database as postgres
 from tests.conftest import parley
-from tests.receivers import mailbox, webhook
+from tests.support.receivers import mailbox, webhook
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page as Tab

@@ -24,9 +24,9 @@ from parley.people import erasure
 from parley.settings import Settings
 from parley.warehouse import audit, database
 from tests.conftest import parley
-from tests.landing import Json, assert_accounted_for, event, write
-from tests.seeds import write_seed
-from tests.warehouse import PROJECT, copy_project
+from tests.support.landing import Json, assert_accounted_for, event, write
+from tests.support.seeds import write_seed
+from tests.support.warehouse import PROJECT, copy_project
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MONTH = "2025-06"

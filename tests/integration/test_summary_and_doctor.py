@@ -12,7 +12,7 @@ from parley.serving.summary import summarise
 from parley.settings import Settings
 from parley.warehouse import database
 from tests.conftest import parley
-from tests.warehouse import copy_project
+from tests.support.warehouse import copy_project
 
 
 def execute(settings: Settings, query: str) -> list[tuple[Any, ...]]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from parley.landing.dialects import FIELDS
 from parley.landing.patterns import scrubber
 from parley.landing.rules import Accepted, Dropped, Rejected, Verdict
-from tests.contract import PLAN, RECEIVED, event, rules
+from tests.support.contract import PLAN, RECEIVED, event, rules
 
 BY = {
     dialect: rules(dialect=dialect, default_tenant="shop", erased=("nobody",))

@@ -17,8 +17,8 @@ from parley.settings import Settings
 from tests.oracle import Event, Tenant, World, differences
 from tests.oracle.funnels import Exclusion, Funnel, Matcher, funnel_attempts, funnel_paths, funnels_mart
 from tests.oracle.histories import HARD_MOMENTS, TENANTS
-from tests.seeds import write_funnels
-from tests.warehouse import MODELS, Warehouse, copy_project
+from tests.support.seeds import write_funnels
+from tests.support.warehouse import MODELS, Warehouse, copy_project
 
 SEED = int(os.environ.get("PARLEY_SEED", "1"))
 USERS, FUNNELS = 50, 24  # users of each tenant

@@ -25,8 +25,8 @@ from parley.warehouse import database
 from tests.oracle import TABLES, Event, World, differences
 from tests.oracle.histories import TENANTS, History, histories, landed
 from tests.oracle.world import thread
-from tests.seeds import write_seed
-from tests.warehouse import CHECKS, MODELS, Warehouse, copy_project
+from tests.support.seeds import write_seed
+from tests.support.warehouse import CHECKS, MODELS, Warehouse, copy_project
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]  # a history takes as many builds as it has files, and more
 EXAMPLES = int(os.environ.get("PARLEY_EXAMPLES", "4"))

@@ -13,7 +13,7 @@ from parley.landing.loader import Progress, load
 from parley.landing.privacy import subject_hmac
 from parley.settings import Settings
 from tests.conftest import Rows
-from tests.landing import Json, assert_accounted_for, content, event, write
+from tests.support.landing import Json, assert_accounted_for, content, event, write
 
 Line = tuple[str, int]
 """What sort of line, and the number of its event."""

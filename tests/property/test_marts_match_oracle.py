@@ -20,8 +20,8 @@ from tests.oracle import TABLES, Event, Row, Tenant, World, differences
 from tests.oracle.cohorts import Cohort, cohort_retention
 from tests.oracle.customers import Assumptions, Segment, roi, segment_members, segment_sizes
 from tests.oracle.histories import HARD_MOMENTS, TENANTS
-from tests.seeds import write_seed
-from tests.warehouse import MODELS, Warehouse, copy_project
+from tests.support.seeds import write_seed
+from tests.support.warehouse import MODELS, Warehouse, copy_project
 
 pytestmark = pytest.mark.slow
 SEED = int(os.environ.get("PARLEY_SEED", "1"))

@@ -28,8 +28,8 @@ from tests.oracle.quality import (
     quality_daily,
 )
 from tests.oracle.world import Row
-from tests.seeds import write_seed
-from tests.warehouse import Warehouse, copy_project
+from tests.support.seeds import write_seed
+from tests.support.warehouse import Warehouse, copy_project
 
 SEED = int(os.environ.get("PARLEY_SEED", "1"))
 CONVERSATIONS = 60  # of each tenant

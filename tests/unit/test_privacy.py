@@ -8,7 +8,7 @@ import pytest
 
 from parley.config.tracking_plan import EventType
 from parley.landing.rules import Rules
-from tests.contract import SECRET, accepted, attributes_of, event, payload_of, rejected, rules
+from tests.support.contract import SECRET, accepted, attributes_of, event, payload_of, rejected, rules
 
 SENSITIVE = "jane@mail.example, +46 70 123 45 67, 4111 1111 1111 1111, SE45 5000 0000 0583 9825 7466"
 SCRUBBED = "[email], [phone], [card], [iban]"

@@ -13,7 +13,7 @@ import pytest
 from parley.config.tracking_plan import EventType
 from parley.landing.privacy import subject_hmacs
 from parley.landing.rules import Accepted, Dropped, Rejected, Rules
-from tests.contract import (
+from tests.support.contract import (
     DIALECTS,
     EVENT_ID,
     PLAN,

@@ -8,10 +8,11 @@ from zoneinfo import ZoneInfo
 from psycopg.rows import class_row
 
 from parley.config import tenants
+from parley.config.report_recipients import Kind
 from parley.config.tenants import Tenant
 from parley.errors import ParleyError
 from parley.serving.report import periods
-from parley.serving.report.periods import Kind, Period
+from parley.serving.report.periods import Period
 from parley.serving.summary import Refusal
 from parley.settings import Settings
 from parley.warehouse import database, migrate

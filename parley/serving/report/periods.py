@@ -2,11 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Literal
 
+from parley.config.report_recipients import Kind
 from parley.config.tenants import WEEKDAYS
-
-Kind = Literal["week", "month"]
 
 DAY = timedelta(days=1)
 WEEK = timedelta(days=7)

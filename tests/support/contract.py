@@ -12,7 +12,7 @@ from parley.config.tracking_plan import EventType, Plan
 from parley.landing import dialects
 from parley.landing.rules import Accepted, Rejected, Rules, Verdict
 
-FOLDER = Path(__file__).parents[1] / tracking_plan.FOLDER
+FOLDER = Path(__file__).parents[2] / tracking_plan.FOLDER
 PLAN = tracking_plan.load(FOLDER)
 DIALECTS = dialects.load(FOLDER / tracking_plan.DIALECTS_FILE)
 SECRET = b"the tests' secret"

@@ -19,7 +19,7 @@ from parley.settings import Settings
 from tests.oracle import Event, Row, Tenant
 from tests.oracle.files import write
 
-PROJECT = Path(__file__).resolve().parents[1]
+PROJECT = Path(__file__).resolve().parents[2]
 MODELS = "resource_type:model"  # without seeds and checks
 CHECKS = "resource_type:test"
 

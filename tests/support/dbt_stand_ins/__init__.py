@@ -1,5 +1,5 @@
 """The folder that .sqlfluff names. sqlfluff runs it anew for every model, so the work is done once, in dbt_macros."""
 
-from tests.dbt_macros import NAMES
+from tests.support.dbt_macros import NAMES
 
 globals().update(NAMES)

@@ -1,6 +1,6 @@
-"""Dagster's own state: runs, events and schedules in schema `dagster` of the warehouse, logs under PARLEY_HOME/dagster.
+"""Where Dagster keeps its state: runs, events and schedules in schema `dagster`, logs under PARLEY_HOME/dagster.
 
-Imports no Dagster, so that whoever only wants the variables (`parley env`) is quick.
+Imports no Dagster: `parley env` only prints the variables that point Dagster here.
 """
 
 import shutil

@@ -10,7 +10,7 @@ import orjson
 from tests.conftest import Rows
 
 OUTCOMES = ("accepted", "duplicate", "rejected", "no_consent", "erased_subject")
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 Json = dict[str, Any]
 

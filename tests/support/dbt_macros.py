@@ -16,7 +16,7 @@ from jinja2.parser import Parser
 from jinja2.runtime import Macro
 from sqlfluff.core.templaters.builtins.dbt import RelationEmulator
 
-PROJECT = Path(__file__).resolve().parents[1]
+PROJECT = Path(__file__).resolve().parents[2]
 
 
 class _Returned(Exception):
