@@ -53,7 +53,7 @@ def model_metadata(connection: Connection, build_id: str, result: Mapping[str, A
     found: dict[str, int | str] = {**row_count(connection, relation["schema"], relation["alias"])}
     if written is not None:
         found["rows_written"] = written
-    if node["materialized"] == "incremental":
+    if node["materialized"] == "rebuild":
         changed = rebuilds.of_build(connection, build_id, node["node_name"])
         found |= rebuild_metadata(changed[0] if changed else Rebuild(node["node_name"]))
     return found

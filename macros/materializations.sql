@@ -1,5 +1,5 @@
 {#-
-    Tables and views that every build makes anew: as dbt's own materializations do, in one transaction, but in two
+    Tables and views that every build rebuilds whole: as dbt's own materializations do, in one transaction, but in two
     statements. dbt's take some ten, and gather all macros of dbt for every drop, rename and look at columns.
 -#}
 {% materialization table, default %}
@@ -25,24 +25,31 @@
     {{ run_hooks(post_hooks, inside_transaction=False) }}
 {% endmacro %}
 
-{#- A relation as its contract has it, in place of the standing one, if there is any. -#}
+{#- A relation as its contract has it, in place of the existing one, if there is any. -#}
 {% macro put_in_place(target, sql) %}
-    {% set standing = load_cached_relation(this) %}
-    {% set built = target if standing is none else make_intermediate_relation(target) %}
+    {% set existing = load_cached_relation(this) %}
+    {% set built = target if existing is none else make_intermediate_relation(target) %}
     {% call statement('main') %}
         {{ get_create_view_as_sql(built, sql) if target.is_view else get_create_table_as_sql(False, built, sql) }}
     {% endcall %}
     {% call statement('finish') %}
-        {% if standing is not none %}
+        {% if existing is not none %}
         {#- it may have gone with a view that it reads, since dbt looked -#}
-        drop {{ standing.type }} if exists {{ standing }} cascade;
+        drop {{ existing.type }} if exists {{ existing }} cascade;
         alter {{ target.type }} {{ built }} rename to {{ adapter.quote(target.identifier) }};
         {% endif %}
-        {% for index in config.get('indexes', []) %}{{ get_create_index_sql(target, index) }};{% endfor %}
+        {% for index in indexes_of() %}{{ get_create_index_sql(target, index) }};{% endfor %}
         {{ describe(target) }}
         {#- what is built of a table next is planned by its size, which Postgres would find out in a minute -#}
         {% if target.is_table %}analyze {{ target }}{% endif %}
     {% endcall %}
+{% endmacro %}
+
+{#- The indexes of a table: a unique one on its key, and those its config asks for. -#}
+{% macro indexes_of() %}
+    {% set unique_key = config.get('unique_key') %}
+    {% set unique = [{'columns': unique_key, 'unique': true}] if unique_key else [] %}
+    {% do return(unique + config.get('indexes', [])) %}
 {% endmacro %}
 
 {#- The comments that a model's YAML asks for, by column; the relation's own is under an empty name. -#}

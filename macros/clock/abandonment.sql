@@ -3,8 +3,8 @@
     {{ conversation }}.last_event_at + {{ tenant }}.abandon_after_hours * interval '1 hour'
 {%- endmacro %}
 
-{#- `crosses` of facts.conversations: those that have fallen silent by as_of, and, for an earlier one, had not yet. -#}
-{% macro crosses_abandonment(spec) %}
+{#- `time_triggered` of facts.conversations: those that have fallen silent by as_of, and, for an earlier one, had not yet. -#}
+{% macro time_triggered_abandonment(spec) %}
     select conversations.tenant_id, conversations.conversation_id
     from {{ this }} as conversations
     inner join {{ ref('stg_tenants') }} as tenants using (tenant_id)

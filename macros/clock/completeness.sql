@@ -3,13 +3,13 @@
     ({{ local_midnight(end_date, time_zone) }} <= {{ as_of() }})
 {%- endmacro %}
 
-{#- `crosses` of marts with `is_complete`: rows for which the clock now says otherwise. -#}
-{% macro crosses_completeness(spec) %}
+{#- `time_triggered` of marts with `is_complete`: rows for which the clock now says otherwise. -#}
+{% macro time_triggered_completeness(spec) %}
     select tenant_id, {{ spec.key.keys() | join(', ') }}
     from (
-        select standing.*, {{ is_over('standing.' ~ spec.end, 'tenants.time_zone') }} as is_over
-        from {{ this }} as standing
+        select existing.*, {{ is_over('existing.' ~ spec.end, 'tenants.time_zone') }} as is_over
+        from {{ this }} as existing
         inner join {{ ref('stg_tenants') }} as tenants using (tenant_id)
-    ) as judged
+    ) as compared
     where is_complete <> is_over
 {% endmacro %}

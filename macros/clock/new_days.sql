@@ -1,8 +1,8 @@
 {#-
-    `crosses` of marts.active_users, which has rows up to as_of's local day: the days that have begun since its last row and
+    `time_triggered` of marts.active_users, which has rows up to as_of's local day: the days that have begun since its last row and
     on which somebody was active of late, and, for an earlier as_of, those that have not begun yet.
 -#}
-{% macro crosses_into_new_days(spec) %}
+{% macro time_triggered_new_days(spec) %}
     select distinct user_days.tenant_id, user_days.date + ahead.days as date
     from {{ ref('user_days') }} as user_days
     inner join {{ ref('stg_tenants') }} as tenants using (tenant_id)
@@ -19,12 +19,12 @@
 {% endmacro %}
 
 {#-
-    `crosses` of marts.user_lifecycle, which has rows up to the period that as_of is in: those whose end the clock has
+    `time_triggered` of marts.user_lifecycle, which has rows up to the period that as_of is in: those whose end the clock has
     passed, those begun since the last row in which users were active or fell dormant, and, for an earlier as_of, those
     that have not begun yet.
 -#}
-{% macro crosses_begun_periods(spec) %}
-    {{ crosses_completeness(spec) }}
+{% macro time_triggered_begun_periods(spec) %}
+    {{ time_triggered_completeness(spec) }}
     union
     select distinct active.tenant_id, active.period, begun.period_start
     from {{ ref('user_periods') }} as active

@@ -1,13 +1,13 @@
 {#-
-    `crosses` of marts.funnels: periods that counted attempts still in their window, or began before they were over, and,
+    `time_triggered` of marts.funnels: periods that counted attempts still in their window, or began before they were over, and,
     for an earlier as_of, those whose attempts were still in it.
 -#}
-{% macro crosses_funnel_windows(spec) %}
+{% macro time_triggered_funnel_windows(spec) %}
     select tenant_id, funnel_id, period, period_start
     from {{ this }}
     where still_in_window > 0
     union
-    {{ crosses_completeness({'key': spec.key, 'end': 'next_period_start'}) }}
+    {{ time_triggered_completeness({'key': spec.key, 'end': 'next_period_start'}) }}
     union
     select
         attempts.tenant_id,

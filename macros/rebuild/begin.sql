@@ -25,34 +25,34 @@
 {% endmacro %}
 
 {#-
-    The touched keys, and with them the watermark: from here on, their changes are taken in. Returns whether there are any,
-    and the standing table's columns and comments.
+    The affected keys, and with them the watermark: from here on, their changes are taken in. Returns whether there are any,
+    and the existing table's columns and comments.
 -#}
-{% macro collect_touched(spec) %}
-    {% call statement('collect_touched', fetch_result=True) %}
-        create temporary table touched on commit drop as
-        {{ touched_keys(spec) }};
+{% macro collect_affected(spec) %}
+    {% call statement('collect_affected', fetch_result=True) %}
+        create temporary table affected on commit drop as
+        {{ affected_keys(spec) }};
         {% if spec.is_frozen %}{{ keep_frozen(spec) }}{% endif %}
-        analyze pg_temp.touched;
+        analyze pg_temp.affected;
         {{ move_watermarks(spec) }}
         select
             attname as name,
             format_type(atttypid, atttypmod) as type,
             col_description(attrelid, attnum) as comment,
             obj_description(attrelid, 'pg_class') as comment_of_all,
-            exists (select from pg_temp.touched) as is_touched
+            exists (select from pg_temp.affected) as is_affected
         from pg_attribute
         where attrelid = '{{ this }}'::regclass and attnum > 0 and not attisdropped
         order by attnum
     {% endcall %}
-    {% set found = load_result('collect_touched').table.rows %}
+    {% set found = load_result('collect_affected').table.rows %}
     {% set columns = [] %}
     {% set comments = {'': found[0].comment_of_all or ''} %}
     {% for column in found %}
         {% do columns.append(api.Column.create(column.name, column.type)) %}
         {% do comments.update({column.name: column.comment or ''}) %}
     {% endfor %}
-    {% do return({'is_touched': found[0].is_touched, 'columns': columns, 'comments': comments}) %}
+    {% do return({'is_affected': found[0].is_affected, 'columns': columns, 'comments': comments}) %}
 {% endmacro %}
 
 {#- Where a table is built as a whole: its readers look at all of it again. -#}
@@ -95,26 +95,26 @@
 {%- endmacro %}
 
 {#- The keys to recompute, as a select of the key columns. -#}
-{% macro touched_keys(spec) %}
-    {% if spec.get('touch') %}
-        {% do return(context[spec.touch](spec)) %}
+{% macro affected_keys(spec) %}
+    {% if spec.get('affected_by') %}
+        {% do return(context[spec.affected_by](spec)) %}
     {% endif %}
     select distinct tenant_id{% for column, part in spec.key.items() %}, {{ part }} as {{ column }}{% endfor %}
     from ({{ changed(spec) }}) as changed
     where {% for part in spec.key.values() %}{{ part }} is not null{% if not loop.last %} and {% endif %}{% endfor %}
-    {{ touched_beside_changes(spec) }}
+    {{ affected_beside_changes(spec) }}
 {% endmacro %}
 
-{#- Keys touched by no upstream's change: those of standing rows to look at again, and those the clock has moved. -#}
-{% macro touched_beside_changes(spec) %}
+{#- Keys affected by no upstream's change: those of existing rows to look at again, and those the clock has moved. -#}
+{% macro affected_beside_changes(spec) %}
     {% set columns = 'tenant_id' ~ (', ' if spec.key else '') ~ spec.key.keys() | join(', ') %}
     {% for condition in reread_conditions(spec, spec.get('date')) %}
     union
     select {{ columns }} from {{ this }} where {{ condition }}
     {% endfor %}
-    {% if spec.get('crosses') %}
+    {% if spec.get('time_triggered') %}
     union
-    {{ context[spec.crosses](spec) }}
+    {{ context[spec.time_triggered](spec) }}
     {% endif %}
 {% endmacro %}
 

@@ -1,8 +1,8 @@
 {#-
     History whose raw events retention has dropped stays as it is: rows of days before the tenant's `ops.raw_horizon`. No
-    key that has such a row is touched, and where there is any, a full refresh does not replace the table but touches every
+    key that has such a row is affected, and where there is any, a full refresh does not replace the table but affects every
     other key: both ways lead through the same code to the same rows. Of a model that `freezes` by rows, whose keys go on
-    after such a day (a user, a cohort), the key is touched, and rows of these days are neither taken out nor put in.
+    after such a day (a user, a cohort), the key is affected, and rows of these days are neither taken out nor put in.
 -#}
 
 {#- Condition: a row of this alias belongs to frozen history. -#}
@@ -13,26 +13,26 @@
     )
 {%- endmacro %}
 
-{#- Takes frozen keys out of `touched`; a stretch of time is cut to what comes after the last frozen row. -#}
+{#- Takes frozen keys out of `affected`; a stretch of time is cut to what comes after the last frozen row. -#}
 {% macro keep_frozen(spec) %}
     {% if spec.get('range') %}
-    update pg_temp.touched
+    update pg_temp.affected
     set from_at = frozen.ended_at + interval '1 microsecond'
     from (
         select tenant_id, {{ spec.key.keys() | join(', ') }}, max(ended_at) as ended_at
-        from {{ this }} as standing
-        where {{ is_frozen('standing', spec.date) }}
+        from {{ this }} as existing
+        where {{ is_frozen('existing', spec.date) }}
         group by tenant_id, {{ spec.key.keys() | join(', ') }}
     ) as frozen
-    where frozen.tenant_id = touched.tenant_id
-    {%- for column in spec.key %} and frozen.{{ column }} = touched.{{ column }}{% endfor %}
-    and frozen.ended_at >= touched.from_at;
+    where frozen.tenant_id = affected.tenant_id
+    {%- for column in spec.key %} and frozen.{{ column }} = affected.{{ column }}{% endfor %}
+    and frozen.ended_at >= affected.from_at;
     {% elif spec.get('date') and not freezes_by_rows(spec) %}
-    delete from pg_temp.touched
-    using {{ this }} as standing
-    where standing.tenant_id = touched.tenant_id
-    {%- for column in spec.key %} and standing.{{ column }} = touched.{{ column }}{% endfor %}
-    and {{ is_frozen('standing', spec.date) }};
+    delete from pg_temp.affected
+    using {{ this }} as existing
+    where existing.tenant_id = affected.tenant_id
+    {%- for column in spec.key %} and existing.{{ column }} = affected.{{ column }}{% endfor %}
+    and {{ is_frozen('existing', spec.date) }};
     {% endif %}
 {% endmacro %}
 

@@ -1,17 +1,15 @@
 {#-
-    How dbt builds an incremental model of this project: the steps of README.md, in one transaction. What dbt asks the
-    database for in each build of its own incremental models (columns, comments, the contract) is asked for once here, and a
-    model of which nothing is touched costs two queries.
+    How dbt builds a model that is rebuilt by affected keys: the steps of README.md, in one transaction. What the database
+    is asked for (columns, comments, the contract) is asked for once, and a model of which nothing is affected costs two
+    queries.
 -#}
-{% materialization incremental, default %}
+{% materialization rebuild, default %}
     {% set spec = rebuild_spec() %}
-    {% if spec is none %}{% do return(dbt.materialization_incremental_default()) %}{% endif %}
-
     {% set target = this.incorporate(type='table') %}
     {% call in_one_transaction(target) %}
         {% set spec = lock_and_look(spec) %}
         {% if rebuilding() %}
-            {% do rebuild_touched(target, spec, sql) %}
+            {% do rebuild_affected(target, spec, sql) %}
         {% else %}
             {% do build_whole(target, spec, sql) %}
         {% endif %}
@@ -19,7 +17,7 @@
     {% do return({'relations': [target]}) %}
 {% endmaterialization %}
 
-{#- The table anew, as its contract has it. -#}
+{#- The whole table, as its contract has it. -#}
 {% macro build_whole(target, spec, sql) %}
     {% do take_in_everything(spec) %}
     {% do put_in_place(target, by_day(spec, sql)) %}
@@ -31,37 +29,32 @@
     select * from ({{ sql }}) as whole order by tenant_id, {{ spec.date }}
 {% endmacro %}
 
-{#- What the touched keys' rows have become, in the standing table. -#}
-{% macro rebuild_touched(target, spec, sql) %}
-    {% set standing = collect_touched(spec) %}
-    {% if standing.is_touched %}
-        {% do recompute_touched(sql) %}
+{#- What the affected keys' rows have become, in the existing table. -#}
+{% macro rebuild_affected(target, spec, sql) %}
+    {% set existing = collect_affected(spec) %}
+    {% if existing.is_affected %}
+        {% do recompute_affected(sql) %}
         {% call statement('main') %}
-            {{ get_incremental_rebuild_sql({
-                'target_relation': target,
-                'temp_relation': 'pg_temp.recomputed',
-                'unique_key': config.get('unique_key'),
-                'dest_columns': standing.columns,
-            }) }}
+            {{ write_difference(target, existing.columns, config.get('unique_key')) }}
         {% endcall %}
     {% else %}
         {% call noop_statement('main', 'INSERT 0 0', 'INSERT', 0) %}{% endcall %}
     {% endif %}
-    {% if standing.comments != described() %}
+    {% if existing.comments != described() %}
         {% call statement('describe') %}{{ describe(target) }}{% endcall %}
     {% endif %}
 {% endmacro %}
 
-{#- Step 2: the touched keys' rows as they ought to be, in a temporary table. -#}
-{% macro recompute_touched(sql) %}
-    {% call statement('recompute_touched', fetch_result=True) %}
+{#- Step 2: the affected keys' rows as they ought to be, in a temporary table. -#}
+{% macro recompute_affected(sql) %}
+    {% call statement('recompute_affected', fetch_result=True) %}
         create temporary table recomputed on commit drop as ({{ sql }});
         {{ columns_that_differ(this, 'pg_temp.recomputed') }}
     {% endcall %}
-    {% set differing = load_result('recompute_touched').table.columns[0].values() %}
+    {% set differing = load_result('recompute_affected').table.columns[0].values() %}
     {% if differing %}
         {% do exceptions.raise_compiler_error(
-            'The schemas on this incremental model are out of sync: ' ~ differing | join(', ') ~ '.'
+            'its columns have changed since it was built (' ~ differing | join(', ') ~ '): build it with --full-refresh.'
         ) %}
     {% endif %}
 {% endmacro %}

@@ -1,15 +1,17 @@
 {#- What the model says of its own rebuilding, see README.md; none for other models. -#}
 {% macro rebuild_spec(node=none) %}
     {% set node = node or model %}
-    {% if node.config.incremental_strategy == 'rebuild' %}
-        {% do return(node.config.meta.rebuild) %}
+    {% if node.config.materialized == 'rebuild' %}
+        {% do return(node.config.meta.get('rebuild', {})) %}{# while dbt parses, it is not there yet #}
     {% endif %}
     {% do return(none) %}
 {% endmacro %}
 
-{#- Whether this run rebuilds touched keys only: false where the table is being built as a whole. -#}
+{#- Whether this run rebuilds affected keys only: false where the whole table is built. -#}
 {% macro rebuilding() %}
-    {% do return(execute and is_incremental()) %}
+    {% if not execute or model.config.materialized != 'rebuild' %}{% do return(false) %}{% endif %}
+    {% set existing = load_cached_relation(this) %}
+    {% do return(existing is not none and existing.is_table and not should_full_refresh()) %}
 {% endmacro %}
 
 {#- The graph's node of a model of this project. -#}

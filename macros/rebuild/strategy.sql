@@ -1,39 +1,38 @@
 {#-
-    Step 3 of README.md. `temp_relation` holds the touched keys' recomputed rows; the difference to the standing rows is
+    Step 3 of README.md. `recomputed` holds the affected keys' recomputed rows; the difference to the existing rows is
     written and published, and nothing else: a row that came out the same costs no write here and no work downstream.
 -#}
-{% macro get_incremental_rebuild_sql(arg_dict) %}
-    {% set target = arg_dict['target_relation'] %}
-    {% set columns = arg_dict['dest_columns'] | map(attribute='quoted') | join(', ') %}
-    {% set standing %}
-        select {% for column in arg_dict['dest_columns'] %}standing.{{ column.quoted }}{% if not loop.last %}, {% endif %}{% endfor %}
-        from {{ target }} as standing {{ where_touched('standing') }}
+{% macro write_difference(target, table_columns, unique_key) %}
+    {% set columns = table_columns | map(attribute='quoted') | join(', ') %}
+    {% set existing %}
+        select {% for column in table_columns %}existing.{{ column.quoted }}{% if not loop.last %}, {% endif %}{% endfor %}
+        from {{ target }} as existing {{ where_affected('existing') }}
     {% endset %}
     {% set recomputed %}
-        select {{ columns }} from {{ arg_dict['temp_relation'] }} as recomputed
+        select {{ columns }} from pg_temp.recomputed as recomputed
         {% if freezes_by_rows(rebuild_spec()) %}where not {{ is_frozen('recomputed', rebuild_spec().date) }}{% endif %}
     {% endset %}
 
-    create temporary table gone on commit drop as {{ standing }} except {{ recomputed }};
-    create temporary table fresh on commit drop as {{ recomputed }} except {{ standing }};
-    delete from {{ target }} as target using pg_temp.gone
-    where {% for column in arg_dict['unique_key'] -%}
-        target.{{ column }} = gone.{{ column }}{% if not loop.last %} and {% endif %}
+    create temporary table removed on commit drop as {{ existing }} except {{ recomputed }};
+    create temporary table added on commit drop as {{ recomputed }} except {{ existing }};
+    delete from {{ target }} as target using pg_temp.removed
+    where {% for column in unique_key -%}
+        target.{{ column }} = removed.{{ column }}{% if not loop.last %} and {% endif %}
     {%- endfor %};
     {{ publish_changes(rebuild_spec()) }}
-    {{ record_rebuild(rebuild_spec(), arg_dict['unique_key']) }}
+    {{ record_rebuild(rebuild_spec(), unique_key) }}
     {#- last, so that what dbt reports of the model is the number of rows it wrote -#}
-    insert into {{ target }} ({{ columns }}) select {{ columns }} from pg_temp.fresh;
+    insert into {{ target }} ({{ columns }}) select {{ columns }} from pg_temp.added;
 {% endmacro %}
 
-{#- The rows of touched keys. A key of a stretch of time (`range`) takes the rows that begin in it. -#}
-{% macro where_touched(alias) -%}
+{#- The rows of affected keys. A key of a stretch of time (`range`) takes the rows that begin in it. -#}
+{% macro where_affected(alias) -%}
     {%- set spec = rebuild_spec() -%}
     where exists (
-        select from pg_temp.touched
-        where {{ alias }}.tenant_id = touched.tenant_id
-        {%- for column in spec.key %} and {{ alias }}.{{ column }} = touched.{{ column }}{% endfor %}
-        {%- if spec.get('range') %} and {{ alias }}.{{ spec.range }} between touched.from_at and touched.to_at{% endif %}
+        select from pg_temp.affected
+        where {{ alias }}.tenant_id = affected.tenant_id
+        {%- for column in spec.key %} and {{ alias }}.{{ column }} = affected.{{ column }}{% endfor %}
+        {%- if spec.get('range') %} and {{ alias }}.{{ spec.range }} between affected.from_at and affected.to_at{% endif %}
     )
     {%- if freezes_by_rows(spec) %} and not {{ is_frozen(alias, spec.date) }}{% endif %}
 {%- endmacro %}
@@ -44,7 +43,7 @@
     insert into ops.changes (model, kind, tenant_id, id, date)
     select '{{ model.name }}', '{{ kind }}', tenant_id, id, date
     from (
-        {% for difference in ['gone', 'fresh'] %}
+        {% for difference in ['removed', 'added'] %}
         select tenant_id, {{ columns.get('id') or 'null' }}::text as id, {{ columns.get('date') or 'null' }}::date as date
         from pg_temp.{{ difference }}
         {% if not loop.last %}union{% endif %}
@@ -61,32 +60,32 @@
     select
         '{{ build_id() }}',
         '{{ model.name }}',
-        keys.number - gone.number,
-        gone.number + fresh.number - keys.number,
-        keys.number - fresh.number,
+        keys.number - removed.number,
+        removed.number + added.number - keys.number,
+        keys.number - added.number,
         {% if spec.get('date') -%}
         coalesce(
             (
                 select range_agg(daterange(day, day, '[]'))
                 from (
-                    select {{ spec.date }} as day from pg_temp.gone
+                    select {{ spec.date }} as day from pg_temp.removed
                     union
-                    select {{ spec.date }} from pg_temp.fresh
+                    select {{ spec.date }} from pg_temp.added
                 ) as days
                 where day is not null
             ),
             '{}'
         )
         {%- else %}'{}'{% endif %}
-    from (select count(*) as number from pg_temp.gone) as gone
-    cross join (select count(*) as number from pg_temp.fresh) as fresh
+    from (select count(*) as number from pg_temp.removed) as removed
+    cross join (select count(*) as number from pg_temp.added) as added
     cross join (
         -- counted, not joined: of tables that nobody has analysed, a join takes several times as long
         select count(*) as number
         from (
-            select {{ unique_key | join(', ') }} from pg_temp.gone
+            select {{ unique_key | join(', ') }} from pg_temp.removed
             union
-            select {{ unique_key | join(', ') }} from pg_temp.fresh
+            select {{ unique_key | join(', ') }} from pg_temp.added
         ) as keys
     ) as keys
     where keys.number > 0

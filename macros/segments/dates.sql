@@ -1,5 +1,5 @@
-{#- `touch` of marts.segment_sizes: a change of one day changes the sizes of that day and all after it. -#}
-{% macro touch_segment_dates(spec) %}
+{#- `affected_by` of marts.segment_sizes: a change of one day changes the sizes of that day and all after it. -#}
+{% macro affected_segment_dates(spec) %}
     select distinct
         changed.tenant_id,
         later.date::date as date
@@ -14,14 +14,14 @@
         {{ local_date(as_of(), 'tenants.time_zone') }}::timestamp,
         interval '1 day'
     ) as later (date)
-    {{ touched_beside_changes(spec) }}
+    {{ affected_beside_changes(spec) }}
 {% endmacro %}
 
 {#-
-    `crosses` of marts.segment_sizes: its last day, which was not over, days of the range that it does not have (those
+    `time_triggered` of marts.segment_sizes: its last day, which was not over, days of the range that it does not have (those
     since, and, for an earlier as_of, those before), and days that are out of the range.
 -#}
-{% macro crosses_segment_dates(spec) %}
+{% macro time_triggered_segment_dates(spec) %}
     select tenants.tenant_id, asked.date::date
     from {{ ref('stg_tenants') }} as tenants
     left join (select tenant_id, max(date) as date from {{ this }} group by tenant_id) as last_ones using (tenant_id)
@@ -33,8 +33,8 @@
     where
         asked.date >= least(last_ones.date, {{ local_date(as_of(), 'tenants.time_zone') }})
         or not exists (
-            select from {{ this }} as standing
-            where standing.tenant_id = tenants.tenant_id and standing.date = asked.date::date
+            select from {{ this }} as existing
+            where existing.tenant_id = tenants.tenant_id and existing.date = asked.date::date
         )
     union
     select rows.tenant_id, rows.date

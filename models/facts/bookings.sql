@@ -1,9 +1,6 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
     unique_key=['tenant_id', 'booking_id'],
     indexes=[
-        {'columns': ['tenant_id', 'booking_id'], 'unique': true},
         {'columns': ['tenant_id', 'held_on']},
         {'columns': ['tenant_id', 'requested_on']},
         {'columns': ['tenant_id', 'confirmed_on']},
@@ -25,7 +22,7 @@ with events as (
 
     select events.*
     from {{ ref('stg_events') }} as events
-    {{ only_touched('events') }}
+    {{ only_affected('events') }}
     where
         events.booking_id is not null
         and events.event_name in ('booking.slot_hold', 'booking.requested', 'booking.confirmed')

@@ -1,12 +1,9 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
     unique_key=['tenant_id', 'cohort_id', 'period', 'cohort_start', 'period_index'],
-    indexes=[{'columns': ['tenant_id', 'cohort_id', 'period', 'cohort_start', 'period_index'], 'unique': true}],
     meta={'rebuild': {
         'key': {'cohort_id': 'id', 'period': 'id', 'period_index': 'id', 'cohort_start': 'date'},
         'reads': {'cohort_periods': 'cell'},
-        'touch': 'touch_cohort_cells',
+        'affected_by': 'affected_cohort_cells',
         'publishes': {'cohort': {'id': "cohort_id || ':' || period", 'date': 'cohort_start'}},
     }}
 ) }}
@@ -15,7 +12,7 @@ with active_periods as (
 
     select active_periods.*
     from {{ ref('cohort_periods') }} as active_periods
-    {{ only_touched('active_periods') }}
+    {{ only_affected('active_periods') }}
 
 ),
 

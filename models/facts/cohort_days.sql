@@ -1,10 +1,5 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
-    unique_key=['tenant_id', 'cohort_id', 'user_id', 'date'],
-    indexes=[
-        {'columns': ['tenant_id', 'user_id', 'date', 'cohort_id'], 'unique': true},
-    ],
+    unique_key=['tenant_id', 'user_id', 'date', 'cohort_id'],
     meta={'rebuild': {
         'key': {'user_id': 'id', 'date': 'date'},
         'reads': {'stg_events': 'user', 'user_days': 'user'},
@@ -24,7 +19,7 @@ user_days as (
 
     select user_days.*
     from {{ ref('user_days') }} as user_days
-    {{ only_touched('user_days') }}
+    {{ only_affected('user_days') }}
 
 ),
 
@@ -37,7 +32,7 @@ named_events as (
         events.occurred_on as date,
         array_agg(distinct events.event_name) as event_names
     from {{ ref('stg_events') }} as events
-    {{ only_touched('events', date='occurred_on') }}
+    {{ only_affected('events', date='occurred_on') }}
     where
         events.user_id is not null
         and events.event_name in (

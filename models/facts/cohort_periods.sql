@@ -1,11 +1,6 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
-    unique_key=['tenant_id', 'cohort_id', 'period', 'user_id', 'cohort_start', 'period_index'],
-    indexes=[
-        {'columns': ['tenant_id', 'user_id', 'cohort_id', 'period', 'cohort_start', 'period_index'], 'unique': true},
-        {'columns': ['tenant_id', 'cohort_id', 'period', 'cohort_start', 'period_index']},
-    ],
+    unique_key=['tenant_id', 'user_id', 'cohort_id', 'period', 'cohort_start', 'period_index'],
+    indexes=[{'columns': ['tenant_id', 'cohort_id', 'period', 'cohort_start', 'period_index']}],
     meta={'rebuild': {
         'key': {'user_id': 'id'},
         'reads': {'cohort_days': 'user'},
@@ -44,7 +39,7 @@ days as (
 
     select days.*
     from {{ ref('cohort_days') }} as days
-    {{ only_touched('days') }}
+    {{ only_affected('days') }}
 
 ),
 

@@ -1,8 +1,5 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
     unique_key=['tenant_id', 'conversation_id'],
-    indexes=[{'columns': ['tenant_id', 'conversation_id'], 'unique': true}],
     meta={'rebuild': {
         'key': {'conversation_id': 'id'},
         'reads': {
@@ -21,7 +18,7 @@ with conversations as (
 
     select conversations.*
     from {{ ref('conversations') }} as conversations
-    {{ only_touched('conversations') }}
+    {{ only_affected('conversations') }}
 
 ),
 
@@ -45,7 +42,7 @@ turn_events as (
             order by events.occurred_at, events.event_id
         ), '') <> 'message.received' as follows_no_question
     from {{ ref('stg_events') }} as events
-    {{ only_touched('events', conversation_id='thread_id') }}
+    {{ only_affected('events', conversation_id='thread_id') }}
     where
         events.conversation_id is not null
         and events.event_name in ('message.received', 'message.sent', 'ai.response', 'voice.first_response')
@@ -73,7 +70,7 @@ answers as (
         count(*) as answers,
         count(*) filter (where responses.duration_ms > tenants.sla_ms) as slow_answers
     from {{ ref('responses') }} as responses
-    {{ only_touched('responses', conversation_id='thread_id') }}
+    {{ only_affected('responses', conversation_id='thread_id') }}
     inner join tenants on responses.tenant_id = tenants.tenant_id
     where responses.conversation_id is not null
     group by responses.tenant_id, responses.conversation_id
@@ -87,7 +84,7 @@ searches as (
         searches.conversation_id,
         bool_or(searches.was_used) as was_used
     from {{ ref('kb_searches') }} as searches
-    {{ only_touched('searches', conversation_id='thread_id') }}
+    {{ only_affected('searches', conversation_id='thread_id') }}
     where searches.conversation_id is not null
     group by searches.tenant_id, searches.conversation_id
 

@@ -1,8 +1,5 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
     unique_key=['tenant_id', 'conversation_id'],
-    indexes=[{'columns': ['tenant_id', 'conversation_id'], 'unique': true}],
     meta={'rebuild': {
         'key': {'conversation_id': 'id'},
         'reads': {'stg_events': 'thread'},
@@ -16,7 +13,7 @@ with events as (
 
     select events.*
     from {{ ref('stg_events') }} as events
-    {{ only_touched('events', conversation_id='thread_id') }}
+    {{ only_affected('events', conversation_id='thread_id') }}
     where events.conversation_id is not null
 
 ),

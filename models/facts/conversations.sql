@@ -1,9 +1,6 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
     unique_key=['tenant_id', 'conversation_id'],
     indexes=[
-        {'columns': ['tenant_id', 'conversation_id'], 'unique': true},
         {'columns': ['tenant_id', 'started_on']},
         {'columns': ['tenant_id', 'user_id', 'started_on']},
         {'columns': ['outcome', 'last_event_at']},
@@ -16,7 +13,7 @@
             'tool_calls': 'thread',
             'orders': 'thread',
         },
-        'crosses': 'crosses_abandonment',
+        'time_triggered': 'time_triggered_abandonment',
         'publishes': {
             'conversation': {'id': 'conversation_id'},
             'user': {'id': 'user_id', 'date': 'started_on'},
@@ -30,7 +27,7 @@ with events as (
 
     select events.*
     from {{ ref('stg_events') }} as events
-    {{ only_touched('events', conversation_id='thread_id') }}
+    {{ only_affected('events', conversation_id='thread_id') }}
     where events.conversation_id is not null
 
 ),
@@ -116,7 +113,7 @@ responses as (
         (array_agg(responses.duration_ms order by responses.responded_at, responses.response_id))[1]
             as first_response_ms
     from {{ ref('responses') }} as responses
-    {{ only_touched('responses', conversation_id='thread_id') }}
+    {{ only_affected('responses', conversation_id='thread_id') }}
     where responses.conversation_id is not null
     group by responses.tenant_id, responses.conversation_id
 
@@ -129,7 +126,7 @@ tool_calls as (
         tool_calls.conversation_id,
         count(*) as tool_calls
     from {{ ref('tool_calls') }} as tool_calls
-    {{ only_touched('tool_calls', conversation_id='thread_id') }}
+    {{ only_affected('tool_calls', conversation_id='thread_id') }}
     where tool_calls.conversation_id is not null
     group by tool_calls.tenant_id, tool_calls.conversation_id
 
@@ -142,7 +139,7 @@ orders as (
         orders.thread_id,
         sum(orders.revenue)::numeric(20, 4) as revenue
     from {{ ref('orders') }} as orders
-    {{ only_touched('orders', conversation_id='thread_id') }}
+    {{ only_affected('orders', conversation_id='thread_id') }}
     where orders.thread_id is not null
     group by orders.tenant_id, orders.thread_id
 

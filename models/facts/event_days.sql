@@ -1,11 +1,6 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
     unique_key=['tenant_id', 'date', 'event_name', 'channel', 'received_on'],
-    indexes=[
-        {'columns': ['tenant_id', 'date', 'event_name', 'channel', 'received_on'], 'unique': true},
-        {'columns': ['tenant_id', 'received_on']},
-    ],
+    indexes=[{'columns': ['tenant_id', 'received_on']}],
     meta={'rebuild': {
         'key': {'date': 'date'},
         'reads': {'stg_events': 'day'},
@@ -18,7 +13,7 @@ with events as (
 
     select events.*
     from {{ ref('stg_events') }} as events
-    {{ only_touched('events', date='occurred_on') }}
+    {{ only_affected('events', date='occurred_on') }}
 
 ),
 

@@ -1,11 +1,6 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
-    unique_key=['tenant_id', 'date', 'event_name', 'field', 'json_type'],
-    indexes=[
-        {'columns': ['tenant_id', 'event_name', 'date', 'field', 'json_type'], 'unique': true},
-        {'columns': ['tenant_id', 'date']},
-    ],
+    unique_key=['tenant_id', 'event_name', 'date', 'field', 'json_type'],
+    indexes=[{'columns': ['tenant_id', 'date']}],
     meta={'rebuild': {
         'key': {'date': 'date'},
         'reads': {'stg_events': 'day'},
@@ -24,7 +19,7 @@ with shapes as (
         events.shape,
         count(*) as events
     from {{ ref('stg_events') }} as events
-    {{ only_touched('events', date='occurred_on') }}
+    {{ only_affected('events', date='occurred_on') }}
     group by events.tenant_id, events.occurred_on, events.event_name, events.shape
 
 ),

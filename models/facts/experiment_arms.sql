@@ -1,8 +1,5 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
     unique_key=['tenant_id', 'experiment', 'metric', 'variant'],
-    indexes=[{'columns': ['tenant_id', 'experiment', 'metric', 'variant'], 'unique': true}],
     meta={'rebuild': {
         'key': {'experiment': 'id'},
         'reads': {'experiment_units': 'experiment', 'experiment_values': 'experiment'},
@@ -26,7 +23,7 @@ units as (
 
     select units.*
     from {{ ref('experiment_units') }} as units
-    {{ only_touched('units') }}
+    {{ only_affected('units') }}
 
 ),
 
@@ -34,7 +31,7 @@ values_of_users as (
 
     select outcomes.*
     from {{ ref('experiment_values') }} as outcomes
-    {{ only_touched('outcomes') }}
+    {{ only_affected('outcomes') }}
 
 ),
 

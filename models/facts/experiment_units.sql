@@ -1,11 +1,6 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
     unique_key=['tenant_id', 'experiment', 'user_id'],
-    indexes=[
-        {'columns': ['tenant_id', 'experiment', 'user_id'], 'unique': true},
-        {'columns': ['tenant_id', 'user_id']},
-    ],
+    indexes=[{'columns': ['tenant_id', 'user_id']}],
     meta={'rebuild': {
         'key': {'user_id': 'id'},
         'reads': {'stg_events': 'user'},
@@ -17,7 +12,7 @@ with exposures as (
 
     select events.*
     from {{ ref('stg_events') }} as events
-    {{ only_touched('events') }}
+    {{ only_affected('events') }}
     where
         events.event_name = 'experiment.exposed'
         and events.user_id is not null

@@ -1,11 +1,6 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
     unique_key=['tenant_id', 'experiment', 'metric', 'user_id'],
-    indexes=[
-        {'columns': ['tenant_id', 'experiment', 'metric', 'user_id'], 'unique': true},
-        {'columns': ['tenant_id', 'user_id']},
-    ],
+    indexes=[{'columns': ['tenant_id', 'user_id']}],
     meta={'rebuild': {
         'key': {'user_id': 'id'},
         'reads': {'experiment_units': 'user', 'orders': 'buyer', 'conversations': 'user', 'funnel_attempts': 'owner'},
@@ -36,7 +31,7 @@ units as (
         units.exposed_at,
         units.exposed_at + metrics.outcome_window as until
     from {{ ref('experiment_units') }} as units
-    {{ only_touched('units') }}
+    {{ only_affected('units') }}
     inner join metrics on metrics.experiment in ('*', units.experiment)
 
 ),
@@ -50,7 +45,7 @@ bought as (
         counted.source,
         counted.value
     from {{ ref('orders') }} as orders
-    {{ only_touched('orders', user_id='completed_user_id') }}
+    {{ only_affected('orders', user_id='completed_user_id') }}
     cross join lateral (values ('orders', 1), ('revenue', orders.revenue)) as counted (source, value)
 
 ),
@@ -64,7 +59,7 @@ talked as (
         'resolved' as source,
         1 as value
     from {{ ref('conversations') }} as conversations
-    {{ only_touched('conversations') }}
+    {{ only_affected('conversations') }}
     where conversations.outcome = 'resolved'
 
 ),
@@ -79,7 +74,7 @@ passed as (
         1 as value,
         attempts.funnel_id
     from {{ ref('funnel_attempts') }} as attempts
-    {{ only_touched('attempts', user_id='owner_id') }}
+    {{ only_affected('attempts', user_id='owner_id') }}
     where attempts.is_converted
 
 ),

@@ -1,12 +1,9 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
-    unique_key=['tenant_id', 'date', 'event_name', 'field', 'json_type'],
-    indexes=[{'columns': ['tenant_id', 'event_name', 'date', 'field', 'json_type'], 'unique': true}],
+    unique_key=['tenant_id', 'event_name', 'date', 'field', 'json_type'],
     meta={'rebuild': {
         'key': {'event_name': 'id', 'date': 'date'},
         'reads': {'input_days': 'type_day', 'event_fields': 'type_day'},
-        'touch': 'touch_trained_days',
+        'affected_by': 'affected_trained_days',
         'definitions': ['anomaly_settings'],
         'publishes': {'type_day': {'id': 'event_name', 'date': 'date'}},
         'date': 'date',
@@ -26,7 +23,7 @@ with days as (
         settings.training_days,
         sum(before.events)::bigint as events_before
     from {{ ref('input_days') }} as days
-    {{ only_touched('days') }}
+    {{ only_affected('days') }}
     inner join lateral
         {{ best_setting(
             ref('anomaly_settings'), 'days', ['tenant_id', 'event_name'], where="metric = 'changed_fields'"

@@ -1,9 +1,6 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
     unique_key=['tenant_id', 'funnel_id', 'unit_id', 'entry_event_id'],
     indexes=[
-        {'columns': ['tenant_id', 'funnel_id', 'unit_id', 'entry_event_id'], 'unique': true},
         {'columns': ['tenant_id', 'owner_id']},
         {'columns': ['tenant_id', 'funnel_id', 'entered_on']},
         {'columns': ['window_ends_at']},
@@ -43,7 +40,7 @@ events as (
 
     select events.*
     from {{ ref('stg_funnel_events') }} as events
-    {{ only_touched('events') }}
+    {{ only_affected('events') }}
 
 ),
 
@@ -51,7 +48,7 @@ instants as (
 
     select instants.*
     from {{ ref('funnel_instants') }} as instants
-    {{ only_touched('instants') }}
+    {{ only_affected('instants') }}
 
 ),
 

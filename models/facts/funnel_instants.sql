@@ -1,11 +1,6 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
     unique_key=['tenant_id', 'funnel_id', 'unit_id', 'position'],
-    indexes=[
-        {'columns': ['tenant_id', 'funnel_id', 'unit_id', 'position'], 'unique': true},
-        {'columns': ['tenant_id', 'owner_id']},
-    ],
+    indexes=[{'columns': ['tenant_id', 'owner_id']}],
     meta={'rebuild': {
         'key': {'owner_id': 'id'},
         'reads': {'stg_funnel_events': 'owner', 'sessions': 'user'},
@@ -23,7 +18,7 @@ with events as (
 
     select events.*
     from {{ ref('stg_funnel_events') }} as events
-    {{ only_touched('events') }}
+    {{ only_affected('events') }}
 
 ),
 
@@ -31,7 +26,7 @@ sessions as (
 
     select sessions.*
     from {{ ref('sessions') }} as sessions
-    {{ only_touched('sessions', owner_id='user_id') }}
+    {{ only_affected('sessions', owner_id='user_id') }}
 
 ),
 

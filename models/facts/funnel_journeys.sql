@@ -1,11 +1,6 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
     unique_key=['tenant_id', 'funnel_id', 'unit_id'],
-    indexes=[
-        {'columns': ['tenant_id', 'funnel_id', 'unit_id'], 'unique': true},
-        {'columns': ['tenant_id', 'owner_id']},
-    ],
+    indexes=[{'columns': ['tenant_id', 'owner_id']}],
     meta={'rebuild': {
         'key': {'owner_id': 'id'},
         'reads': {'funnel_attempts': 'owner', 'stg_funnel_events': 'owner', 'sessions': 'user'},
@@ -17,7 +12,7 @@ with attempts as (
 
     select attempts.*
     from {{ ref('funnel_attempts') }} as attempts
-    {{ only_touched('attempts') }}
+    {{ only_affected('attempts') }}
 
 ),
 
@@ -25,7 +20,7 @@ events as (
 
     select events.*
     from {{ ref('stg_funnel_events') }} as events
-    {{ only_touched('events') }}
+    {{ only_affected('events') }}
 
 ),
 
@@ -33,7 +28,7 @@ sessions as (
 
     select sessions.*
     from {{ ref('sessions') }} as sessions
-    {{ only_touched('sessions', owner_id='user_id') }}
+    {{ only_affected('sessions', owner_id='user_id') }}
 
 ),
 

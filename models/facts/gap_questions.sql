@@ -1,9 +1,6 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
     unique_key=['tenant_id', 'question_id'],
     indexes=[
-        {'columns': ['tenant_id', 'question_id'], 'unique': true},
         {'columns': ['tenant_id', 'thread_id']},
         {'columns': ['tenant_id', 'asked_on']},
     ],
@@ -24,7 +21,7 @@ with events as (
         count(*) filter (where events.event_name = 'message.received') over way as turn,
         lower(btrim(events.text)) as wording
     from {{ ref('stg_events') }} as events
-    {{ only_touched('events') }}
+    {{ only_affected('events') }}
     where events.event_name in ('message.received', 'message.sent', 'kb.search', 'conversation.escalated')
     window way as (
         partition by events.tenant_id, events.thread_id

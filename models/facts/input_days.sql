@@ -1,11 +1,6 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
-    unique_key=['tenant_id', 'date', 'event_name'],
-    indexes=[
-        {'columns': ['tenant_id', 'event_name', 'date'], 'unique': true},
-        {'columns': ['tenant_id', 'date']},
-    ],
+    unique_key=['tenant_id', 'event_name', 'date'],
+    indexes=[{'columns': ['tenant_id', 'date']}],
     meta={'rebuild': {
         'key': {'date': 'date'},
         'reads': {'stg_events': 'day'},
@@ -21,7 +16,7 @@ with events as (
         extract(hour from events.occurred_at at time zone tenants.time_zone) + 0.5 as hour
     from {{ ref('stg_events') }} as events
     inner join {{ ref('stg_tenants') }} as tenants on events.tenant_id = tenants.tenant_id
-    {{ only_touched('events', date='occurred_on') }}
+    {{ only_affected('events', date='occurred_on') }}
 
 ),
 

@@ -1,11 +1,6 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
     unique_key=['tenant_id', 'judgement_id'],
-    indexes=[
-        {'columns': ['tenant_id', 'judgement_id'], 'unique': true},
-        {'columns': ['tenant_id', 'thread_id']},
-    ],
+    indexes=[{'columns': ['tenant_id', 'thread_id']}],
     meta={'rebuild': {
         'key': {'thread_id': 'id'},
         'reads': {'stg_events': 'thread'},
@@ -19,7 +14,7 @@ with events as (
 
     select events.*
     from {{ ref('stg_events') }} as events
-    {{ only_touched('events') }}
+    {{ only_affected('events') }}
     where events.event_name = 'conversation.scored'
 
 ),

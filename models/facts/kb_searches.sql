@@ -1,9 +1,6 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
     unique_key=['tenant_id', 'search_id'],
     indexes=[
-        {'columns': ['tenant_id', 'search_id'], 'unique': true},
         {'columns': ['tenant_id', 'thread_id']},
         {'columns': ['tenant_id', 'searched_on']},
     ],
@@ -25,7 +22,7 @@ with events as (
             order by events.occurred_at, events.event_id
         ) as search_number
     from {{ ref('stg_events') }} as events
-    {{ only_touched('events') }}
+    {{ only_affected('events') }}
     where events.event_name in ('kb.search', 'kb.hit', 'kb.citation_clicked')
 
 ),

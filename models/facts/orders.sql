@@ -1,9 +1,6 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
     unique_key=['tenant_id', 'order_id'],
     indexes=[
-        {'columns': ['tenant_id', 'order_id'], 'unique': true},
         {'columns': ['tenant_id', 'completed_on']},
         {'columns': ['tenant_id', 'refunded_on']},
         {'columns': ['tenant_id', 'thread_id']},
@@ -28,7 +25,7 @@ with events as (
 
     select events.*
     from {{ ref('stg_events') }} as events
-    {{ only_touched('events') }}
+    {{ only_affected('events') }}
     where
         events.order_id is not null
         and events.event_name in ('commerce.order_completed', 'commerce.order_refunded')

@@ -1,8 +1,5 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
     unique_key=['tenant_id', 'user_id'],
-    indexes=[{'columns': ['tenant_id', 'user_id'], 'unique': true}],
     meta={'rebuild': {
         'key': {'user_id': 'id'},
         'reads': {'user_days': 'user'},
@@ -16,7 +13,7 @@ with buying_days as (
         days.*,
         min(days.date) over (partition by days.tenant_id, days.user_id) as first_date
     from {{ ref('user_days') }} as days
-    {{ only_touched('days') }}
+    {{ only_affected('days') }}
     where days.orders > 0
 
 ),

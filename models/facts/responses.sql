@@ -1,9 +1,6 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
     unique_key=['tenant_id', 'response_id'],
     indexes=[
-        {'columns': ['tenant_id', 'response_id'], 'unique': true},
         {'columns': ['tenant_id', 'thread_id']},
         {'columns': ['tenant_id', 'conversation_started_on']},
         {'columns': ['tenant_id', 'responded_on']},
@@ -24,7 +21,7 @@ with events as (
 
     select events.*
     from {{ ref('stg_events') }} as events
-    {{ only_touched('events') }}
+    {{ only_affected('events') }}
 
 ),
 

@@ -1,9 +1,6 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
     unique_key=['tenant_id', 'session_id'],
     indexes=[
-        {'columns': ['tenant_id', 'session_id'], 'unique': true},
         {'columns': ['tenant_id', 'user_id', 'started_at']},
         {'columns': ['tenant_id', 'started_on']},
     ],
@@ -11,7 +8,7 @@
         'key': {'user_id': 'id'},
         'range': 'started_at',
         'reads': {'stg_events': 'user'},
-        'touch': 'touch_user_stretches',
+        'affected_by': 'affected_user_stretches',
         'publishes': {
             'session': {'id': 'session_id'},
             'user': {'id': 'user_id', 'date': 'started_on'},
@@ -31,10 +28,10 @@ events as (
 
     select events.*
     from {{ ref('stg_events') }} as events
-    {{ only_touched('events', started_at='occurred_at') }}
+    {{ only_affected('events', started_at='occurred_at') }}
     where
         events.user_id is not null
-        {% if rebuilding() %}and events.occurred_on between touched.from_on and touched.to_on{% endif %}
+        {% if rebuilding() %}and events.occurred_on between affected.from_on and affected.to_on{% endif %}
 
 ),
 

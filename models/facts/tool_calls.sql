@@ -1,9 +1,6 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
     unique_key=['tenant_id', 'call_id'],
     indexes=[
-        {'columns': ['tenant_id', 'call_id'], 'unique': true},
         {'columns': ['tenant_id', 'thread_id']},
         {'columns': ['tenant_id', 'called_on']},
     ],
@@ -25,7 +22,7 @@ with events as (
             order by events.occurred_at, events.event_id
         ) as call_number
     from {{ ref('stg_events') }} as events
-    {{ only_touched('events') }}
+    {{ only_affected('events') }}
     where events.event_name in ('ai.tool_call_started', 'ai.tool_call_completed')
 
 ),

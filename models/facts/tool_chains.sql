@@ -1,9 +1,6 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
     unique_key=['tenant_id', 'chain_id'],
     indexes=[
-        {'columns': ['tenant_id', 'chain_id'], 'unique': true},
         {'columns': ['tenant_id', 'thread_id']},
         {'columns': ['tenant_id', 'occurred_on']},
     ],
@@ -19,7 +16,7 @@ with events as (
 
     select events.*
     from {{ ref('stg_events') }} as events
-    {{ only_touched('events') }}
+    {{ only_affected('events') }}
     where events.event_name = 'ai.tool_chain_completed'
 
 ),

@@ -1,11 +1,6 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
     unique_key=['tenant_id', 'user_id', 'date'],
-    indexes=[
-        {'columns': ['tenant_id', 'user_id', 'date'], 'unique': true},
-        {'columns': ['tenant_id', 'date']},
-    ],
+    indexes=[{'columns': ['tenant_id', 'date']}],
     meta={'rebuild': {
         'key': {'user_id': 'id', 'date': 'date'},
         'reads': {'stg_events': 'user', 'orders': 'buyer'},
@@ -18,7 +13,7 @@ with events as (
 
     select events.*
     from {{ ref('stg_events') }} as events
-    {{ only_touched('events', date='occurred_on') }}
+    {{ only_affected('events', date='occurred_on') }}
     where events.user_id is not null
 
 ),
@@ -32,7 +27,7 @@ orders as (
         count(*) as orders,
         sum(orders.revenue)::numeric(20, 4) as revenue
     from {{ ref('orders') }} as orders
-    {{ only_touched('orders', user_id='completed_user_id', date='completed_on') }}
+    {{ only_affected('orders', user_id='completed_user_id', date='completed_on') }}
     where orders.completed_user_id is not null
     group by orders.tenant_id, orders.completed_user_id, orders.completed_on
 

@@ -1,9 +1,6 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
     unique_key=['tenant_id', 'user_id', 'period', 'period_start'],
     indexes=[
-        {'columns': ['tenant_id', 'user_id', 'period', 'period_start'], 'unique': true},
         {'columns': ['tenant_id', 'period', 'period_start']},
         {'columns': ['tenant_id', 'period', 'next_period_start']},
     ],
@@ -28,7 +25,7 @@ days as (
 
     select days.*
     from {{ ref('user_days') }} as days
-    {{ only_touched('days') }}
+    {{ only_affected('days') }}
 
 ),
 

@@ -1,7 +1,7 @@
 {# A table, not a view: rebuilding the marts it reads must not take it away. #}
 {{ config(
     materialized='table',
-    indexes=[{'columns': ['date'], 'unique': true}]
+    unique_key=['date'],
 ) }}
 
 with dates as (

@@ -1,9 +1,6 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
     unique_key=['tenant_id', 'event_id'],
     indexes=[
-        {'columns': ['tenant_id', 'event_id'], 'unique': true},
         {'columns': ['tenant_id', 'thread_id']},
         {'columns': ['tenant_id', 'user_id', 'occurred_on']},
         {'columns': ['tenant_id', 'order_id']},
@@ -14,7 +11,7 @@
     meta={'rebuild': {
         'key': {'event_id': 'event_id'},
         'reads': {'raw': 'batch'},
-        'touch': 'touch_new_events',
+        'affected_by': 'affected_new_events',
         'publishes': {
             'thread': {'id': 'thread_id'},
             'user': {'id': 'user_id', 'date': 'occurred_on'},

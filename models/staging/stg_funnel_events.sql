@@ -1,16 +1,11 @@
 -- depends_on: {{ ref('stg_events') }}
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
-    unique_key=['tenant_id', 'funnel_id', 'event_id'],
-    indexes=[
-        {'columns': ['tenant_id', 'event_id', 'funnel_id'], 'unique': true},
-        {'columns': ['tenant_id', 'owner_id', 'funnel_id']},
-    ],
+    unique_key=['tenant_id', 'event_id', 'funnel_id'],
+    indexes=[{'columns': ['tenant_id', 'owner_id', 'funnel_id']}],
     meta={'rebuild': {
         'key': {'event_id': 'event_id'},
         'reads': {'raw': 'batch'},
-        'touch': 'touch_new_events',
+        'affected_by': 'affected_new_events',
         'definitions': ['stg_funnels', 'stg_funnel_matchers'],
         'publishes': {'owner': {'id': 'owner_id'}},
         'date': 'occurred_on',

@@ -245,7 +245,7 @@ def rebuilt_models(settings: Settings) -> dict[str, dict[str, Any]]:
     return {
         f"{node.schema}.{node.name}": node.config.meta["rebuild"]
         for node in manifest.nodes.values()
-        if node.resource_type.value == "model" and getattr(node.config, "incremental_strategy", None) == "rebuild"
+        if node.resource_type.value == "model" and node.config.materialized == "rebuild"
     }
 
 

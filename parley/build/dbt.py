@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from dbt_common.events.base_types import EventMsg
 
 LOG = "logs/dbt.log"
-OUT_OF_SYNC = "schemas on this incremental model are out of sync"  # as dbt says it
 
 _LEVELS = {"info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 _HEARD = ("NodeStart", "NodeFinished")  # of dbt's messages for debugging
@@ -76,8 +75,6 @@ def parse(settings: Settings) -> "Manifest":
 
 def reason(message: str) -> str:
     """The first line of dbt's message that says something: a heading such as "Database Error in model x" does not."""
-    if OUT_OF_SYNC in message:
-        return "its columns have changed since it was built: build it anew with --full-refresh."
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     if len(lines) > 1 and " Error" in lines[0]:
         del lines[0]

@@ -37,7 +37,7 @@ class _SkipBlocks(Extension):
 
 
 def _config(**settings: Any) -> str:
-    _model.config = SimpleNamespace(**{"meta": {}, "incremental_strategy": None, **settings})
+    _model.config = SimpleNamespace(**{"meta": {}, "materialized": "rebuild", **settings})
     return ""
 
 
@@ -75,7 +75,6 @@ NAMES = _macros(
     {
         "config": _config,
         "execute": False,
-        "is_incremental": lambda: False,
         "model": _model,
         "ref": RelationEmulator,
         "return": _return,

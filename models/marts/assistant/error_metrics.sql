@@ -1,8 +1,5 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
     unique_key=['tenant_id', 'date', 'error_class'],
-    indexes=[{'columns': ['tenant_id', 'date', 'error_class'], 'unique': true}],
     meta={'rebuild': {
         'key': {'date': 'date'},
         'reads': {'errors': 'day', 'event_days': 'day'},
@@ -19,7 +16,7 @@ with errors as (
         errors.error_class,
         count(*) as errors
     from {{ ref('errors') }} as errors
-    {{ only_touched('errors', date='occurred_on') }}
+    {{ only_affected('errors', date='occurred_on') }}
     group by errors.tenant_id, errors.occurred_on, errors.error_class
 
 ),
@@ -31,7 +28,7 @@ events as (
         event_days.date,
         sum(event_days.events)::bigint as events
     from {{ ref('event_days') }} as event_days
-    {{ only_touched('event_days') }}
+    {{ only_affected('event_days') }}
     group by event_days.tenant_id, event_days.date
 
 ),

@@ -1,8 +1,5 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
     unique_key=['tenant_id', 'date'],
-    indexes=[{'columns': ['tenant_id', 'date'], 'unique': true}],
     meta={'rebuild': {
         'key': {'date': 'date'},
         'reads': {'kb_searches': 'day'},
@@ -15,7 +12,7 @@ with searches as (
 
     select searches.*
     from {{ ref('kb_searches') }} as searches
-    {{ only_touched('searches', date='searched_on') }}
+    {{ only_affected('searches', date='searched_on') }}
 
 ),
 

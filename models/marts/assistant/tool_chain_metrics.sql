@@ -1,8 +1,5 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
     unique_key=['tenant_id', 'date'],
-    indexes=[{'columns': ['tenant_id', 'date'], 'unique': true}],
     meta={'rebuild': {
         'key': {'date': 'date'},
         'reads': {'tool_chains': 'day', 'tool_calls': 'day'},
@@ -20,7 +17,7 @@ with chains as (
         {{ mean('chains.tool_count') }} as tool_chain_length_avg,
         {{ ratio('count(*) filter (where chains.success)', 'count(chains.success)') }} as chain_success_rate
     from {{ ref('tool_chains') }} as chains
-    {{ only_touched('chains', date='occurred_on') }}
+    {{ only_affected('chains', date='occurred_on') }}
     group by chains.tenant_id, chains.occurred_on
 
 ),
@@ -33,7 +30,7 @@ navigation as (
         count(*) as navigation_calls,
         {{ ratio('count(*) filter (where calls.optimistic)', 'count(*)') }} as navigation_optimism_rate
     from {{ ref('tool_calls') }} as calls
-    {{ only_touched('calls', date='called_on') }}
+    {{ only_affected('calls', date='called_on') }}
     where calls.tool_kind = 'navigation' and calls.status = 'completed'
     group by calls.tenant_id, calls.called_on
 

@@ -1,8 +1,5 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
     unique_key=['tenant_id', 'date', 'tool_name'],
-    indexes=[{'columns': ['tenant_id', 'date', 'tool_name'], 'unique': true}],
     meta={'rebuild': {
         'key': {'date': 'date'},
         'reads': {'tool_calls': 'day'},
@@ -15,7 +12,7 @@ with calls as (
 
     select calls.*
     from {{ ref('tool_calls') }} as calls
-    {{ only_touched('calls', date='called_on') }}
+    {{ only_affected('calls', date='called_on') }}
 
 ),
 

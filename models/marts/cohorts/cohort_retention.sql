@@ -1,13 +1,10 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
     unique_key=['tenant_id', 'cohort_id', 'period', 'cohort_start', 'period_index'],
-    indexes=[{'columns': ['tenant_id', 'cohort_id', 'period', 'cohort_start', 'period_index'], 'unique': true}],
     meta={'rebuild': {
         'key': {'cohort_id': 'id', 'period': 'id', 'cohort_start': 'date'},
         'reads': {'cohort_cells': 'cohort'},
-        'touch': 'touch_cohorts',
-        'crosses': 'crosses_cohort_columns',
+        'affected_by': 'affected_cohorts',
+        'time_triggered': 'time_triggered_cohort_columns',
         'definitions': ['cohort_definitions'],
         'date': 'period_start',
         'freezes': 'rows',
@@ -44,7 +41,7 @@ cells as (
 
     select cells.*
     from {{ ref('cohort_cells') }} as cells
-    {{ only_touched('cells') }}
+    {{ only_affected('cells') }}
 
 ),
 

@@ -1,8 +1,5 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
     unique_key=['tenant_id', 'date'],
-    indexes=[{'columns': ['tenant_id', 'date'], 'unique': true}],
     meta={'rebuild': {
         'key': {'date': 'date'},
         'reads': {'bookings': ['held', 'requested', 'confirmed']},
@@ -19,7 +16,7 @@ with holds as (
         count(*) as holds,
         count(bookings.confirmed_at) as confirmed_of_held
     from {{ ref('bookings') }} as bookings
-    {{ only_touched('bookings', date='held_on') }}
+    {{ only_affected('bookings', date='held_on') }}
     where bookings.held_on is not null
     group by bookings.tenant_id, bookings.held_on
 
@@ -34,7 +31,7 @@ requests as (
         count(bookings.confirmed_at) as confirmed_of_requested,
         sum(bookings.estimated_total)::numeric(20, 4) as estimated_total
     from {{ ref('bookings') }} as bookings
-    {{ only_touched('bookings', date='requested_on') }}
+    {{ only_affected('bookings', date='requested_on') }}
     where bookings.requested_on is not null
     group by bookings.tenant_id, bookings.requested_on
 
@@ -47,7 +44,7 @@ confirmations as (
         bookings.confirmed_on as date,
         count(*) as confirmations
     from {{ ref('bookings') }} as bookings
-    {{ only_touched('bookings', date='confirmed_on') }}
+    {{ only_affected('bookings', date='confirmed_on') }}
     where bookings.confirmed_on is not null
     group by bookings.tenant_id, bookings.confirmed_on
 

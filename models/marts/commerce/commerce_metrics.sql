@@ -1,8 +1,5 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
     unique_key=['tenant_id', 'date'],
-    indexes=[{'columns': ['tenant_id', 'date'], 'unique': true}],
     meta={'rebuild': {
         'key': {'date': 'date'},
         'reads': {'event_days': 'day', 'orders': ['completed', 'refunded'], 'user_days': 'day'},
@@ -24,7 +21,7 @@ with events as (
         sum(event_days.events) filter (where event_days.event_name = 'service.added') as services_added,
         sum(event_days.events) filter (where event_days.event_name = 'cart.confirmed') as carts_confirmed
     from {{ ref('event_days') }} as event_days
-    {{ only_touched('event_days') }}
+    {{ only_affected('event_days') }}
     where
         event_days.event_name like 'commerce.%'
         or event_days.event_name in (
@@ -42,7 +39,7 @@ completed as (
         count(*) as orders,
         sum(orders.revenue)::numeric(20, 4) as revenue
     from {{ ref('orders') }} as orders
-    {{ only_touched('orders', date='completed_on') }}
+    {{ only_affected('orders', date='completed_on') }}
     where orders.completed_on is not null
     group by orders.tenant_id, orders.completed_on
 
@@ -55,7 +52,7 @@ refunded as (
         orders.refunded_on as date,
         sum(orders.refunded)::numeric(20, 4) as refunds
     from {{ ref('orders') }} as orders
-    {{ only_touched('orders', date='refunded_on') }}
+    {{ only_affected('orders', date='refunded_on') }}
     where orders.refunded_on is not null
     group by orders.tenant_id, orders.refunded_on
 
@@ -69,7 +66,7 @@ shoppers as (
         count(*) as shoppers,
         count(*) filter (where user_days.orders > 0) as buyers
     from {{ ref('user_days') }} as user_days
-    {{ only_touched('user_days') }}
+    {{ only_affected('user_days') }}
     where user_days.commerce_events > 0
     group by user_days.tenant_id, user_days.date
 

@@ -1,8 +1,5 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
     unique_key=['tenant_id', 'date'],
-    indexes=[{'columns': ['tenant_id', 'date'], 'unique': true}],
     meta={'rebuild': {
         'key': {'date': 'date'},
         'reads': {'period_totals': 'period'},
@@ -15,7 +12,7 @@ with days as (
 
     select totals.*
     from {{ ref('period_totals') }} as totals
-    {{ only_touched('totals', date='period_start') }}
+    {{ only_affected('totals', date='period_start') }}
     where totals.period = 'day'
 
 ),

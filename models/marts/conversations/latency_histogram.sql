@@ -1,8 +1,5 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
     unique_key=['tenant_id', 'date', 'model', 'channel', 'bucket'],
-    indexes=[{'columns': ['tenant_id', 'date', 'model', 'channel', 'bucket'], 'unique': true}],
     meta={'rebuild': {
         'key': {'date': 'date'},
         'reads': {'responses': 'day'},
@@ -17,7 +14,7 @@ with responses as (
         responses.*,
         {{ latency_bucket('responses.duration_ms') }} as bucket
     from {{ ref('responses') }} as responses
-    {{ only_touched('responses', date='responded_on') }}
+    {{ only_affected('responses', date='responded_on') }}
 
 ),
 

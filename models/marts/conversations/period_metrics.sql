@@ -1,12 +1,9 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
     unique_key=['tenant_id', 'period', 'period_start'],
-    indexes=[{'columns': ['tenant_id', 'period', 'period_start'], 'unique': true}],
     meta={'rebuild': {
         'key': {'period': 'id', 'period_start': 'date'},
         'reads': {'period_totals': 'period'},
-        'touch': 'touch_period_and_next',
+        'affected_by': 'affected_period_and_next',
         'publishes': {'period': {'id': 'period', 'date': 'period_start'}},
         'date': 'last_day',
     }}
@@ -16,7 +13,7 @@ with current_periods as (
 
     select totals.*
     from {{ ref('period_totals') }} as totals
-    {{ only_touched('totals') }}
+    {{ only_affected('totals') }}
 
 ),
 

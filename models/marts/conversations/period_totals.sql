@@ -1,14 +1,11 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
     unique_key=['tenant_id', 'period', 'period_start'],
-    indexes=[{'columns': ['tenant_id', 'period', 'period_start'], 'unique': true}],
     meta={'rebuild': {
         'key': {'period': 'id', 'period_start': 'date'},
         'reads': {'conversations': 'day', 'responses': 'conversation_day'},
-        'touch': 'touch_periods',
+        'affected_by': 'affected_periods',
         'periods': ['day', 'week', 'month', 'quarter', 'year'],
-        'crosses': 'crosses_completeness',
+        'time_triggered': 'time_triggered_completeness',
         'end': 'next_period_start',
         'publishes': {'period': {'id': 'period', 'date': 'period_start'}},
         'date': 'last_day',

@@ -1,11 +1,6 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
     unique_key=['tenant_id', 'hour', 'model', 'channel'],
-    indexes=[
-        {'columns': ['tenant_id', 'hour', 'model', 'channel'], 'unique': true},
-        {'columns': ['tenant_id', 'date']},
-    ],
+    indexes=[{'columns': ['tenant_id', 'date']}],
     meta={'rebuild': {
         'key': {'date': 'date'},
         'reads': {'responses': 'day'},
@@ -18,7 +13,7 @@ with responses as (
 
     select responses.*
     from {{ ref('responses') }} as responses
-    {{ only_touched('responses', date='responded_on') }}
+    {{ only_affected('responses', date='responded_on') }}
 
 ),
 

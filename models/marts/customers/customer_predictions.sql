@@ -1,6 +1,6 @@
 {{ config(
     materialized='table',
-    indexes=[{'columns': ['tenant_id', 'user_id'], 'unique': true}],
+    unique_key=['tenant_id', 'user_id'],
 ) }}
 
 select

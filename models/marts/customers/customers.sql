@@ -1,8 +1,5 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
     unique_key=['tenant_id', 'user_id'],
-    indexes=[{'columns': ['tenant_id', 'user_id'], 'unique': true}],
     meta={'rebuild': {
         'key': {'user_id': 'id'},
         'reads': {'user_days': 'user', 'sessions': 'user', 'conversations': 'user'},
@@ -22,7 +19,7 @@ with days as (
         sum(days.revenue)::numeric(20, 4) as revenue,
         sum(days.refunds)::numeric(20, 4) as refunds
     from {{ ref('user_days') }} as days
-    {{ only_touched('days') }}
+    {{ only_affected('days') }}
     group by days.tenant_id, days.user_id
 
 ),
@@ -34,7 +31,7 @@ sessions as (
         sessions.user_id,
         count(*) as sessions
     from {{ ref('sessions') }} as sessions
-    {{ only_touched('sessions') }}
+    {{ only_affected('sessions') }}
     group by sessions.tenant_id, sessions.user_id
 
 ),
@@ -46,7 +43,7 @@ conversations as (
         conversations.user_id,
         count(*) as conversations
     from {{ ref('conversations') }} as conversations
-    {{ only_touched('conversations') }}
+    {{ only_affected('conversations') }}
     where conversations.user_id is not null
     group by conversations.tenant_id, conversations.user_id
 

@@ -1,6 +1,6 @@
 {{ config(
     materialized='table',
-    indexes=[{'columns': ['tenant_id', 'segment_id', 'user_id'], 'unique': true}],
+    unique_key=['tenant_id', 'segment_id', 'user_id'],
 ) }}
 
 -- Who is in a segment changes with the clock for every customer, so all are looked at in each build.

@@ -1,13 +1,10 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
     unique_key=['tenant_id', 'segment_id', 'date'],
-    indexes=[{'columns': ['tenant_id', 'segment_id', 'date'], 'unique': true}],
     meta={'rebuild': {
         'key': {'date': 'date'},
         'reads': {'user_days': 'day', 'sessions': 'day', 'conversations': 'day'},
-        'touch': 'touch_segment_dates',
-        'crosses': 'crosses_segment_dates',
+        'affected_by': 'affected_segment_dates',
+        'time_triggered': 'time_triggered_segment_dates',
         'definitions': ['segment_definitions'],
     }}
 ) }}
@@ -37,7 +34,7 @@ asked as (
 
     select dates.*
     from dates
-    {{ only_touched('dates') }}
+    {{ only_affected('dates') }}
 
 ),
 

@@ -1,6 +1,6 @@
 {{ config(
     materialized='table',
-    indexes=[{'columns': ['tenant_id', 'experiment', 'metric', 'variant'], 'unique': true}],
+    unique_key=['tenant_id', 'experiment', 'metric', 'variant'],
 ) }}
 
 select

@@ -1,8 +1,5 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
     unique_key=['tenant_id', 'funnel_id', 'path'],
-    indexes=[{'columns': ['tenant_id', 'funnel_id', 'path'], 'unique': true}],
     meta={'rebuild': {
         'key': {'funnel_id': 'id'},
         'reads': {'funnel_journeys': 'funnel'},
@@ -14,7 +11,7 @@ with journeys as (
 
     select journeys.*
     from {{ ref('funnel_journeys') }} as journeys
-    {{ only_touched('journeys') }}
+    {{ only_affected('journeys') }}
 
 ),
 

@@ -1,16 +1,11 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
     unique_key=['tenant_id', 'funnel_id', 'period', 'period_start', 'breakdown_value', 'step'],
-    indexes=[{
-        'columns': ['tenant_id', 'funnel_id', 'period', 'period_start', 'breakdown_value', 'step'], 'unique': true,
-    }],
     meta={'rebuild': {
         'key': {'funnel_id': 'id', 'period': 'id', 'period_start': 'date'},
         'reads': {'funnel_attempts': 'entry', 'funnel_journeys': 'entry'},
-        'touch': 'touch_periods',
+        'affected_by': 'affected_periods',
         'periods': ['week', 'month', 'all'],
-        'crosses': 'crosses_funnel_windows',
+        'time_triggered': 'time_triggered_funnel_windows',
         'definitions': ['stg_funnels', 'funnel_steps'],
         'publishes': {'funnel': {'id': 'funnel_id'}},
         'date': 'last_day',

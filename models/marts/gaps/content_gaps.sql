@@ -1,6 +1,6 @@
 {{ config(
     materialized='table',
-    indexes=[{'columns': ['tenant_id', 'gap_id'], 'unique': true}],
+    unique_key=['tenant_id', 'gap_id'],
 ) }}
 
 with topics as (

@@ -1,12 +1,9 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
     unique_key=['tenant_id', 'period', 'period_start'],
-    indexes=[{'columns': ['tenant_id', 'period', 'period_start'], 'unique': true}],
     meta={'rebuild': {
         'key': {'period': 'id', 'period_start': 'date'},
         'reads': {'period_totals': 'period'},
-        'touch': 'touch_period_and_all',
+        'affected_by': 'affected_period_and_all',
         'definitions': ['roi_assumptions'],
         'date': 'last_day',
     }}
@@ -59,7 +56,7 @@ with_assumptions as (
         assumptions.cost_per_conversation_low,
         assumptions.cost_per_conversation_high
     from periods
-    {{ only_touched('periods') }}
+    {{ only_affected('periods') }}
     inner join lateral {{ best_setting(ref('roi_assumptions'), 'periods') }} as assumptions on true
 
 ),

@@ -1,12 +1,9 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
     unique_key=['tenant_id', 'date'],
-    indexes=[{'columns': ['tenant_id', 'date'], 'unique': true}],
     meta={'rebuild': {
         'key': {'date': 'date'},
         'reads': {'raw': 'batch', 'stg_events': 'arrival', 'event_days': 'arrival'},
-        'touch': 'touch_arrivals',
+        'affected_by': 'affected_arrivals',
         'publishes': {'day': {'date': 'date'}},
         'date': 'date',
     }}
@@ -21,7 +18,7 @@ with landed as (
         sum(batches.{{ count }})::bigint as {{ count }}{{ ',' if not loop.last }}
         {% endfor %}
     from {{ ref('stg_load_batches') }} as batches
-    {{ only_touched('batches', date='received_on') }}
+    {{ only_affected('batches', date='received_on') }}
     -- batches that arrived since staging was built are the next build's
     where batches.batch_id <= (
         select position from ops.watermarks where model = 'stg_events' and upstream = 'raw'
@@ -37,7 +34,7 @@ staged as (
         events.received_on as date,
         count(*) as staged_events
     from {{ ref('stg_events') }} as events
-    {{ only_touched('events', date='received_on') }}
+    {{ only_affected('events', date='received_on') }}
     group by events.tenant_id, events.received_on
 
 ),
@@ -49,7 +46,7 @@ in_facts as (
         event_days.received_on as date,
         sum(event_days.events)::bigint as fact_events
     from {{ ref('event_days') }} as event_days
-    {{ only_touched('event_days', date='received_on') }}
+    {{ only_affected('event_days', date='received_on') }}
     group by event_days.tenant_id, event_days.received_on
 
 ),
@@ -61,7 +58,7 @@ too_late as (
         events.received_on as date,
         count(*) as too_late_events
     from {{ ref('stg_too_late_events') }} as events
-    {{ only_touched('events', date='received_on') }}
+    {{ only_affected('events', date='received_on') }}
     group by events.tenant_id, events.received_on
 
 ),

@@ -1,9 +1,7 @@
 {{ config(
     materialized='table',
-    indexes=[
-        {'columns': ['tenant_id', 'event_name', 'metric', 'date'], 'unique': true},
-        {'columns': ['tenant_id', 'date']},
-    ],
+    unique_key=['tenant_id', 'event_name', 'metric', 'date'],
+    indexes=[{'columns': ['tenant_id', 'date']}],
 ) }}
 
 with judged as (

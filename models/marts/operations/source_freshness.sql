@@ -1,6 +1,6 @@
 {{ config(
     materialized='table',
-    indexes=[{'columns': ['tenant_id', 'channel'], 'unique': true}],
+    unique_key=['tenant_id', 'channel'],
 ) }}
 
 with sources as (

@@ -1,6 +1,6 @@
 {{ config(
     materialized='table',
-    indexes=[{'columns': ['tenant_id'], 'unique': true}],
+    unique_key=['tenant_id'],
 ) }}
 
 -- The only table that looks at all tenants side by side. Built from daily sums, so it is small.

@@ -1,12 +1,7 @@
 {% set scores = ['helpfulness', 'accuracy', 'politeness', 'overall'] -%}
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
     unique_key=['tenant_id', 'conversation_id'],
-    indexes=[
-        {'columns': ['tenant_id', 'conversation_id'], 'unique': true},
-        {'columns': ['tenant_id', 'started_on', 'overall_score']},
-    ],
+    indexes=[{'columns': ['tenant_id', 'started_on', 'overall_score']}],
     meta={'rebuild': {
         'key': {'conversation_id': 'id'},
         'reads': {'conversations': 'conversation', 'conversation_signals': 'conversation', 'judgements': 'thread'},
@@ -20,7 +15,7 @@ with conversations as (
 
     select conversations.*
     from {{ ref('conversations') }} as conversations
-    {{ only_touched('conversations') }}
+    {{ only_affected('conversations') }}
 
 ),
 
@@ -50,7 +45,7 @@ judgements as (
             order by judgements.judge_kind = 'person' desc, judgements.scored_at desc, judgements.judgement_id desc
         ) as precedence
     from {{ ref('judgements') }} as judgements
-    {{ only_touched('judgements', conversation_id='thread_id') }}
+    {{ only_affected('judgements', conversation_id='thread_id') }}
     where judgements.conversation_id is not null
 
 ),

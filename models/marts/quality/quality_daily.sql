@@ -1,9 +1,6 @@
 {% set scores = ['overall', 'helpfulness', 'accuracy', 'politeness'] -%}
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
     unique_key=['tenant_id', 'date'],
-    indexes=[{'columns': ['tenant_id', 'date'], 'unique': true}],
     meta={'rebuild': {
         'key': {'date': 'date'},
         'reads': {'conversation_quality_scores': 'day'},
@@ -17,7 +14,7 @@ with scores as (
 
     select scores.*
     from {{ ref('conversation_quality_scores') }} as scores
-    {{ only_touched('scores', date='started_on') }}
+    {{ only_affected('scores', date='started_on') }}
 
 ),
 

@@ -1,13 +1,10 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
     unique_key=['tenant_id', 'date'],
-    indexes=[{'columns': ['tenant_id', 'date'], 'unique': true}],
     meta={'rebuild': {
         'key': {'date': 'date'},
         'reads': {'user_days': 'day', 'event_days': 'day', 'sessions': 'day', 'conversations': 'day'},
-        'touch': 'touch_trailing_month',
-        'crosses': 'crosses_into_new_days',
+        'affected_by': 'affected_trailing_month',
+        'time_triggered': 'time_triggered_new_days',
         'publishes': {'day': {'date': 'date'}},
         'date': 'date',
     }}
@@ -22,7 +19,7 @@ with tenants as (
 
 ),
 
--- the days that the touched dates look back on
+-- the days that the affected dates look back on
 user_days as (
 
     select
@@ -35,7 +32,7 @@ user_days as (
         ) as next_date
     from {{ ref('user_days') }} as user_days
     {% if rebuilding() %}
-        inner join (select distinct touched.tenant_id, touched.date - back.days as date from pg_temp.touched
+        inner join (select distinct affected.tenant_id, affected.date - back.days as date from pg_temp.affected
             cross join generate_series(0, 29) as back (days)) as looked_back
             on user_days.tenant_id = looked_back.tenant_id and user_days.date = looked_back.date
     {% endif %}
@@ -92,7 +89,7 @@ per_date as (
             select
                 tenant_id,
                 date
-            from pg_temp.touched
+            from pg_temp.affected
             {%- else -%}
             select distinct
                 active_days.tenant_id,
@@ -124,7 +121,7 @@ active as (
 
     select running.*
     from running
-    {{ only_touched('running') }}
+    {{ only_affected('running') }}
     inner join tenants on running.tenant_id = tenants.tenant_id
     where running.mau > 0 and running.date <= tenants.today
 
@@ -137,7 +134,7 @@ events as (
         event_days.date,
         sum(event_days.events)::bigint as events
     from {{ ref('event_days') }} as event_days
-    {{ only_touched('event_days') }}
+    {{ only_affected('event_days') }}
     group by event_days.tenant_id, event_days.date
 
 ),
@@ -149,7 +146,7 @@ sessions as (
         sessions.started_on as date,
         count(*) as sessions
     from {{ ref('sessions') }} as sessions
-    {{ only_touched('sessions', date='started_on') }}
+    {{ only_affected('sessions', date='started_on') }}
     group by sessions.tenant_id, sessions.started_on
 
 ),
@@ -161,7 +158,7 @@ conversations as (
         conversations.started_on as date,
         count(*) as conversations
     from {{ ref('conversations') }} as conversations
-    {{ only_touched('conversations', date='started_on') }}
+    {{ only_affected('conversations', date='started_on') }}
     group by conversations.tenant_id, conversations.started_on
 
 ),

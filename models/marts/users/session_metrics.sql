@@ -1,8 +1,5 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
     unique_key=['tenant_id', 'date'],
-    indexes=[{'columns': ['tenant_id', 'date'], 'unique': true}],
     meta={'rebuild': {
         'key': {'date': 'date'},
         'reads': {'sessions': 'day'},
@@ -15,7 +12,7 @@ with sessions as (
 
     select sessions.*
     from {{ ref('sessions') }} as sessions
-    {{ only_touched('sessions', date='started_on') }}
+    {{ only_affected('sessions', date='started_on') }}
 
 ),
 

@@ -1,13 +1,10 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='rebuild',
     unique_key=['tenant_id', 'period', 'period_start'],
-    indexes=[{'columns': ['tenant_id', 'period', 'period_start'], 'unique': true}],
     meta={'rebuild': {
         'key': {'period': 'id', 'period_start': 'date'},
         'reads': {'user_periods': 'period'},
-        'touch': 'touch_period_and_next',
-        'crosses': 'crosses_begun_periods',
+        'affected_by': 'affected_period_and_next',
+        'time_triggered': 'time_triggered_begun_periods',
         'end': 'next_period_start',
         'date': 'last_day',
     }}
@@ -33,7 +30,7 @@ active as (
             else 'resurrected'
         end as status
     from {{ ref('user_periods') }} as active
-    {{ only_touched('active') }}
+    {{ only_affected('active') }}
 
 ),
 
@@ -46,7 +43,7 @@ fell_dormant as (
         lapsed.next_period_start as period_start,
         'dormant' as status
     from {{ ref('user_periods') }} as lapsed
-    {{ only_touched('lapsed', period_start='next_period_start') }}
+    {{ only_affected('lapsed', period_start='next_period_start') }}
     where lapsed.next_active_start is distinct from lapsed.next_period_start
 
 ),

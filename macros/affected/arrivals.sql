@@ -1,5 +1,5 @@
-{#- `touch` of marts.event_reconciliation: the local dates on which new batches arrived, or whose events changed. -#}
-{% macro touch_arrivals(spec) %}
+{#- `affected_by` of marts.event_reconciliation: the local dates on which new batches arrived, or whose events changed. -#}
+{% macro affected_arrivals(spec) %}
     select batches.tenant_id, batches.received_on as date
     from {{ ref('stg_load_batches') }} as batches
     inner join ops.watermarks on watermarks.model = '{{ model.name }}' and watermarks.upstream = 'raw'
@@ -13,5 +13,5 @@
     union
     select tenant_id, received_on from {{ ref('stg_load_batches') }} where {{ condition }}
     {% endfor %}
-    {{ touched_beside_changes(spec) }}
+    {{ affected_beside_changes(spec) }}
 {% endmacro %}

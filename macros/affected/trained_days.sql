@@ -1,5 +1,5 @@
-{#- `touch` of facts.field_changes: a change of one day of an event type touches the days that learn from it. -#}
-{% macro touch_trained_days(spec) %}
+{#- `affected_by` of facts.field_changes: a change of one day of an event type affects the days that learn from it. -#}
+{% macro affected_trained_days(spec) %}
     select distinct
         changed.tenant_id,
         changed.id as event_name,
@@ -7,5 +7,5 @@
     from ({{ changed(spec) }}) as changed
     cross join generate_series(0, (select max(training_days) from {{ ref('anomaly_settings') }})) as ahead (days)
     where changed.date is not null
-    {{ touched_beside_changes(spec) }}
+    {{ affected_beside_changes(spec) }}
 {% endmacro %}

@@ -1,9 +1,9 @@
 {#-
-    `touch` of facts.sessions: per user, the stretches of time in which sessions may have changed. A changed day reaches to
-    both sides as far as a session could bridge, and takes in whole the standing sessions it meets; what lies beyond is
+    `affected_by` of facts.sessions: per user, the stretches of time in which sessions may have changed. A changed day reaches to
+    both sides as far as a session could bridge, and takes in whole the existing sessions it meets; what lies beyond is
     further away than the gap and stays. So one late event of a heavy user costs that user's neighbouring sessions only.
 -#}
-{% macro touch_user_stretches(spec) %}
+{% macro affected_user_stretches(spec) %}
     with changed_days as (
         select distinct changed.tenant_id, changed.id as user_id, changed.date
         from ({{ changed(spec) }}) as changed

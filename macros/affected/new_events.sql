@@ -1,9 +1,9 @@
 {#-
-    `touch` of staging.stg_events, where events enter the build: the new events themselves, so that the landing tables are
+    `affected_by` of staging.stg_events, where events enter the build: the new events themselves, so that the landing tables are
     read once and by index. New are the batches after the watermark; beside them the days of --from/--to and all events of
     tenants whose settings changed.
 -#}
-{% macro touch_new_events(spec) %}
+{% macro affected_new_events(spec) %}
     select events.*
     from {{ source('raw', 'events') }} as events
     inner join ops.watermarks on watermarks.model = '{{ model.name }}' and watermarks.upstream = 'raw'
@@ -25,11 +25,11 @@
     {%- if var('to_date') %} and occurred_at < '{{ var("to_date") }}'::date + interval '2 days'{% endif -%}
 {%- endmacro %}
 
-{#- What staging.stg_events reads: the new events that `touch_new_events` collected, or all that ever
+{#- What staging.stg_events reads: the new events that `affected_new_events` collected, or all that ever
     landed: as far as the input gate has judged it, where the build says how far that is. -#}
 {% macro new_or_all_events() -%}
     {%- if rebuilding() -%}
-    pg_temp.touched
+    pg_temp.affected
     {%- elif var('judged_to') is not none -%}
     (select * from {{ source('raw', 'events') }} where batch_id <= {{ var('judged_to') }}) as judged
     {%- else -%}

@@ -1,21 +1,21 @@
-{#- The `touch` macros of marts whose keys are not just the days or users that changed. -#}
+{#- The `affected_by` macros of marts whose keys are not just the days or users that changed. -#}
 
-{#- A change of one day touches the thirty days whose monthly active users count it; the clock adds the days since. -#}
-{% macro touch_trailing_month(spec) %}
+{#- A change of one day affects the thirty days whose monthly active users count it; the clock adds the days since. -#}
+{% macro affected_trailing_month(spec) %}
     select distinct
         changed.tenant_id,
         changed.date + ahead.days as date
     from ({{ changed(spec) }}) as changed
     cross join generate_series(0, 29) as ahead (days)
     where changed.date is not null
-    {{ touched_beside_changes(spec) }}
+    {{ affected_beside_changes(spec) }}
 {% endmacro %}
 
 {#-
-    A change of one day touches the day, week, month, … that it is in: the model's `periods`. Key columns other than the
+    A change of one day affects the day, week, month, … that it is in: the model's `periods`. Key columns other than the
     period are taken from the change.
 -#}
-{% macro touch_periods(spec) %}
+{% macro affected_periods(spec) %}
     select distinct
         changed.tenant_id,
         {%- for column, part in spec.key.items() %}
@@ -27,11 +27,11 @@
     inner join {{ ref('stg_tenants') }} as tenants using (tenant_id)
     cross join {{ periods(spec.periods) }}
     where changed.date is not null
-    {{ touched_beside_changes(spec) }}
+    {{ affected_beside_changes(spec) }}
 {% endmacro %}
 
-{#- A change of a period touches it and the one after it, which is compared with it. -#}
-{% macro touch_period_and_next(spec) %}
+{#- A change of a period affects it and the one after it, which is compared with it. -#}
+{% macro affected_period_and_next(spec) %}
     select distinct
         changed.tenant_id,
         changed.id as period,
@@ -39,7 +39,7 @@
     from ({{ changed(spec) }}) as changed
     cross join (values (0), (1)) as shift (periods)
     where changed.date is not null
-    {{ touched_beside_changes(spec) }}
+    {{ affected_beside_changes(spec) }}
 {% endmacro %}
 
 {#- The named periods, as a table to join. -#}
@@ -47,19 +47,19 @@
     unnest(array[{{ literals(names) }}]) as periods (period)
 {%- endmacro %}
 
-{#- A change of a period touches it and the total of all. -#}
-{% macro touch_period_and_all(spec) %}
+{#- A change of a period affects it and the total of all. -#}
+{% macro affected_period_and_all(spec) %}
     select changed.tenant_id, changed.id as period, changed.date as period_start
     from ({{ changed(spec) }}) as changed
     where changed.id in ('month', 'quarter', 'year')
     union
     select changed.tenant_id, 'all', '1970-01-01'::date
     from ({{ changed(spec) }}) as changed
-    {{ touched_beside_changes(spec) }}
+    {{ affected_beside_changes(spec) }}
 {% endmacro %}
 
 {#-
-    The periods to build, with the first date after each: those touched, else all that an upstream has a date in.
+    The periods to build, with the first date after each: those affected, else all that an upstream has a date in.
     `columns` are what the model's key has besides tenant and period.
 -#}
 {% macro periods_to_build(upstream, date, columns=[]) %}
@@ -68,7 +68,7 @@
         {{ period_shift('periods.period', 'periods.period_start', 1) }} as next_period_start
     from (
         {% if rebuilding() -%}
-        select tenant_id,{% for column in columns %} {{ column }},{% endfor %} period, period_start from pg_temp.touched
+        select tenant_id,{% for column in columns %} {{ column }},{% endfor %} period, period_start from pg_temp.affected
         {%- else -%}
         select distinct
             days.tenant_id,
@@ -84,6 +84,6 @@
         {%- endif %}
     ) as periods
     inner join {{ ref('stg_tenants') }} as tenants using (tenant_id)
-    -- after a change of the tenant's first day of the week, its old weeks are touched and none any more
+    -- after a change of the tenant's first day of the week, its old weeks are affected and exist no more
     where periods.period_start = {{ period_start('periods.period', 'periods.period_start', 'tenants.week_start') }}
 {% endmacro %}

@@ -1,0 +1,40 @@
+{#- The `affected_by` macros of cohort tables, whose keys travel in a change's id as `cohort_id:period[:period_index]`. -#}
+
+{% macro affected_cohort_cells(spec) %}
+    select distinct
+        tenant_id,
+        split_part(id, ':', 1) as cohort_id,
+        split_part(id, ':', 2) as period,
+        split_part(id, ':', 3)::integer as period_index,
+        date as cohort_start
+    from ({{ changed(spec) }}) as changed
+    {{ affected_beside_changes(spec) }}
+{% endmacro %}
+
+{% macro affected_cohorts(spec) %}
+    select distinct
+        tenant_id,
+        split_part(id, ':', 1) as cohort_id,
+        split_part(id, ':', 2) as period,
+        date as cohort_start
+    from ({{ changed(spec) }}) as changed
+    {{ affected_beside_changes(spec) }}
+{% endmacro %}
+
+{#-
+    `time_triggered` of marts.cohort_retention, whose rows go up to the period that as_of is in: cohorts with a column that has
+    begun or ended since, or, for an earlier as_of, that has not yet.
+-#}
+{% macro time_triggered_cohort_columns(spec) %}
+    select existing.tenant_id, existing.cohort_id, existing.period, existing.cohort_start
+    from {{ this }} as existing
+    inner join {{ ref('stg_tenants') }} as tenants using (tenant_id)
+    where
+        existing.is_complete <> {{ is_over(period_shift('existing.period', 'existing.period_start', 1), 'tenants.time_zone') }}
+        or (
+            existing.is_last_column
+            and existing.period_index < existing.columns
+            and {{ period_shift('existing.period', 'existing.period_start', 1) }} <= {{ local_date(as_of(), 'tenants.time_zone') }}
+        )
+        or existing.period_start > {{ local_date(as_of(), 'tenants.time_zone') }}
+{% endmacro %}
