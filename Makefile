@@ -18,7 +18,7 @@ DEMO := $(or $(PARLEY_HOME),.parley)/demo-$(SIZE).ndjson.gz
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-bi test-ui ui bi metabase docs lint lock clean
+.PHONY: help run test test-fast test-bi test-ui ui bi metabase docs lint lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ run: $(READY) $(if $(EVENTS),,$(DEMO)) ## land events (EVENTS=…, else a demo),
 
 test: $(READY) ## every test, on a Postgres of its own (ARGS="-k landing" for some of them)
 	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+test-fast: $(READY) ## what to run while working: under two minutes (ARGS="-k landing")
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile -m 'not slow and not bi and not ui' tests/unit $(ARGS)
 
 test-bi: $(READY) $(BI_READY) ## the dashboards in a browser: Superset on a built warehouse (screenshots/)
 	@mkdir -p screenshots

@@ -36,7 +36,10 @@ def _find_project() -> Path:
     for folder in (here, *here.parents):
         if (folder / "dbt_project.yml").is_file() and (folder / "tracking_plan").is_dir():
             return folder
-    return Path(__file__).resolve().parent.parent
+    checkout = Path(__file__).resolve().parent.parent
+    if (checkout / "dbt_project.yml").is_file():
+        return checkout
+    raise ParleyError("There is no Parley project here: run `parley init FOLDER` and go there, or set PARLEY_PROJECT.")
 
 
 def _flag(name: str) -> bool:

