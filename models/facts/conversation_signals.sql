@@ -34,12 +34,14 @@ turn_events as (
         events.tenant_id,
         events.conversation_id,
         events.occurred_at,
+        events.sequence,
+        events.event_rank,
         events.event_id,
         case when events.event_name = 'message.sent' then events.is_fallback end as is_fallback,
         events.event_name = 'message.received' as asks,
         coalesce(lag(events.event_name) over (
             partition by events.tenant_id, events.conversation_id
-            order by events.occurred_at, events.event_id
+            order by {{ event_order('events') }}
         ), '') <> 'message.received' as follows_no_question
     from {{ ref('stg_events') }} as events
     {{ only_affected('events', conversation_id='thread_id') }}

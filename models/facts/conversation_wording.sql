@@ -49,6 +49,8 @@ messages as (
         events.conversation_id,
         events.event_id,
         events.occurred_at,
+        events.sequence,
+        events.event_rank,
         events.event_name = 'message.received' as is_customers,
         {{ plain_words('events.text') }} as words
     from events
@@ -69,7 +71,7 @@ read_messages as (
         not is_customers and words ~ assistant_apology as is_apology,
         row_number() over (
             partition by messages.tenant_id, conversation_id, is_customers
-            order by occurred_at desc, event_id desc
+            order by {{ event_order(descending=true) }}
         ) as nth_from_end,
         case when is_customers then array(select distinct unnest(string_to_array(btrim(words), ' '))) end as word_set
     from messages
@@ -100,7 +102,7 @@ questions as (
         *,
         row_number() over (
             partition by tenant_id, conversation_id
-            order by occurred_at, event_id
+            order by {{ event_order() }}
         ) as question_number
     from read_messages
     where cardinality(word_set) >= question_words

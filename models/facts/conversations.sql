@@ -61,7 +61,7 @@ reopenings as (
             event_name,
             lag(event_name) over (
                 partition by tenant_id, conversation_id
-                order by occurred_at, event_id
+                order by {{ event_order() }}
             ) as previous_name
         from in_conversation
         where is_outcome or event_name = 'message.received'

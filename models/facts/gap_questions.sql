@@ -25,7 +25,7 @@ with events as (
     where events.event_name in ('message.received', 'message.sent', 'kb.search', 'conversation.escalated')
     window way as (
         partition by events.tenant_id, events.thread_id
-        order by events.occurred_at, events.event_id
+        order by {{ event_order('events') }}
     )
 
 ),
@@ -37,7 +37,7 @@ asked as (
         *,
         row_number() over (
             partition by tenant_id, thread_id, wording
-            order by occurred_at, event_id
+            order by {{ event_order() }}
         ) > 1 as is_repeated
     from events
     where event_name = 'message.received'

@@ -19,7 +19,7 @@ with events as (
         -- a hit belongs to the search before it
         count(*) filter (where events.event_name = 'kb.search') over (
             partition by events.tenant_id, events.thread_id
-            order by events.occurred_at, events.event_id
+            order by {{ event_order('events') }}
         ) as search_number
     from {{ ref('stg_events') }} as events
     {{ only_affected('events') }}

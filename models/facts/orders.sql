@@ -40,7 +40,7 @@ ranked as (
         event_name = 'commerce.order_completed'
         and row_number() over (
             partition by tenant_id, order_id, event_name
-            order by occurred_at, event_id
+            order by {{ event_order() }}
         ) = 1 as is_completion,
         event_name = 'commerce.order_refunded' as is_refund
     from events

@@ -45,7 +45,7 @@ messages as (
         event_name = 'message.received'
         and lag(event_name, 1, '') over (
             partition by tenant_id, thread_id
-            order by occurred_at, event_id
+            order by {{ event_order() }}
         ) <> 'message.received' as opens_turn
     from events
     where event_name in ('message.received', 'message.sent') and conversation_id is not null
@@ -69,7 +69,7 @@ numbered as (
         *,
         count(*) filter (where opens_turn) over (
             partition by tenant_id, thread_id
-            order by occurred_at, event_id
+            order by {{ event_order() }}
         ) as turn
     from (
         select * from messages
@@ -87,7 +87,7 @@ in_turns as (
         bool_or(is_measured) over turns as turn_is_measured,
         row_number() over (
             partition by tenant_id, thread_id, turn, event_name
-            order by occurred_at, event_id
+            order by {{ event_order() }}
         ) as nth_in_turn
     from numbered
     window turns as (partition by tenant_id, thread_id, turn)

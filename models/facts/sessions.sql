@@ -42,7 +42,7 @@ with_previous as (
         tenants.session_gap_minutes,
         lag(events.occurred_at) over (
             partition by events.tenant_id, events.user_id
-            order by events.occurred_at, events.event_id
+            order by {{ event_order('events') }}
         ) as previous_at
     from events
     inner join tenants on events.tenant_id = tenants.tenant_id
@@ -57,7 +57,7 @@ numbered as (
             where previous_at is null or occurred_at > previous_at + session_gap_minutes * interval '1 minute'
         ) over (
             partition by tenant_id, user_id
-            order by occurred_at, event_id
+            order by {{ event_order() }}
         ) as session_number
     from with_previous
 

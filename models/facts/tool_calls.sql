@@ -19,7 +19,7 @@ with events as (
         -- calls carry no id of their own: within a conversation and a tool, the first started is the first completed
         row_number() over (
             partition by events.tenant_id, events.thread_id, events.event_name, events.tool_name
-            order by events.occurred_at, events.event_id
+            order by {{ event_order('events') }}
         ) as call_number
     from {{ ref('stg_events') }} as events
     {{ only_affected('events') }}

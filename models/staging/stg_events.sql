@@ -57,6 +57,7 @@ typed as (
             and coalesce(own_type.is_conversational, shared_type.is_conversational, false)
         ) as marks_conversation,
         source.user_id,
+        source.anonymous_id,
         coalesce(source.source, 'unknown') as channel,
         source.batch_id,
 
@@ -65,10 +66,12 @@ typed as (
         {{ local_date('source.occurred_at', 'tenants.time_zone') }} as occurred_on,
         source.received_at,
         {{ local_date('source.received_at', 'tenants.time_zone') }} as received_on,
+        source.sequence,
+        {{ event_rank('own_type', 'shared_type') }} as event_rank,
 
         -- messages and outcomes
         coalesce({{ text_attribute('text') }}, {{ text_attribute('query') }}) as text,
-        {{ text_attribute('actor') }} as actor,
+        {{ event_actor('source', 'own_type', 'shared_type') }} as actor,
         {{ text_attribute('intent') }} as intent,
         {{ boolean_attribute('is_fallback') }} as is_fallback,
         {{ text_attribute('resolved_by') }} as resolved_by,

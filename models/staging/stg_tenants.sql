@@ -14,13 +14,13 @@ seen as (
 
 ),
 
-conversational_types as (
+typed_events as (
 
     select
         tenant_id,
-        string_agg(event_name, ',' order by event_name) as event_names
+        string_agg(concat_ws(' ', event_name, is_conversational, actor, rank), ',' order by event_name) as event_names
     from {{ source('raw', 'event_types') }}
-    where is_conversational
+    where is_conversational or actor <> 'customer' or rank <> 'customer'
     group by tenant_id
 
 ),
@@ -57,8 +57,8 @@ final as (
             own_types.event_names
         )) as fingerprint
     from admitted
-    left join conversational_types as shared_types on shared_types.tenant_id = '*'
-    left join conversational_types as own_types on admitted.tenant_id = own_types.tenant_id
+    left join typed_events as shared_types on shared_types.tenant_id = '*'
+    left join typed_events as own_types on admitted.tenant_id = own_types.tenant_id
 
 )
 

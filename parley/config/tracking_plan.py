@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
 from jsonschema_rs import Draft202012Validator, ReferencingError, RegexOptions, ValidationError, Validator
@@ -22,6 +22,8 @@ from parley.warehouse.names import EVERY_TENANT
 
 Json = dict[str, Any]
 Origin = Literal["plan", "custom"]
+Actor = Literal["customer", "assistant", "agent", "system"]
+Rank = Literal["start", "customer", "answer", "end", "afterwards"]
 
 FOLDER = "tracking_plan"
 PRIVACY_FILE = "privacy.yml"
@@ -29,6 +31,10 @@ DIALECTS_FILE = "dialects.yml"
 MAX_NAME = 100
 NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)+")
 RULES = ("keep", "drop", "hash", "mask")
+ACTORS: tuple[Actor, ...] = get_args(Actor)
+"""Whose doing an event can be."""
+RANKS: tuple[Rank, ...] = get_args(Rank)
+"""The places of event types within an instant, in order."""
 PATTERNS = ("email", "iban", "card", "phone")
 
 
@@ -49,6 +55,10 @@ class EventType:
     renames: dict[str, str]
     privacy: Json
     origin: Origin
+    actor: Actor = "customer"
+    """Whose doing it is, where the event does not say."""
+    rank: Rank = "customer"
+    """Its place among the events of one instant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +227,8 @@ _DEFAULTS: Json = {
     "is_conversational": {"type": "boolean"},
     "is_active": {"type": "boolean"},
     "version": {"type": "integer", "minimum": 1},
+    "actor": {"enum": list(ACTORS)},
+    "rank": {"enum": list(RANKS)},
 }
 _ATTRIBUTE: Json = {
     "type": "object",
@@ -305,6 +317,8 @@ def _event_type(path: Path, name: str, definition: Json, tenant_id: str, origin:
             attribute: described["privacy"] for attribute, described in attributes.items() if "privacy" in described
         },
         origin=origin,
+        actor=definition.get("actor", "customer"),
+        rank=definition.get("rank", "customer"),
     )
 
 

@@ -19,7 +19,11 @@ FIELDS = (
     "conversation_id",
     "session_id",
     "user_id",
+    "anonymous_id",
+    "site_id",
     "source",
+    "sequence",
+    "actor",
     "attributes",
     "context",
 )

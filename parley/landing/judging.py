@@ -106,9 +106,12 @@ def verdicts(rules: Rules, chunk: Chunk) -> Iterator[tuple[int, Verdict]]:
 
 
 def _event_row(key: str, event: Accepted) -> bytes:
-    _, _, name, occurred_at, conversation, session, user, source, attributes, context, version = event
-    cells = f"{key}\t{cell(name)}\t{occurred_at}\t{cell(conversation)}\t{cell(session)}\t{cell(user)}\t{cell(source)}"
-    return b"%b\t%b\t%b\t%d\n" % (cells.encode(), _json(attributes), _json(context), version)
+    _, _, name, occurred_at, conversation, session, user, source, attributes, context, version, *envelope = event
+    anonymous, site, sequence, actor = envelope
+    before = f"{key}\t{cell(name)}\t{occurred_at}\t{cell(conversation)}\t{cell(session)}\t{cell(user)}\t{cell(source)}"
+    number = _NULL if sequence is None else sequence
+    after = f"{version}\t{cell(anonymous)}\t{cell(site)}\t{number}\t{cell(actor)}\n"
+    return b"%b\t%b\t%b\t%b" % (before.encode(), _json(attributes), _json(context), after.encode())
 
 
 def _rejected_row(line: int, event: Rejected) -> bytes:

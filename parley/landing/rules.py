@@ -23,9 +23,9 @@ from jsonschema_rs import ValidationError
 
 from parley.config import tenants, tracking_plan
 from parley.config.tenants import Tenant
-from parley.config.tracking_plan import MAX_NAME, EventType, Json, Plan, compile_schema, seen_by
+from parley.config.tracking_plan import ACTORS, MAX_NAME, EventType, Json, Plan, compile_schema, seen_by
 from parley.landing import dialects
-from parley.landing.dialects import Dialect, canonical_uuid, named_uuid
+from parley.landing.dialects import MAX_WHOLE_NUMBER, Dialect, canonical_uuid, named_uuid
 from parley.landing.privacy import MAX_DEPTH, Erased, Privacy, Unstorable, dump, storable, texts
 from parley.settings import Settings
 from parley.warehouse.database import Connection
@@ -57,6 +57,7 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:([0-5]\d|60)(?:\.\d+)?(?:[Zz]
 _LONGEST_TIME = len("2024-05-31T12:30:00.000000Z")  # that needs no rounding
 _LOCAL_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_WHOLE_NUMBER = re.compile(r"[+-]?\d{1,30}", re.ASCII)
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _UNREGISTERED_NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)*")
 _DECLINED = (False, "false", "no", "denied")
@@ -77,6 +78,10 @@ class Accepted(NamedTuple):
     attributes: bytes
     context: bytes | None
     schema_version: int
+    anonymous_id: str | None = None
+    site_id: str | None = None
+    sequence: int | None = None
+    actor: str | None = None
 
 
 class Rejected(NamedTuple):
@@ -285,9 +290,23 @@ class Rules:
             user_id = _text("user_id", user_id, MAX_ID)
             if tenant.hash_user_ids and user_id is not None:
                 user_id = self._hash_user(user_id)
+        anonymous_id = get("anonymous_id")
+        if anonymous_id is not None:
+            anonymous_id = _text("anonymous_id", anonymous_id, MAX_ID)
+            if tenant.hash_user_ids and anonymous_id is not None:
+                anonymous_id = self._hash_user(anonymous_id)
+        site_id = get("site_id")
+        if site_id is not None:
+            site_id = _text("site_id", site_id, MAX_ID)
         source = get("source")
         if source is not None:
             source = _text("source", source, MAX_SOURCE)
+        sequence = get("sequence")
+        if sequence is not None:
+            sequence = _sequence(sequence)
+        actor = get("actor")
+        if actor is not None:
+            actor = _actor(actor)
 
         attributes = get("attributes")
         if attributes is None:
@@ -318,6 +337,10 @@ class Rules:
             _json(attributes),
             context,
             version,
+            anonymous_id,
+            site_id,
+            sequence,
+            actor,
         )
 
     def _clean_context(self, given: bytes) -> bytes:
@@ -408,11 +431,11 @@ class Rules:
                     kept[key] = kind.clean_refused(value)
                 case "context" if type(value) is dict:
                     kept[key] = self._privacy.context(value)
-                case "user_id" if tenant.hash_user_ids and value not in (None, ""):
+                case "user_id" | "anonymous_id" if tenant.hash_user_ids and value not in (None, ""):
                     kept[key] = self._privacy.hash(str(value) if type(value) is int else value)
                 case "tenant_id" if _is_id(value, MAX_TENANT):
                     kept[key] = value
-                case "conversation_id" | "session_id" | "user_id" if _is_id(value, MAX_ID):
+                case "conversation_id" | "session_id" | "user_id" | "anonymous_id" | "site_id" if _is_id(value, MAX_ID):
                     kept[key] = value
                 case "event_id" if type(value) is str and canonical_uuid(value):
                     kept[key] = value
@@ -437,6 +460,29 @@ def _text(field: str, value: Any, longest: int) -> str | None:
         raise _Refusal("invalid_value", field, f"is longer than {longest} characters: shorten it")
     if "\0" in value or not (value.isascii() or _is_unicode(value)):
         raise Unstorable
+    return value or None
+
+
+def _sequence(value: Any) -> int | None:
+    """The place of an event among those of its instant; a text of digits is one too, as CSV files have it."""
+    if type(value) is str:
+        if not value:
+            return None
+        if not _WHOLE_NUMBER.fullmatch(value):
+            raise _Refusal("invalid_type", "sequence", "must be a whole number")
+        value = int(value)
+    if type(value) is not int:
+        raise _Refusal("invalid_type", "sequence", "must be a whole number")
+    if not -MAX_WHOLE_NUMBER <= value < MAX_WHOLE_NUMBER:
+        raise _Refusal("invalid_value", "sequence", "does not fit into 64 bits: use a smaller number")
+    return int(value)
+
+
+def _actor(value: Any) -> str | None:
+    if type(value) is not str:
+        raise _Refusal("invalid_type", "actor", "must be a text")
+    if value and value not in ACTORS:
+        raise _Refusal("invalid_value", "actor", f"must be one of {', '.join(ACTORS)}")
     return value or None
 
 

@@ -9,9 +9,8 @@ from typing import Any
 from uuid import UUID
 
 from parley.config import tracking_plan
-from tests.oracle.world import Event
+from tests.oracle.world import PROJECT, Event
 
-PROJECT = Path(__file__).resolve().parents[2]
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 """Data and reference figures that are not part of the repository and may be absent."""
 
@@ -33,6 +32,9 @@ def _event(record: dict[str, Any], renames: Mapping[str, str]) -> Event:
         session_id=record.get("session_id"),
         user_id=record.get("user_id"),
         source=record.get("source"),
+        anonymous_id=record.get("anonymous_id"),
+        sequence=record.get("sequence"),
+        actor=record.get("actor"),
         attributes={renames.get(name, name): value for name, value in record["attributes"].items()},
     )
 

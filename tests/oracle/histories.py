@@ -67,7 +67,13 @@ _bookings = {"booking_id": st.sampled_from(["b1", "b2"])}
 
 KINDS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "message.received": st.fixed_dictionaries({}, optional={"text": _texts}),
-    "message.sent": st.fixed_dictionaries({}, optional={"is_fallback": st.booleans(), "text": _texts}),
+    "message.sent": st.fixed_dictionaries(
+        {},
+        optional={"is_fallback": st.booleans(), "text": _texts, "actor": st.sampled_from(["assistant", "human"])},
+    ),
+    "message.noted": st.just({}),
+    "page.viewed": st.just({}),
+    "user.identified": st.just({}),
     "conversation.started": st.just({}),
     "conversation.resolved": st.fixed_dictionaries(
         {}, optional={"resolved_by": st.sampled_from(["assistant", "human"])}
@@ -182,6 +188,8 @@ def stories(draw: st.DrawFn, min_events: int, max_events: int) -> list[Event]:
                 user_id=draw(st.sampled_from(["ann", "bob", None])),
                 source=draw(st.sampled_from(["web", "voice_ws", None])),
                 attributes=draw(KINDS[name]),
+                sequence=draw(st.sampled_from([None, None, None, 0, 1, -1])),
+                actor=draw(st.sampled_from([None] * 6 + ["customer", "agent", "system"])),
             )
         )
     return events

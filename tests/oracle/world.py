@@ -4,12 +4,18 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from math import inf
+from pathlib import Path
 from typing import Any, NotRequired, TypedDict, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from parley.config import tracking_plan
+
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
+PROJECT = Path(__file__).resolve().parents[2]
+SHIPPED = {kind.event_name: kind for kind in tracking_plan.load(PROJECT / tracking_plan.FOLDER).types}
 Row = dict[str, Any]
 """A row of a fact or a mart, by column name."""
 
@@ -27,6 +33,9 @@ class Event(TypedDict):
     user_id: str | None
     source: str | None
     attributes: dict[str, Any]
+    anonymous_id: NotRequired[str | None]
+    sequence: NotRequired[int | None]
+    actor: NotRequired[str | None]
 
 
 @dataclass(frozen=True)
@@ -58,7 +67,7 @@ class Tenant:
 class World:
     """Everything a table is a function of. Build one with `World.of()`."""
 
-    events: Sequence[Event]  # by occurred_at, ties by event_id
+    events: Sequence[Event]  # by `order`
     as_of: datetime
     tenants: dict[str, Tenant] = field(default_factory=dict)
 
@@ -68,7 +77,7 @@ class World:
         # Datetimes that share a zone compare and subtract by the clock on the wall, so all are in UTC.
         in_utc = (Event(**{**event, "occurred_at": event["occurred_at"].astimezone(UTC)}) for event in events)
         return cls(
-            events=sorted(in_utc, key=lambda event: (event["occurred_at"], event["event_id"])),
+            events=sorted(in_utc, key=order),
             as_of=as_of.astimezone(UTC),
             tenants={tenant.tenant_id: tenant for tenant in tenants},
         )
@@ -84,6 +93,27 @@ class World:
     def local_hour(self, event: Event) -> int:
         """The hour of the tenant's clock, 0 to 23, in which the event happened."""
         return event["occurred_at"].astimezone(ZoneInfo(self.tenant(event["tenant_id"]).time_zone)).hour
+
+
+def order(event: Event) -> tuple[datetime, float, int, UUID]:
+    """What events are put in order by: time, the sender's number, the place of the type in the plan, at last the id."""
+    number = event.get("sequence")
+    return event["occurred_at"], inf if number is None else number, rank(event), event["event_id"]
+
+
+def rank(event: Event) -> int:
+    """The place of the event's type within an instant, from 1: starts, the customer's, answers, ends, afterwards."""
+    kind = SHIPPED.get(event["event_name"])
+    return 1 + tracking_plan.RANKS.index(kind.rank if kind else "customer")
+
+
+def actor(event: Event) -> str:
+    """Whose doing it is: as the event says, else its type."""
+    said = event.get("actor")
+    if said is None and event["event_name"] == "message.sent":
+        said = {"human": "agent", "assistant": "assistant"}.get(event["attributes"].get("actor", ""))
+    kind = SHIPPED.get(event["event_name"])
+    return said or (kind.actor if kind else "customer")
 
 
 def identity(event: Event) -> tuple[str, UUID]:

@@ -39,7 +39,7 @@ def content(rows: Rows) -> list[Json]:
     """What landed, but for what tells of its load."""
     return rows("""
         select tenant_id, event_id, event_name, occurred_at, conversation_id, session_id, user_id, source, attributes,
-          context, schema_version
+          context, schema_version, anonymous_id, site_id, sequence, actor
         from raw.events order by tenant_id, event_id
     """)
 

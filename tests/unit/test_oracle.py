@@ -327,11 +327,11 @@ def test_a_response_knows_the_day_its_conversation_started() -> None:
     assert found["conversation_started_on"] == date(2024, 3, 5)
 
 
-def test_a_message_and_its_answer_of_one_instant_are_told_apart_by_their_ids() -> None:
-    answered = [chat("12:00", "message.received", number=1), chat("12:00", "message.sent", number=2)]
-    unanswered = [chat("12:00", "message.received", number=2), chat("12:00", "message.sent", number=1)]
-    assert columns(rows("facts.responses", answered), "duration_ms") == [0.0]
-    assert rows("facts.responses", unanswered) == []
+def test_of_one_instant_a_message_comes_before_its_answer_unless_their_numbers_say_otherwise() -> None:
+    by_type = [chat("12:00", "message.received", number=2), chat("12:00", "message.sent", number=1)]
+    numbered = [Event(**{**event, "sequence": place}) for event, place in zip(by_type, (2, 1), strict=True)]
+    assert columns(rows("facts.responses", by_type), "duration_ms") == [0.0]
+    assert rows("facts.responses", numbered) == []
 
 
 def test_response_times_count_breaches_over_the_limit_only() -> None:

@@ -71,6 +71,40 @@ def custom(name: str = "loyalty.earned", tenant_id: str = "shop", **changes: Any
 # what is accepted
 
 
+def test_the_envelope_says_which_visitor_whose_doing_and_in_which_order() -> None:
+    landed = accepted(event(anonymous_id="a1", site_id="shop.example", sequence=-3, actor="agent"))
+    assert (landed.anonymous_id, landed.site_id, landed.sequence, landed.actor) == ("a1", "shop.example", -3, "agent")
+    landed = accepted(event(anonymous_id="", site_id="", sequence="12", actor=""))  # as CSV files have it
+    assert (landed.anonymous_id, landed.site_id, landed.sequence, landed.actor) == (None, None, 12, None)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [
+        ("anonymous_id", 7, "invalid_type"),
+        ("anonymous_id", "a" * 129, "invalid_value"),
+        ("site_id", ["a"], "invalid_type"),
+        ("sequence", 1.5, "invalid_type"),
+        ("sequence", True, "invalid_type"),
+        ("sequence", "first", "invalid_type"),
+        ("sequence", 2**63, "invalid_value"),
+        ("sequence", "9" * 30, "invalid_value"),
+        ("actor", "bot", "invalid_value"),
+        ("actor", 1, "invalid_type"),
+    ],
+)
+def test_what_is_wrong_in_the_rest_of_the_envelope_is_rejected(field: str, value: object, reason: str) -> None:
+    verdict = rejected(event(**{field: value}))
+    assert (verdict.reason, verdict.path) == (reason, f"$.{field}")
+
+
+def test_a_visitor_is_hashed_where_users_are() -> None:
+    landed = accepted(event(tenant_id="hashing", user_id="u1", anonymous_id="u1"))
+    assert landed.anonymous_id == landed.user_id != "u1"
+    verdict = rejected(event(tenant_id="hashing", user_id="u1", anonymous_id="u1", sequence="?"))
+    assert payload_of(verdict)["anonymous_id"] == landed.anonymous_id
+
+
 def test_a_valid_event_lands_as_it_is() -> None:
     given = event("message.sent", {"text": "Hello", "is_fallback": False}, session_id="s1", context={"locale": "sv"})
     assert judge(given) == Accepted(

@@ -20,6 +20,7 @@ CONTRACT = {
     "conversation.scored": ([], ["judge", "rubric"]),
     "message.received": (["message_received"], []),
     "message.sent": (["message_sent"], []),
+    "message.noted": ([], []),
     "ai.response": (["ai_response_time"], ["duration_ms", "model"]),
     "ai.suggestion_accepted": (["ai_suggestion_accepted"], []),
     "ai.tool_call_started": ([], ["tool_name"]),
@@ -45,7 +46,15 @@ CONTRACT = {
     "booking.confirmed": ([], ["booking_id"]),
     "system.error": (["error_occurred"], []),
     "experiment.exposed": ([], ["experiment", "variant"]),
-    "user.registered": ([], []),
+    "user.registered": (["Signed Up"], []),
+    "user.logged_in": (["Signed In"], []),
+    "user.logged_out": (["Signed Out"], []),
+    "user.identified": ([], []),
+    "user.aliased": ([], []),
+    "group.identified": ([], []),
+    "page.viewed": ([], []),
+    "screen.viewed": ([], []),
+    "feedback.given": ([], []),
 }
 CONVERSATIONAL = {"conversation", "message", "ai", "kb", "voice"}  # and a service that the assistant suggests
 
@@ -76,6 +85,27 @@ def test_only_what_happens_in_a_conversation_makes_one() -> None:
         domain = kind.event_name.partition(".")[0]
         expected = domain in CONVERSATIONAL or kind.event_name == "service.suggested"
         assert kind.is_conversational == expected, kind.event_name
+
+
+def test_whose_doing_an_event_is_and_its_place_within_an_instant_are_said_by_its_type() -> None:
+    said = {kind.event_name: (kind.actor, kind.rank) for kind in SHIPPED.types}
+    assert said["conversation.started"] == ("customer", "start")
+    assert said["message.received"] == said["commerce.order_completed"] == ("customer", "customer")
+    assert said["message.sent"] == said["ai.response"] == ("assistant", "answer")
+    assert said["message.noted"] == ("agent", "answer")
+    assert said["conversation.resolved"] == ("assistant", "end")
+    assert said["conversation.scored"] == said["conversation.rated"] == ("system", "afterwards")
+    assert said["commerce.order_refunded"] == ("agent", "afterwards")
+    assert said["system.error"][0] == said["user.identified"][0] == "system"
+
+
+def test_a_type_that_does_not_say_is_the_customers(tmp_path: Path) -> None:
+    kind = one(tmp_path, "{description: a}")
+    assert (kind.actor, kind.rank) == ("customer", "customer")
+    kind = one(tmp_path, "{description: a, actor: agent, rank: answer}")
+    assert (kind.actor, kind.rank) == ("agent", "answer")
+    with pytest.raises(ParleyError, match=r'loyalty\.earned, rank: "later" is not one of'):
+        one(tmp_path, "{description: a, rank: later}")
 
 
 def test_otels_names_are_aliases_of_attributes() -> None:
