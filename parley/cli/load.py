@@ -94,6 +94,11 @@ def show_reports(reports: Sequence[tuple[str, "Report"]]) -> None:
         table.add_row("all", *(f"{number:,}" for number in astuple(total)), style="bold")
     console.print(table)
     _show_reasons(reason for _, report in reports for reason in report.reasons)
+    if unclear := sum(report.unclear_consent for _, report in reports):
+        console.print(
+            f"{unclear:,} events had a consent (context.consent) that says neither yes nor no, which counts as no.",
+            soft_wrap=True,
+        )
     unlisted = sorted({tenant for _, report in reports for tenant in report.unlisted_tenants})
     if unlisted:
         more = f" and {len(unlisted) - TENANTS_SHOWN:,} more" if len(unlisted) > TENANTS_SHOWN else ""

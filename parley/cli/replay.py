@@ -27,5 +27,11 @@ def replay_rejected(
         result = replay(Settings.load(), Selection(reason, tenant, load), loaded_by=by or whoami())
     passed = result.report.counts.received if result.report else 0
     console.print(f"{result.tried:,} refused events were judged again: {passed:,} are refused no longer.")
+    if result.not_replayable:
+        console.print(
+            f"{result.not_replayable:,} would pass, but not as they were sent (not_replayable in raw.rejected_events): "
+            f"{result.example}",
+            style="yellow",
+        )
     if result.report:
         show_reports([(SOURCE, result.report)])

@@ -1,9 +1,11 @@
 """What the tenants seed says of each tenant: `seeds/tenants.csv`, which a user edits and dbt reads too."""
 
 from dataclasses import dataclass, fields
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
+from zoneinfo import TZPATH, ZoneInfo
 
 from parley.config import seeds
 from parley.config.seeds import Column, optional
@@ -52,6 +54,25 @@ def read(path: Path, connection: "Connection | None" = None) -> dict[str, Tenant
             row.wrong("time_zone", f"Postgres does not know {tenant.time_zone!r}: write a name such as Europe/Paris.")
         tenants[tenant.tenant_id] = tenant
     return tenants
+
+
+@cache
+def country_of(time_zone: str) -> str | None:
+    """The country (ISO 3166) in which clocks show this time, None where there is none, or more than one."""
+    return _countries().get(time_zone)
+
+
+@cache
+def _countries() -> dict[str, str]:
+    """By time zone, from the time zone database's zone.tab, which systems and the package tzdata bring."""
+    paths = [Path(folder, "zone.tab") for folder in TZPATH]
+    if found := find_spec("tzdata"):
+        paths += [Path(folder, "zoneinfo", "zone.tab") for folder in found.submodule_search_locations or ()]
+    for path in paths:
+        if path.is_file():
+            lines = (line.split("\t") for line in path.read_text("utf-8").splitlines() if not line.startswith("#"))
+            return {cells[2]: cells[0] for cells in lines if len(cells) > 2}
+    return {}
 
 
 def check_id(tenant_id: str) -> None:

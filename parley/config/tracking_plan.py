@@ -64,13 +64,22 @@ class EventType:
 @dataclass(frozen=True, slots=True)
 class PrivacyLists:
     """What is personal whatever the event type, as `privacy.yml` has it: `names` to mask or drop, keys that hold free
-    `text` (and where it is cut), IP addresses and URLs, and the `patterns` that are looked for in free text."""
+    `text` (and where it is cut, None where it is not), IP addresses and URLs, names of people (unless of `things`),
+    keys of `contacts`, words of `secrets` (unless they tell `about` one), the `patterns` that are looked for in text,
+    and `words` beside a number that say what it is."""
 
     names: Mapping[str, str]
-    text: Mapping[str, int]
+    text: Mapping[str, int | None]
     ip: tuple[str, ...]
     url: tuple[str, ...]
     patterns: tuple[str, ...]
+    people: tuple[str, ...]
+    things: tuple[str, ...]
+    contacts: tuple[str, ...]
+    secrets: tuple[str, ...]
+    about_secrets: tuple[str, ...]
+    phone_words: tuple[str, ...]
+    other_words: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +119,15 @@ def read_privacy(path: Path) -> PrivacyLists:
     """What is personal by name and by pattern. Raises ParleyError where the file is wrong."""
     content = read_yaml(path, _PRIVACY)
     names = {name: rule for rule, listed in content.get("names", {}).items() for name in listed}
+    secrets, words = content.get("secrets", {}), content.get("words", {})
     return PrivacyLists(
-        names, content.get("text", {}), *(tuple(content.get(key, ())) for key in ("ip", "url", "patterns"))
+        names=names,
+        text={**dict.fromkeys(content.get("free", ())), **content.get("text", {})},
+        **{key: tuple(content.get(key, ())) for key in ("ip", "url", "patterns", "people", "things", "contacts")},
+        secrets=tuple(secrets.get("words", ())),
+        about_secrets=tuple(secrets.get("about", ())),
+        phone_words=tuple(words.get("phone", ())),
+        other_words=tuple(words.get("other", ())),
     )
 
 
@@ -274,6 +290,12 @@ _PRIVACY: Json = {
         "text": {"type": "object", "additionalProperties": {"type": "integer", "minimum": 1}},
         "ip": _TEXTS,
         "url": _TEXTS,
+        "free": _TEXTS,
+        "people": _TEXTS,
+        "things": _TEXTS,
+        "contacts": _TEXTS,
+        "secrets": {"type": "object", "properties": {"words": _TEXTS, "about": _TEXTS}, "additionalProperties": False},
+        "words": {"type": "object", "properties": {"phone": _TEXTS, "other": _TEXTS}, "additionalProperties": False},
         "patterns": {"type": "array", "items": {"enum": list(PATTERNS)}},
     },
 }

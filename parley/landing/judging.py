@@ -43,6 +43,8 @@ class Judged:
     """Of the events' occurred_at, as YYYY-MM."""
     counts: Counter[tuple[str, str]]
     """Lines by tenant and outcome."""
+    unclear_consent: int = 0
+    """Lines among those without consent that said neither yes nor no."""
 
 
 def judge_chunk(rules: Rules, chunk: Chunk) -> Judged:
@@ -57,6 +59,7 @@ def collect(verdicts: Iterable[tuple[int, Verdict]]) -> Judged:
     events: list[bytes] = []
     rejected: list[bytes] = []
     months: set[str] = set()
+    unclear_consent = 0
     for line, verdict in verdicts:
         tenant_id = verdict.tenant_id or UNKNOWN_TENANT
         if isinstance(verdict, Accepted):
@@ -69,6 +72,7 @@ def collect(verdicts: Iterable[tuple[int, Verdict]]) -> Judged:
             events.append(_event_row(key, verdict))
         elif isinstance(verdict, Dropped):
             counts[tenant_id, verdict.outcome] += 1
+            unclear_consent += verdict.is_unclear
         else:
             counts[tenant_id, "rejected"] += 1
             rejected.append(_rejected_row(line, verdict))
@@ -83,6 +87,7 @@ def collect(verdicts: Iterable[tuple[int, Verdict]]) -> Judged:
         b"".join(rejected),
         frozenset(months),
         counts,
+        unclear_consent,
     )
 
 
@@ -125,7 +130,8 @@ def _rejected_row(line: int, event: Rejected) -> bytes:
             cell(event.message),
         )
     )
-    return b"%b\t%b\n" % (cells.encode(), _json(event.payload))
+    why = cell(event.not_replayable).encode()
+    return b"%b\t%b\t%b\t%b\n" % (cells.encode(), _json(event.payload), _json(event.altered), why)
 
 
 @lru_cache(maxsize=10_000)  # tenants, names and conversations come again and again

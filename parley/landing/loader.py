@@ -65,15 +65,17 @@ def load(
         with source, loads.ending(connection, load_id):
             total = Counts()
             lines = done
+            unclear_consent = 0
             try:
-                for lines, counts in _store_all(connection, settings, load_id, source, contract):
+                for lines, counts, unclear in _store_all(connection, settings, load_id, source, contract):
                     total += counts
+                    unclear_consent += unclear
                     on_progress(Progress(source.share, lines, total))
             except SourceError as error:
                 raise SourceError(
                     f"{error} {lines:,} of its lines are landed, and the mended file goes on there."
                 ) from error
-        return loads.report(connection, load_id, contract["tenants"], done)
+        return loads.report(connection, load_id, contract["tenants"], done, unclear_consent)
 
 
 def _open(connection: Connection, path: str, contract: Arguments, loaded_by: str | None) -> tuple[Source, int, int]:
@@ -101,8 +103,9 @@ def _open(connection: Connection, path: str, contract: Arguments, loaded_by: str
 
 def _store_all(
     connection: Connection, settings: Settings, load_id: int, source: Source, contract: Arguments
-) -> Iterator[tuple[int, Counts]]:
-    """Store what is left of a source, batch by batch: the lines that are done then, and what became of the batch's."""
+) -> Iterator[tuple[int, Counts, int]]:
+    """Store what is left of a source, batch by batch: the lines that are done then, what became of the batch's, and how
+    many of those had a consent that is neither yes nor no."""
     rules: Rules | None = None  # of this process, once those of the workers have been overtaken by an erasure
     for chunk, judged in _judged(source, partial(Rules, **contract)):
         lines_done = chunk.first_line + chunk.lines - 1
@@ -123,7 +126,7 @@ def _store_all(
                 contract = arguments(connection, settings, contract["dialect"].name, contract["default_tenant"])
                 rules = Rules(**contract)
                 judged = judge_chunk(rules, chunk)
-        yield lines_done, counts
+        yield lines_done, counts, judged.unclear_consent
 
 
 def _judged(source: Source, make_rules: MakeRules) -> Iterator[tuple[Chunk, Judged]]:

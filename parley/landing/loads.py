@@ -76,6 +76,8 @@ class Report:
     """Those of accepted events that seeds/tenants.csv does not name: the defaults hold for them."""
     resumed_after: int = 0
     """Lines that earlier attempts had done."""
+    unclear_consent: int = 0
+    """Lines of this attempt whose consent said neither yes nor no, which counts as no."""
 
 
 def begin(
@@ -147,7 +149,13 @@ def explained(source: str) -> Iterator[None]:
         ) from error
 
 
-def report(connection: Connection, load_id: int, listed: Collection[str], resumed_after: int = 0) -> Report:
+def report(
+    connection: Connection,
+    load_id: int,
+    listed: Collection[str],
+    resumed_after: int = 0,
+    unclear_consent: int = 0,
+) -> Report:
     """What came of a load; `listed` are the tenants of the seed."""
     with connection.cursor(row_factory=args_row(Counts)) as cursor:
         counts = cursor.execute(_COUNTS, [load_id]).fetchone()
@@ -155,7 +163,9 @@ def report(connection: Connection, load_id: int, listed: Collection[str], resume
         reasons = cursor.execute(_REASONS, [load_id]).fetchall()
     unlisted = connection.execute(_UNLISTED, [load_id, list(listed)]).fetchall()
     assert counts
-    return Report(load_id, counts, tuple(reasons), tuple(str(name) for (name,) in unlisted), resumed_after)
+    return Report(
+        load_id, counts, tuple(reasons), tuple(str(name) for (name,) in unlisted), resumed_after, unclear_consent
+    )
 
 
 def _hold(connection: Connection, load_id: int) -> bool:

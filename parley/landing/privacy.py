@@ -20,15 +20,18 @@ MASK: Final = "[masked]"
 MAX_DEPTH: Final = 32
 CACHED_KEYS: Final = 10_000
 CACHED_SUBJECTS: Final = 50_000
+MAX_ID: Final = 128
+SHORTEST_NUMBER: Final = 999_999  # no phone number has fewer digits
 
 Action = Callable[[Any, int], Any]
 """Makes a value private, given how deep it lies. Returns the value itself where there is nothing to change."""
 
 _DROPPED: Final = object()
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+|\d+")
-_HASH = re.compile(r"[0-9a-f]{64}")
-_ID = re.compile(r"[\w.:-]+")  # what stands under an id's name and looks like one is no phone number, digits or not
-_ID_WORDS = frozenset(("id", "ids", "uuid"))
+_QUOTED = re.compile(r"[^\s\"'`,;|<>()\[\]{}=&?#*\\]+")
+_PLAIN_ID = re.compile(r"[A-Za-z][\w.-]*|\d{0,7}|[0-9a-f-]{16,}", re.ASCII)
+_VERSION: Final = 1
+"""Of what is found personal: raised when the code finds more or less in the same text."""
 
 
 class Unstorable(Exception):
@@ -71,53 +74,55 @@ class Cleaner:
 
 
 class Privacy:
-    """The rules that hold for every event, and the secret to hash with.
+    """The rules that hold for every event of a tenant in a `region` (a country, None where unknown), and the secret to
+    hash with."""
 
-    `replayed`: the events were made private before, so that what is a hash already stays as it is.
-    """
-
-    def __init__(self, lists: PrivacyLists, secret: bytes, *, replayed: bool = False) -> None:
+    def __init__(self, lists: PrivacyLists, secret: bytes, region: str | None = None) -> None:
         self._secret = secret
-        self._replayed = replayed
-        self.scrub = patterns.scrubber(lists.patterns)
-        self._scrub_certain = patterns.scrubber(name for name in lists.patterns if name != "phone")
+        said = repr((_VERSION, lists, region)).encode()
+        self._fingerprint = hmac.digest(secret, said, "sha256").hex()[:16]
+        self.scrub = patterns.Scrubber(lists.patterns, patterns.Words(lists.phone_words, lists.other_words), region)
+        self.identifier = lru_cache(CACHED_SUBJECTS)(self._identifier)
+        """An id as it is kept: hashed where it is somebody's address or number, so that it joins as before."""
 
-        self._keep = self._texts(lambda text: text)
-        self._certain = self._texts(self._scrub_certain)
-        self._any_text = self._texts(self.scrub, self._undescribed)
-        self._id_text = self._texts(lambda text: (self._scrub_certain if _ID.fullmatch(text) else self.scrub)(text))
-        self._context_text = self._texts(_context_text)
+        self._people = frozenset(map(_joined, lists.people))
+        self._things = frozenset(map(_joined, lists.things))
+        self._secrets = frozenset(map(_joined, lists.secrets))
+        self._about_secrets = frozenset(lists.about_secrets)
+        urls = self._texts(lambda text: patterns.url_path(text, self.scrub), self._in_context)
         self._by_name: dict[str, Action] = {
-            **dict.fromkeys(map(_joined, lists.url), self._texts(patterns.url_path, self._in_context)),
+            **dict.fromkeys(map(_joined, lists.url), urls),
             **{_joined(name): self._free_text(length) for name, length in lists.text.items()},
             **{_joined(name): _mask_named if rule == "mask" else _drop for name, rule in lists.names.items()},
             **dict.fromkeys(map(_joined, lists.ip), self._texts(patterns.truncate_ip, self._in_context)),
         }
+        self._contacts = dict.fromkeys(map(_joined, lists.contacts), self._value("phone", None))
         self.context = Cleaner(self._in_context)
-        self.unknown = Cleaner(self._undescribed)
+        self.unknown = self.of_type({})
+        self._anything = self._free_text(None)
+        self._kept: Action = self._texts(lambda text: text, lambda key: self._special(key, is_kept=True) or self._kept)
 
     def hash(self, value: Any) -> str:
-        """HMAC-SHA-256 of a value, in hexadecimal; in a replay, the value itself where it is such a hash already."""
-        if self._replayed and type(value) is str and _HASH.fullmatch(value):
-            return value
+        """HMAC-SHA-256 of a value, in hexadecimal."""
         return hashed(self._secret, value)
 
     def anything(self, value: Any) -> Any:
         """A value that is not what its place asks for, made private by all patterns."""
-        return self._any_text(value, 0)
+        return self._anything(value, 0)
 
-    def of_type(self, rules: Mapping[str, Any], described: frozenset[str]) -> Cleaner:
-        """For the attributes of a valid event: the type's rules, and certain patterns in what it does not describe."""
+    def of_type(self, rules: Mapping[str, Any]) -> Cleaner:
+        """For the attributes of an event: the type's rules, then what keys are called, then all patterns."""
 
         def find(key: str) -> Action:
-            default = self._keep if key in described else self._certain
-            return self._by_rule(rules.get(key)) or self._special(key) or default
+            rule = rules.get(key)
+            found = self._by_rule(rule) or self._special(key, is_kept=rule == "keep")
+            return found or (self._kept if rule == "keep" else self._attribute(key, None))
 
         return Cleaner(find)
 
-    def of_refused(self, rules: Mapping[str, Any]) -> Cleaner:
-        """For the attributes of a refused event: the type's rules, and all patterns in all other text."""
-        return Cleaner(lambda key: self._by_rule(rules.get(key)) or self._undescribed(key))
+    def treatment(self, rule: Any) -> str:
+        """What is done under a type's rule for an attribute, None where it has none: equal ones treat values alike."""
+        return str(rule) if rule in ("drop", "mask", "hash") else f"{rule} {self._fingerprint}"
 
     def _by_rule(self, rule: Any) -> Action | None:
         if rule == "drop":
@@ -128,11 +133,13 @@ class Privacy:
             return lambda value, _: value if value is None else self.hash(value)
         return self._free_text(rule["text"]) if isinstance(rule, dict) else None
 
-    def _special(self, key: str) -> Action | None:
+    def _special(self, key: str, parent: str | None = None, *, is_kept: bool = False) -> Action | None:
         """What is done to a value because of its key's name: that of the longest ending that is in the lists."""
-        if self._scrub_certain(key) != key:
+        if self.scrub(key, is_free=False) != key:
             return _drop
         words = [word.lower() for word in _WORDS.findall(key)]
+        if self._is_secret(words):
+            return _drop_secret
         while len(words) > 1 and words[-1].isdigit():  # phone_2
             words.pop()
         for first in range(max(len(words) - 5, 0), len(words)):
@@ -140,20 +147,66 @@ class Privacy:
             for singular in (name, name.removesuffix("s"), name.removesuffix("es")):
                 if action := self._by_name.get(singular):
                     return action
-        return None
+        whole = "".join(words)
+        if whole in self._people and not is_kept and not self._is_thing(parent):
+            return _mask_named
+        return self._contacts.get(whole)
+
+    def _is_secret(self, words: list[str]) -> bool:
+        if not words or words[-1] in self._about_secrets:
+            return False
+        whole = "".join(words)
+        return any(
+            secret in words or (len(secret) > 4 and secret in whole and not whole.endswith(tuple(self._about_secrets)))
+            for secret in self._secrets
+        )
+
+    def _is_thing(self, parent: str | None) -> bool:
+        words = _WORDS.findall(parent or "")
+        last = words[-1].lower() if words else ""
+        return last in self._things or last.removesuffix("s") in self._things or _joined(parent or "") in self._things
 
     def _in_context(self, key: str) -> Action:
-        return self._special(key) or self._context_text
+        return self._special(key) or self._context_value(key)
 
-    def _undescribed(self, key: str) -> Action:
-        special = self._special(key)
-        if special:
-            return special
-        is_id = _ID_WORDS.intersection(word.lower() for word in _WORDS.findall(key)[-1:])
-        return self._id_text if is_id else self._any_text
+    def _context_value(self, key: str) -> Action:
+        hint = self.scrub.hint(_WORDS.findall(key))
 
-    def _texts(self, leaf: patterns.Scrub, within: Callable[[str], Action] | None = None) -> Action:
-        """Do `leaf` to every text of a value. `within` finds the actions of keys inside it: by name, else the same."""
+        def leaf(text: str) -> str:
+            if text[:8].lower().startswith(("http://", "https://", "?")):
+                return patterns.url_path(text, self.scrub)
+            if patterns.is_ip(text):
+                return patterns.truncate_ip(text)
+            return self.scrub(text, hint, is_free=False)
+
+        return self._texts(leaf, lambda inner: self._special(inner, key) or self._context_value(inner))
+
+    def _attribute(self, key: str, parent: str | None) -> Action:
+        return self._special(key, parent) or self._value(self.scrub.hint(_WORDS.findall(key)), key)
+
+    def _value(self, hint: patterns.Hint, key: str | None) -> Action:
+        """All patterns, in the light of what the key says of numbers; an id is hashed, so that it joins as before."""
+
+        def leaf(text: str) -> str:
+            if hint == "id" and len(text) <= MAX_ID and self.scrub.is_contact(text, hint):
+                return self.hash(text)
+            return self.scrub(text, hint, is_free=False)
+
+        def number(value: int) -> Any:
+            if hint == "phone" and 10**6 <= value < 10**15:
+                return MASK if self.scrub(str(value), hint) != str(value) else value
+            return MASK if 10**12 <= value < 10**19 and patterns.cards(str(value), hint) != str(value) else value
+
+        return self._texts(leaf, lambda inner: self._attribute(inner, key), number)
+
+    def _texts(
+        self,
+        leaf: Callable[[str], str],
+        within: Callable[[str], Action] | None = None,
+        number: Callable[[int], Any] | None = None,
+    ) -> Action:
+        """Do `leaf` to every text of a value, and `number` to every whole number. `within` finds the actions of keys
+        inside it: by name, else the same."""
 
         def act(value: Any, depth: int) -> Any:
             kind = type(value)
@@ -166,6 +219,8 @@ class Privacy:
                     raise Unstorable
                 items = [act(item, depth + 1) for item in value]
                 return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
+            if kind is int and number and value > SHORTEST_NUMBER:
+                return number(value)
             if kind is float and not isfinite(value):
                 raise Unstorable
             return value
@@ -173,15 +228,16 @@ class Privacy:
         nested = Cleaner(within or (lambda key: self._special(key) or act))
         return act
 
-    def _free_text(self, length: int) -> Action:
-        texts = self._texts(lambda text: self.scrub(text)[:length])
+    def _free_text(self, length: int | None) -> Action:
+        def number(value: int) -> Any:
+            return MASK if self.scrub(str(value)) != str(value) else value
 
-        def act(value: Any, depth: int) -> Any:
-            if type(value) is int and self.scrub(dump(value).decode()) != dump(value).decode():
-                return MASK
-            return texts(value, depth)
+        return self._texts(lambda text: self.scrub(text)[:length], number=number)
 
-        return act
+    def _identifier(self, value: str) -> str:
+        if _PLAIN_ID.fullmatch(value) or not self.scrub.is_contact(value):
+            return value
+        return self.hash(value)
 
 
 def hashed(secret: bytes, value: Any) -> str:
@@ -226,7 +282,9 @@ class Erased:
         return not self._hmacs.isdisjoint(subject_hmacs(self._secret, tenant_id, user_id))
 
     def _has_thread(self, tenant_id: str, thread_id: str) -> bool:
-        return thread_hmac(self._secret, tenant_id, thread_id) in self._hmacs
+        return not self._hmacs.isdisjoint(
+            thread_hmac(self._secret, tenant_id, name) for name in (thread_id, hashed(self._secret, thread_id))
+        )
 
 
 def dump(value: object, option: int | None = None) -> bytes:
@@ -270,6 +328,11 @@ def texts(content: Any) -> Iterator[str]:
         yield str(content)
 
 
+def words(text: str) -> list[str]:
+    """What stands by itself in a text, such as an id that is quoted."""
+    return _QUOTED.findall(text)
+
+
 def _mask(value: Any, _: int) -> Any:
     return value if value is None else MASK
 
@@ -283,12 +346,9 @@ def _drop(_value: Any, _: int) -> Any:
     return _DROPPED
 
 
-def _context_text(text: str) -> str:
-    if text[:8].lower().startswith(("http://", "https://", "?")):
-        return patterns.url_path(text)
-    if patterns.is_ip(text):
-        return patterns.truncate_ip(text)
-    return patterns.emails(text)
+def _drop_secret(value: Any, _: int) -> Any:
+    """A flag says that there is a password, not which."""
+    return value if type(value) is bool else _DROPPED
 
 
 def _joined(name: str) -> str:

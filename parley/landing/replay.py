@@ -24,20 +24,26 @@ DIALECT = "replay"  # of the load; each event is read in the dialect of the load
 PAGE = 2_000  # events judged and stored at once
 
 _PAGE = """
-    select rejected_id, payload::text, loads.dialect, loads.tenant_id
+    select rejected_id, payload::text, loads.dialect, loads.tenant_id, coalesce(altered, '{}')::text
     from raw.rejected_events as rejected join raw.loads using (load_id)
     where replayed_by is null and payload is not null and rejected_id > %(after)s
+      and (not_replayable is null or altered is not null)
       and (%(reason)s::text is null or reason = %(reason)s)
       and (%(tenant_id)s::text is null or rejected.tenant_id = %(tenant_id)s)
       and (%(load_id)s::bigint is null or load_id = %(load_id)s)
     order by rejected_id limit %(limit)s
 """
 _STILL_REFUSED = "select rejected_id from raw.rejected_events where rejected_id = any(%s) and replayed_by is null"
-_MARK = "update raw.rejected_events set replayed_by = %s where rejected_id = any(%s)"
+_MARK = "update raw.rejected_events set replayed_by = %s, not_replayable = null where rejected_id = any(%s)"
+_EXPLAIN = """
+    update raw.rejected_events as rejected set not_replayable = told.sentence
+    from unnest(%s::bigint[], %s::text[]) as told (rejected_id, sentence)
+    where rejected.rejected_id = told.rejected_id and replayed_by is null
+"""
 _EMPTY = "update raw.rejected_events set payload = null where rejected_id = any(%s)"
 
-_Page = list[tuple[int, str, str, str | None]]
-"""Refused events: id, payload, and the dialect and the default tenant of their load."""
+_Page = list[tuple[int, str, str, str | None, str]]
+"""Refused events: id, payload, the dialect and the default tenant of their load, and what was altered in them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,10 @@ class Replay:
     """Events that were judged again."""
     report: Report | None
     """Of the load of those that passed, None where none did."""
+    not_replayable: int = 0
+    """Events that would pass, but were made private in such a way that they would not land as they were sent."""
+    example: str | None = None
+    """Why the first of them."""
 
 
 def replay(
@@ -77,9 +87,12 @@ def replay(
         judge = _Judge(connection, settings)
         load_id: int | None = None
         tried = 0
+        not_replayable: dict[int, str] = {}
         for page in _pages(connection, selection):
             tried += len(page)
             passed = judge.passed(page)
+            connection.execute(_EXPLAIN, [list(judge.altered), list(judge.altered.values())])
+            not_replayable |= judge.altered
             if passed and load_id is None:
                 load_id = loads.begin(connection, source=SOURCE, dialect=DIALECT, loaded_by=loaded_by)
                 stack.enter_context(loads.ending(connection, load_id))
@@ -91,7 +104,8 @@ def replay(
                     judge = _Judge(connection, settings)
                     passed = judge.passed(page)
             on_progress(tried)
-        return Replay(tried, loads.report(connection, load_id, judge.listed) if load_id is not None else None)
+        report = loads.report(connection, load_id, judge.listed) if load_id is not None else None
+        return Replay(tried, report, len(not_replayable), next(iter(not_replayable.values()), None))
 
 
 class _Judge:
@@ -108,18 +122,25 @@ class _Judge:
             own = contract.copy()
             own["dialect"] = dialects.find(folder / tracking_plan.DIALECTS_FILE, dialect)
             own["default_tenant"] = tenant_id
-            return Rules(**own, replayed=True)
+            return Rules(**own)
 
         self._rules = rules
+        self.altered: dict[int, str] = {}
+        """Of the last page: why events that would pass cannot be replayed."""
 
     def passed(self, page: _Page) -> list[tuple[int, Verdict]]:
         """The events that are refused no longer, and what becomes of them."""
         now = datetime.now(UTC)
-        judged = (
-            (rejected_id, self._rules(dialect, tenant_id).judge(orjson.loads(payload), now))
-            for rejected_id, payload, dialect, tenant_id in page
-        )
-        return [(rejected_id, verdict) for rejected_id, verdict in judged if not isinstance(verdict, Rejected)]
+        self.altered = {}
+        found: list[tuple[int, Verdict]] = []
+        for rejected_id, payload, dialect, tenant_id, altered in page:
+            rules = self._rules(dialect, tenant_id)
+            verdict = rules.judge_again(orjson.loads(payload), orjson.loads(altered), now)
+            if isinstance(verdict, str):
+                self.altered[rejected_id] = verdict
+            elif not isinstance(verdict, Rejected):
+                found.append((rejected_id, verdict))
+        return found
 
 
 def _pages(connection: Connection, selection: Selection) -> Iterator[_Page]:

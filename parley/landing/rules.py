@@ -14,7 +14,7 @@ open is decided so:
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from math import isfinite
 from typing import Any, Literal, NamedTuple, TypedDict
 
@@ -22,11 +22,11 @@ import orjson
 from jsonschema_rs import ValidationError
 
 from parley.config import tenants, tracking_plan
-from parley.config.tenants import Tenant
+from parley.config.tenants import Tenant, country_of
 from parley.config.tracking_plan import ACTORS, MAX_NAME, EventType, Json, Plan, compile_schema, seen_by
-from parley.landing import dialects
+from parley.landing import consent, dialects, fidelity
 from parley.landing.dialects import MAX_WHOLE_NUMBER, Dialect, canonical_uuid, named_uuid
-from parley.landing.privacy import MAX_DEPTH, Erased, Privacy, Unstorable, dump, storable, texts
+from parley.landing.privacy import MAX_DEPTH, Cleaner, Erased, Privacy, Unstorable, dump, storable, texts, words
 from parley.settings import Settings
 from parley.warehouse.database import Connection
 from parley.warehouse.names import EVERY_TENANT, UNKNOWN_TENANT
@@ -60,7 +60,6 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _WHOLE_NUMBER = re.compile(r"[+-]?\d{1,30}", re.ASCII)
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _UNREGISTERED_NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)*")
-_DECLINED = (False, "false", "no", "denied")
 
 
 class Accepted(NamedTuple):
@@ -94,6 +93,10 @@ class Rejected(NamedTuple):
     path: str | None
     message: str
     payload: bytes | None
+    altered: bytes | None = None
+    """What making it private changed (`parley.landing.fidelity`)."""
+    not_replayable: str | None = None
+    """Why it can never be replayed, in a sentence."""
 
 
 class Dropped(NamedTuple):
@@ -101,6 +104,8 @@ class Dropped(NamedTuple):
 
     tenant_id: str | None
     outcome: Literal["no_consent", "erased_subject"]
+    is_unclear: bool = False
+    """Whether the consent was neither a yes nor a no that Parley knows."""
 
 
 Verdict = Accepted | Rejected | Dropped
@@ -121,15 +126,23 @@ class _Type:
 
     __slots__ = (
         "clean",
-        "clean_refused",
         "errors",
         "event_name",
         "is_active",
         "is_valid",
+        "privacy",
         "renames",
         "schema",
         "version",
     )
+
+    clean: Cleaner
+    errors: Callable[[Json], Iterator[ValidationError]]
+    event_name: str
+    is_valid: Callable[[Json], bool]
+    privacy: Json
+    renames: Mapping[str, str]
+    schema: Json
 
     def __init__(self, kind: EventType, privacy: Privacy) -> None:
         self.event_name = kind.event_name
@@ -138,10 +151,9 @@ class _Type:
         self.renames = kind.renames
         self.schema = kind.attributes_schema
         aliases = {alias: kind.privacy[name] for alias, name in kind.renames.items() if name in kind.privacy}
-        self.clean = privacy.of_type(kind.privacy | aliases, frozenset(self.schema.get("properties", ())))
-        self.clean_refused = privacy.of_refused(kind.privacy | aliases)
-        self.is_valid: Callable[[Json], bool] = self._compile
-        self.errors: Callable[[Json], Iterator[ValidationError]]
+        self.privacy = kind.privacy | aliases
+        self.clean = privacy.of_type(self.privacy)
+        self.is_valid = self._compile
 
     def _compile(self, attributes: Json) -> bool:
         validator = compile_schema(self.schema)
@@ -155,6 +167,7 @@ class _Tenant(NamedTuple):
     hash_user_ids: bool
     admits_unregistered: bool
     types: Mapping[str, _Type]
+    privacy: Privacy
 
 
 class Arguments(TypedDict):
@@ -205,42 +218,49 @@ class Rules:
         erased: Collection[str] = (),
         strict_tenants: bool = False,
         max_future: timedelta = timedelta(hours=24),
-        replayed: bool = False,
     ) -> None:
-        """`erased` are the `subject_hmac` of raw.erased_subjects; `replayed` says that events are payloads of
-        raw.rejected_events, in which what is personal is hashed already."""
+        """`erased` are the `subject_hmac` of raw.erased_subjects."""
         self._dialect = dialect
         self._is_ours = dialect.is_ours
         self._default_tenant = default_tenant
         self._erased = Erased(secret, erased) if erased else None
         self._strict_tenants = strict_tenants
         self._max_future = max_future
-        self._privacy = Privacy(plan.privacy, secret, replayed=replayed)
-        self._known_context = lru_cache(CACHED_CONTEXTS)(self._clean_context)
-        self._hash_user = lru_cache(CACHED_USERS)(self._privacy.hash)
+        self._known_context = lru_cache(CACHED_CONTEXTS)(_clean_context)
         self._fields = {
             place[0]: name for name, field in dialect.fields.items() for place in field.places if len(place) == 1
         }
-        made = {id(kind): _Type(kind, self._privacy) for kind in plan.types}
 
-        def types_of(tenant_id: str) -> dict[str, _Type]:
+        @cache
+        def privacy_of(region: str | None) -> Privacy:
+            return Privacy(plan.privacy, secret, region)
+
+        @cache
+        def made(region: str | None) -> dict[int, _Type]:
+            return {id(kind): _Type(kind, privacy_of(region)) for kind in plan.types}
+
+        @cache
+        def types_of(tenant_id: str, region: str | None) -> dict[str, _Type]:
             names: dict[str, _Type] = {}
             for kind in seen_by(tenant_id, plan.types):  # a tenant's own come last, and first in rank
-                names |= dict.fromkeys((*kind.aliases, kind.event_name), made[id(kind)])
+                names |= dict.fromkeys((*kind.aliases, kind.event_name), made(region)[id(kind)])
             return names
 
-        shared = types_of(EVERY_TENANT)
+        def tenant(tenant_id: str) -> _Tenant:
+            listed = tenants.get(tenant_id)
+            region = country_of(listed.time_zone) if listed else None
+            return _Tenant(
+                listed is not None and listed.hash_user_ids,
+                listed is not None and listed.admit_unregistered_types,
+                types_of(tenant_id if tenant_id in with_own else EVERY_TENANT, region),
+                privacy_of(region),
+            )
+
         with_own = {kind.tenant_id for kind in plan.types} - {EVERY_TENANT}
         admitted = tenants.keys() if strict_tenants else tenants.keys() | with_own
-        self._unlisted = _Tenant(False, False, shared)
-        self._tenants = {
-            tenant_id: _Tenant(
-                tenant_id in tenants and tenants[tenant_id].hash_user_ids,
-                tenant_id in tenants and tenants[tenant_id].admit_unregistered_types,
-                types_of(tenant_id) if tenant_id in with_own else shared,
-            )
-            for tenant_id in admitted
-        }
+        self._unlisted = _Tenant(False, False, types_of(EVERY_TENANT, None), privacy_of(None))
+        self._tenants = {tenant_id: tenant(tenant_id) for tenant_id in admitted}
+        self._hash_user = lru_cache(CACHED_USERS)(self._unlisted.privacy.hash)
 
     def judge(self, event: object, received_at: datetime) -> Verdict:
         """What becomes of one decoded JSON value that arrived at a time (with zone). Never raises on a JSON value."""
@@ -265,8 +285,8 @@ class Rules:
         if tenant_id is None:
             tenant_id = self._default_tenant
         context = get("context")
-        if type(context) is dict and "consent" in context and _declined(context["consent"]):
-            return Dropped(_readable(tenant_id), "no_consent")
+        if type(context) is dict and "consent" in context and (said := consent.said(context["consent"])) != "yes":
+            return Dropped(_readable(tenant_id), "no_consent", said == "unclear")
         user_id = get("user_id")
         if (
             self._erased
@@ -282,25 +302,22 @@ class Rules:
         occurred_at = _moment(get("occurred_at"), received_at + self._max_future)
         conversation_id = get("conversation_id")
         if conversation_id is not None:
-            conversation_id = _text("conversation_id", conversation_id, MAX_ID)
+            conversation_id = _id("conversation_id", conversation_id, tenant.privacy)
         session_id = get("session_id")
         if session_id is not None:
-            session_id = _text("session_id", session_id, MAX_ID)
+            session_id = _id("session_id", session_id, tenant.privacy)
         if user_id is not None:
-            user_id = _text("user_id", user_id, MAX_ID)
-            if tenant.hash_user_ids and user_id is not None:
-                user_id = self._hash_user(user_id)
+            user_id = self._person("user_id", user_id, tenant)
         anonymous_id = get("anonymous_id")
         if anonymous_id is not None:
-            anonymous_id = _text("anonymous_id", anonymous_id, MAX_ID)
-            if tenant.hash_user_ids and anonymous_id is not None:
-                anonymous_id = self._hash_user(anonymous_id)
+            anonymous_id = self._person("anonymous_id", anonymous_id, tenant)
         site_id = get("site_id")
         if site_id is not None:
-            site_id = _text("site_id", site_id, MAX_ID)
+            site_id = _id("site_id", site_id, tenant.privacy)
         source = get("source")
         if source is not None:
             source = _text("source", source, MAX_SOURCE)
+            source = source and tenant.privacy.scrub(source, is_free=False)
         sequence = get("sequence")
         if sequence is not None:
             sequence = _sequence(sequence)
@@ -314,7 +331,7 @@ class Rules:
         elif type(attributes) is not dict:
             raise _Refusal("invalid_type", "attributes", "must be an object")
         if isinstance(kind, str):
-            event_name, version, attributes = kind, UNREGISTERED_VERSION, self._privacy.unknown(attributes)
+            event_name, version, attributes = kind, UNREGISTERED_VERSION, tenant.privacy.unknown(attributes)
         else:
             event_name, version, attributes = kind.event_name, kind.version, kind.clean(_valid(kind, attributes))
         if context is not None:
@@ -322,9 +339,9 @@ class Rules:
                 raise _Refusal("invalid_type", "context", "must be an object")
             given = dump(context)
             if len(given) > CACHED_CONTEXT or b"null" in given:  # which may be a number that is not finite
-                context = _json(self._privacy.context(context))
+                context = _json(tenant.privacy.context(context))
             else:
-                context = self._known_context(given)
+                context = self._known_context(tenant.privacy, given)
         return Accepted(
             str(tenant_id),
             self._event_id(get("event_id"), event),
@@ -343,9 +360,12 @@ class Rules:
             actor,
         )
 
-    def _clean_context(self, given: bytes) -> bytes:
-        """The JSON of a context, made private, from JSON that says all of it."""
-        return _json(self._privacy.context(orjson.loads(given)))
+    def _person(self, field: str, value: Any, tenant: _Tenant) -> str | None:
+        """The id of a person or a visitor: hashed where the tenant says so, or where it is an address or a number."""
+        if not tenant.hash_user_ids:
+            return _id(field, value, tenant.privacy)
+        found = _text(field, value, MAX_ID)
+        return found and self._hash_user(found)
 
     def _check_unlisted(self, tenant_id: Any) -> _Tenant:
         if tenant_id is None:
@@ -399,57 +419,97 @@ class Rules:
 
     def _rejected(self, event: Any, refusal: _Refusal) -> Rejected | Dropped:
         content = storable(event)
+        never = None if content == event else fidelity.UNSTORABLE
         if type(content) is not dict:
-            payload = dump(self._privacy.anything(content))
-            return Rejected(None, None, refusal.reason, "$", _sentence("", refusal.message), payload)
+            kept = dump(self._unlisted.privacy.anything(content))
+            return Rejected(None, None, refusal.reason, "$", _sentence("", refusal.message), kept, None, never)
         envelope = self._dialect.envelope(event)
         tenant_id = envelope.get("tenant_id")
         tenant_id = _readable(self._default_tenant if tenant_id is None else tenant_id)
-        if self._erased and tenant_id and any(self._erased.has_user(tenant_id, text) for text in texts(content)):
+        if self._erased and self._names_erased(self._erased, tenant_id, content):
             return Dropped(tenant_id, "erased_subject")  # whatever the key: of what is wrong, more may be wrong
         tenant = self._tenants.get(tenant_id or "", self._unlisted)
+        scrub = tenant.privacy.scrub
         name = storable(envelope.get("event_name"))
         kind = tenant.types.get(name) if type(name) is str else None
         place = self._dialect.place(refusal.field, content) if refusal.field else ()
-        steps = [self._privacy.scrub(step) if isinstance(step, str) else step for step in (*place, *refusal.steps)]
+        steps = [scrub(step) if isinstance(step, str) else step for step in (*place, *refusal.steps)]
+        payload, altered = fidelity.kept(
+            content, self._fields.get, _is_whole, tenant.privacy, kind, hashes_users=tenant.hash_user_ids
+        )
+        if missing := self._missing_id(content):
+            payload[missing] = named_uuid(dump(content, orjson.OPT_SORT_KEYS))
         return Rejected(
             tenant_id,
-            kind.event_name if kind else self._privacy.scrub(name)[:MAX_NAME] if type(name) is str else None,
+            kind.event_name if kind else scrub(name)[:MAX_NAME] if type(name) is str else None,
             refusal.reason,
             _json_path(steps),
             _sentence(_json_path(steps).removeprefix("$").removeprefix("."), refusal.message),
-            dump(self._payload(content, tenant, kind)),
+            dump(payload),
+            dump(altered) if altered else None,
+            never,
         )
 
-    def _payload(self, content: Json, tenant: _Tenant, kind: _Type | None) -> Json:
-        """A refused event made private, with its identity, so that it can be replayed once and only once."""
-        kept: Json = {}
-        rest: Json = {}
-        for key, value in content.items():
-            match self._fields.get(key):
-                case "attributes" if kind and type(value) is dict:
-                    kept[key] = kind.clean_refused(value)
-                case "context" if type(value) is dict:
-                    kept[key] = self._privacy.context(value)
-                case "user_id" | "anonymous_id" if tenant.hash_user_ids and value not in (None, ""):
-                    kept[key] = self._privacy.hash(str(value) if type(value) is int else value)
-                case "tenant_id" if _is_id(value, MAX_TENANT):
-                    kept[key] = value
-                case "conversation_id" | "session_id" | "user_id" | "anonymous_id" | "site_id" if _is_id(value, MAX_ID):
-                    kept[key] = value
-                case "event_id" if type(value) is str and canonical_uuid(value):
-                    kept[key] = value
-                case "occurred_at" if type(value) is str and _DATE.match(value) and len(value) <= MAX_ID:
-                    kept[key] = value
-                case None:
-                    rest[key] = value
-                case _:
-                    kept[key] = self._privacy.anything(value)
-        kept |= self._privacy.unknown(rest)
+    def _names_erased(self, erased: Erased, tenant_id: str | None, content: Json) -> bool:
+        """Whether an event that is wrong in some way names an erased subject, or a conversation of such a one alone,
+        anywhere. Where its tenant cannot be read it may be anybody's."""
+        named = {word for text in texts(content) for word in (text, *words(text))}
+        return any(
+            erased.has_user(tenant, word) or erased.has_thread(tenant, word)
+            for tenant in ((tenant_id,) if tenant_id else self._tenants)
+            for word in named
+        )
+
+    def _missing_id(self, content: Json) -> str | None:
+        """Where an event should have its id, so that it can be replayed once and only once; None where it has one."""
         place = self._dialect.place("event_id", content)
-        if len(place) == 1 and content.get(place[0]) in (None, ""):
-            kept[place[0]] = named_uuid(dump(content, orjson.OPT_SORT_KEYS))
-        return kept
+        return place[0] if len(place) == 1 and content.get(place[0]) in (None, "") else None
+
+    def judge_again(self, event: object, altered: fidelity.Altered, received_at: datetime) -> Verdict | str:
+        """What becomes today of the payload of a rejected event, given what making it private had changed; a sentence
+        where it would not land as the event that was sent."""
+        verdict = self.judge(event, received_at)
+        if not altered or not isinstance(verdict, Accepted) or type(event) is not dict:
+            return verdict
+        tenant = self._tenants.get(verdict.tenant_id, self._unlisted)
+        kind = tenant.types.get(verdict.event_name)
+        why = fidelity.why_not(altered, kind, tenant.privacy, hashes_users=tenant.hash_user_ids)
+        if why:
+            return why
+        envelope = self._dialect.envelope(event)
+        ids: Json = {
+            field: envelope.get(field) for field in altered if field.endswith("_id") and field in verdict._fields
+        }
+        attributes = fidelity.restored(verdict.attributes, envelope, altered, kind)
+        return verdict._replace(attributes=attributes, **ids)
+
+
+def _clean_context(privacy: Privacy, given: bytes) -> bytes:
+    """The JSON of a context, made private, from JSON that says all of it."""
+    return _json(privacy.context(orjson.loads(given)))
+
+
+def _id(field: str, value: Any, privacy: Privacy) -> str | None:
+    found = _text(field, value, MAX_ID)
+    return found and privacy.identifier(found)
+
+
+def _is_whole(field: str, value: Any) -> bool:
+    """Whether a value is one that a field of the envelope may have, and of a kind that is not personal."""
+    match field:
+        case "tenant_id":
+            return _is_id(value, MAX_TENANT)
+        case "event_id":
+            return type(value) is str and canonical_uuid(value) is not None
+        case "occurred_at":
+            return type(value) is str and _DATE.match(value) is not None and len(value) <= MAX_ID
+        case "conversation_id" | "session_id" | "user_id" | "anonymous_id" | "site_id":
+            return _is_id(value, MAX_ID)
+        case "sequence":
+            return type(value) is int or (type(value) is str and _WHOLE_NUMBER.fullmatch(value) is not None)
+        case "actor":
+            return value in ACTORS
+    return False
 
 
 def _text(field: str, value: Any, longest: int) -> str | None:
@@ -504,15 +564,6 @@ def _readable(tenant_id: Any) -> str | None:
         return _text("tenant_id", tenant_id, MAX_TENANT)
     except (_Refusal, Unstorable):
         return None
-
-
-def _declined(consent: Any) -> bool:
-    """Whether the consent of a context says no to analytics, also in a way that is not quite the contract's."""
-    if type(consent) is dict:
-        consent = consent.get("analytics")
-    if type(consent) is str:
-        consent = consent.strip().lower()
-    return consent in _DECLINED
 
 
 def _moment(value: Any, latest: datetime) -> str:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import sql
 
-from parley.landing.privacy import Erased, subject_hmacs, texts
+from parley.landing.privacy import Erased, subject_hmacs, texts, words
 from parley.settings import Settings
 from parley.warehouse import database
 from parley.warehouse.database import Connection
@@ -142,7 +142,11 @@ def refused_lines(connection: Connection, subject: Subject, traces: Traces) -> l
         return [
             RefusedLine(int(str(rejected_id)), int(str(batch_id)), str(tenant_id))
             for rejected_id, batch_id, tenant_id, payload in cursor
-            if any(text in threads or subject.is_called(text) for text in texts(orjson.loads(str(payload))))
+            if any(
+                word in threads or subject.is_called(word)
+                for text in texts(orjson.loads(str(payload)))
+                for word in (text, *words(text))
+            )
         ]
 
 

@@ -13,13 +13,12 @@ import pyarrow.parquet as pq
 from psycopg import sql
 
 from parley.build.dbt import LOG
-from parley.landing.privacy import texts
+from parley.landing.privacy import texts, words
 from parley.landing.subjects import Subject
 from parley.settings import Settings
 from parley.warehouse.database import Connection
 from parley.warehouse.embedded import data_folder
 
-_WORD = re.compile(r"[^\s\"'`,;|<>()\[\]{}=&?#*\\]+")
 _COLUMNS = """
     select nspname || '.' || relname, array_agg(attname::text order by attnum), bool_or(attname = 'tenant_id')
     from pg_class
@@ -107,10 +106,10 @@ def _words_of_line(line: bytes) -> Iterator[str]:
     try:
         content = orjson.loads(line)
     except orjson.JSONDecodeError:
-        yield from _WORD.findall(line.decode("utf-8", "replace"))
+        yield from words(line.decode("utf-8", "replace"))
         return
     for text in texts(content):
-        yield from {text, *_WORD.findall(text)}
+        yield from {text, *words(text)}
 
 
 def _words_of_table(path: Path) -> Iterator[str]:

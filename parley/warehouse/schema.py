@@ -107,6 +107,8 @@ rejected_events = Table(
     Column("message", Text, nullable=False, comment="a sentence to act on"),
     Column("payload", JSONB, comment="the event as received, made private; null where it is no JSON"),
     Column("replayed_by", BigInteger, comment="load_id of the replay that landed it"),
+    Column("altered", JSONB, comment="what making it private changed, and how: a replay treats it in the same way"),
+    Column("not_replayable", Text, comment="why it cannot land as it was sent; a sentence to act on"),
     Index(None, "load_id"),
     schema=RAW,
     comment="One row per refused line.",

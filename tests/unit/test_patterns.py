@@ -3,8 +3,10 @@
 import pytest
 
 from parley.landing import patterns
+from tests.contract import PLAN
 
-scrub = patterns.scrubber(["email", "iban", "card", "phone"])
+WORDS = patterns.Words(PLAN.privacy.phone_words, PLAN.privacy.other_words)
+scrub = patterns.Scrubber(["email", "iban", "card", "phone"], WORDS)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +115,7 @@ def test_an_ip_address_in_a_text_is_truncated_and_not_taken_for_a_phone_number()
 
 
 def test_only_the_patterns_asked_for_are_looked_for() -> None:
-    assert patterns.scrubber(["email"])("a@b.example 0701234567") == "[email] 0701234567"
+    assert patterns.Scrubber(["email"], WORDS)("a@b.example 0701234567") == "[email] 0701234567"
 
 
 @pytest.mark.parametrize("text", ["a" * 65_000 + "@", "1 " * 32_000, "SE45 5000 " * 6_500, "(" * 65_000, "1-" * 32_000])
@@ -156,4 +158,4 @@ def test_ip_addresses_are_kept_as_networks(address: str, expected: str) -> None:
     ],
 )
 def test_of_urls_the_path_is_kept(url: str, expected: str) -> None:
-    assert patterns.url_path(url) == expected
+    assert patterns.url_path(url, scrub) == expected

@@ -10,8 +10,9 @@ from typing import Any
 import orjson
 import pytest
 
+from parley.config.tenants import Tenant
 from parley.config.tracking_plan import EventType
-from parley.landing.privacy import subject_hmacs
+from parley.landing.privacy import hashed, subject_hmacs
 from parley.landing.rules import Accepted, Dropped, Rejected, Rules
 from tests.support.contract import (
     DIALECTS,
@@ -518,13 +519,48 @@ def test_nesting_without_end_is_refused(levels: int, make: Any, field: str) -> N
 
 
 @pytest.mark.parametrize(
-    "consent", [{"analytics": False}, {"analytics": "false"}, {"analytics": 0}, {"analytics": "Denied"}, False]
+    "consent",
+    [
+        *(
+            {"analytics": no}
+            for no in (False, "false", 0, "Denied", "0", "off", "F", "opt-out", "opted_out", "No", "n")
+        ),
+        False,
+        "0",
+        {"analytics_storage": "denied", "ad_storage": "granted"},
+        {"ad_storage": "denied"},
+        {"categoryPreferences": {"Analytics": False, "Advertising": True}},
+        {"categoryPreferences": {"C0001": False, "C0003": False}},
+        {"analytics": {"granted": False}},
+    ],
 )
 def test_nothing_is_kept_of_somebody_who_declined(consent: object) -> None:
     dropped = Dropped("shop", "no_consent")
     assert judge(event(context={"consent": consent})) == dropped
     assert judge(event("no such type", context={"consent": consent}, occurred_at=None)) == dropped
     assert judge(event(context={"consent": consent}, tenant_id=7)) == Dropped(None, "no_consent")
+
+
+@pytest.mark.parametrize(
+    "consent",
+    ["maybe", 7, {"analytics": "perhaps"}, {"analytics_storage": "?"}, {"categoryPreferences": "all but ads"}, ["ads"]],
+)
+def test_what_is_neither_yes_nor_no_counts_as_no_and_is_told(consent: object) -> None:
+    assert judge(event(context={"consent": consent})) == Dropped("shop", "no_consent", is_unclear=True)
+
+
+@pytest.mark.parametrize(
+    "consent",
+    [
+        {"analytics_storage": "granted", "ad_storage": "denied"},
+        {"categoryPreferences": {"Analytics": True, "Advertising": False}},
+        {"analytics": "granted"},
+        {"analytics": 1},
+        {"analytics": "opt-in"},
+    ],
+)
+def test_a_yes_to_analytics_is_consent_whatever_else_is_declined(consent: object) -> None:
+    accepted(event(context={"consent": consent}))
 
 
 @pytest.mark.parametrize("consent", [{"analytics": True}, {"analytics": None}, {"marketing": False}, None, "yes", []])
@@ -600,19 +636,111 @@ def test_rules_are_built_from_what_can_be_pickled() -> None:
 # replay
 
 
+def replayed(refused: Rejected, by: Rules) -> Any:
+    """What becomes of a rejected event that is replayed: a verdict, or why it cannot be."""
+    return by.judge_again(payload_of(refused), orjson.loads(refused.altered or b"{}"), RECEIVED)
+
+
 def test_a_refused_event_that_is_mended_by_the_plan_lands_as_it_would_have() -> None:
-    given = event("loyalty.earned", {"points": 1, "text": "I am a@b.example"}, event_id=..., tenant_id="hashing")
-    refused = rejected(given)
+    attributes = {"points": 1, "text": "I am a@b.example", "passwordConfirm": "x", "phone": 7, "note": "070-123 45 67"}
+    given = event("loyalty.earned", attributes, event_id=..., tenant_id="hashing", context={"ip": "203.0.113.77"})
     kind = custom(tenant_id="*", privacy={"member": "hash"})
-    mended = accepted(payload_of(refused), rules(kind, replayed=True))
-    assert mended == accepted(given, rules(kind))
+    assert replayed(rejected(given), rules(kind)) == accepted(given, rules(kind))
     anonymous = rejected(given | {"user_id": ""})
-    assert accepted(payload_of(anonymous), rules(kind, replayed=True)).user_id is None
+    assert replayed(anonymous, rules(kind)).user_id is None
 
 
-def test_a_hash_is_hashed_once_only_in_a_replay() -> None:
-    kind = custom(privacy={"member": "hash"})
-    hashed = attributes_of(accepted(event("loyalty.earned", {"points": 1, "member": "m"}), rules(kind)))
-    again = event("loyalty.earned", hashed)
-    assert attributes_of(accepted(again, rules(kind, replayed=True))) == hashed
-    assert attributes_of(accepted(again, rules(kind))) != hashed
+def test_a_rejected_event_whose_type_is_known_is_as_private_as_one_that_lands() -> None:
+    kind = custom(tenant_id="*", privacy={"member": "hash", "m": "drop"}, renames={"who": "member"})
+    given = event("loyalty.earned", {"points": 1, "who": "Jane", "m": 1}, occurred_at="yesterday")
+    refused = rejected(given, rules(kind))
+    again = payload_of(refused) | {"occurred_at": "2024-05-31T12:30:00Z"}
+    altered = orjson.loads(refused.altered or b"")
+    assert rules(kind).judge_again(again, altered, RECEIVED) == accepted(
+        given | {"occurred_at": again["occurred_at"]}, rules(kind)
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "path"),
+    [
+        (
+            {"attributes": {"points": 1, "member": "a@b.example"}},
+            custom(privacy={"member": "hash"}),
+            "attributes.member",
+        ),
+        ({"attributes": {"points": 1, "email": "x"}}, custom(privacy={"email": "drop"}), "attributes.email"),
+        (
+            {"attributes": {"points": 1, "note": "at a@b.example"}},
+            custom(attributes_schema={"properties": {"note": {"type": "string", "maxLength": 10}}}),
+            "attributes.note",
+        ),
+        (
+            {"attributes": {"points": 1, "phone": 46701234567}},
+            custom(attributes_schema={"properties": {"phone": {"type": "string"}}}),
+            "attributes.phone",
+        ),
+    ],
+)
+def test_what_would_land_otherwise_than_it_was_sent_is_not_replayed(
+    changes: dict[str, Any], kind: EventType, path: str
+) -> None:
+    why = replayed(rejected(event("loyalty.earned", **changes)), rules(kind))
+    assert isinstance(why, str)
+    assert why.startswith(path)
+    assert why.endswith(": send the event again from its source.")
+
+
+def test_user_ids_are_replayed_as_the_tenant_kept_them_or_not_at_all() -> None:
+    kind = custom(tenant_id="*")
+    refused = rejected(event("loyalty.earned", {"points": 1}, tenant_id="hashing"))
+    plain = {"hashing": Tenant("hashing", "No longer")}
+    assert "user_id" in replayed(refused, rules(kind, tenants=plain))
+    is_hash = event("loyalty.earned", {"points": 1}, user_id="0" * 64)
+    hashing = {"shop": Tenant("shop", "From now on", hash_user_ids=True)}
+    assert replayed(rejected(is_hash), rules(kind, tenants=hashing)) == accepted(is_hash, rules(kind, tenants=hashing))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"attributes": {"text": "a\0b"}},
+        {"tenant_id": "sh\0op"},
+        {"attributes": {"n": float("inf")}},
+        {"user_id": "\ud800"},
+    ],
+)
+def test_what_cannot_be_stored_is_never_replayed(changes: dict[str, Any]) -> None:
+    assert (rejected(event(**changes)).not_replayable or "").endswith("send it again.")
+    nested: Any = 1
+    for _ in range(50):
+        nested = [nested]
+    assert rejected(event(attributes={"deep": nested})).not_replayable
+
+
+# ids that are somebody's address or number
+
+
+@pytest.mark.parametrize("field", ["user_id", "conversation_id", "session_id"])
+@pytest.mark.parametrize("value", ["jane@mail.example", "+46701234567", "whatsapp:+46 70 123 45 67", "46701234567"])
+def test_an_id_that_is_an_address_or_a_number_to_call_is_hashed_so_that_it_joins(field: str, value: str) -> None:
+    first, second = (
+        getattr(accepted(event(name, **{field: value})), field) for name in ("message.received", "cart.confirmed")
+    )
+    assert first == second == hashed(SECRET, value)
+    refused = rejected(event("made.up", **{field: value}))
+    assert payload_of(refused)[field] == first
+    assert value not in repr(refused)
+    by = rules(custom(tenant_id="*", name="made.up", attributes_schema={}))
+    assert replayed(refused, by) == accepted(event("made.up", **{field: value}), by)
+
+
+@pytest.mark.parametrize(
+    "value", ["u1", "12345678", "5012345678", "0b6e5a2c-4d1f-4c7e-9a53-8f2d6b1e7c90", "4077603541234567"]
+)
+def test_other_ids_stay(value: str) -> None:
+    assert accepted(event(user_id=value, conversation_id=value)).user_id == value
+
+
+def test_a_source_names_nobody() -> None:
+    assert accepted(event(source="jane@mail.example")).source == "[email]"
