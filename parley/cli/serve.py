@@ -1,0 +1,37 @@
+"""`parley serve`: the HTTP server."""
+
+from typing import Annotated
+
+from parley.cli import console, typer
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65_535)] = 8090,
+    processes: Annotated[int, typer.Option(help="Server processes.", min=1, max=64)] = 1,
+    spool_mib: Annotated[int, typer.Option(help="Disk for what Postgres has not taken in yet, in MiB.", min=1)] = 1024,
+) -> None:
+    """Take events in by HTTP: Parley's own API, made for browsers, servers and SDKs. Ctrl-C or SIGTERM drains.
+
+    Example: [bold]parley keys create --tenant my-shop --scope write && parley serve --processes 2[/]
+    """
+    import uvicorn
+
+    from parley.server.collector import Options
+    from parley.settings import Settings
+    from parley.warehouse import migrate
+
+    migrate.upgrade(Settings.load())
+    Options(processes, spool_mib * 2**20).export()
+    console.print(f"Parley listens on http://{host}:{port} · http://{host}:{port}/docs")
+    uvicorn.run(
+        "parley.server.app:create",
+        factory=True,
+        host=host,
+        port=port,
+        workers=processes,
+        log_level="warning",
+        access_log=False,  # a query string may hold a key
+        server_header=False,
+        timeout_graceful_shutdown=30,
+    )

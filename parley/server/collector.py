@@ -1,0 +1,165 @@
+"""What the routes of a process share: its spool, its writer, the rules of the moment, and the way to be durable."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+
+import psycopg
+
+from parley.config import seeds, tracking_plan
+from parley.errors import ParleyError
+from parley.landing import batches
+from parley.server.access import KeyRing, Limits
+from parley.server.intake import Answer, Intake
+from parley.server.problems import Problem
+from parley.server.spool import Spool, SpoolFull
+from parley.server.writer import Writer, pack
+from parley.settings import Settings
+from parley.warehouse import database, migrate
+from parley.warehouse.database import Connection
+
+REFRESH_SECONDS = 5.0
+DRAIN_SECONDS = 20.0
+_TYPES = "select count(*), max(updated_at) from raw.event_types"
+
+log = logging.getLogger("parley.server")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a server is run, from `parley serve`; passed to its processes by the environment."""
+
+    processes: int = 1
+    spool_bytes: int = 2**30
+
+    @classmethod
+    def of_environment(cls) -> "Options":
+        """As `export` wrote them."""
+        return cls(
+            int(os.environ.get("PARLEY_SERVER_PROCESSES", cls.processes)),
+            int(os.environ.get("PARLEY_SPOOL_BYTES", cls.spool_bytes)),
+        )
+
+    def export(self) -> None:
+        """For the processes that this one starts."""
+        os.environ["PARLEY_SERVER_PROCESSES"] = str(self.processes)
+        os.environ["PARLEY_SPOOL_BYTES"] = str(self.spool_bytes)
+
+
+class Collector:
+    """One server process's way from validated events to Postgres."""
+
+    def __init__(self, settings: Settings, options: Options) -> None:
+        self.settings = settings
+        self.key_ring = KeyRing(settings)
+        self.limits = Limits(options.processes)
+        home = settings.home / "spool"
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.spool = Spool.create(home, max_bytes=options.spool_bytes // options.processes)
+        self.writer = Writer(settings, self.spool, home)
+        self.intake: Intake | None = None
+        self.received = 0
+        self._signature: tuple[object, ...] = ()
+        self._waiting: list[tuple[bytes, asyncio.Future[None]]] = []
+        self._wake = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Begin: read the rules and let the writer land. Raises ParleyError where Postgres is not there yet."""
+        await asyncio.to_thread(self._prepare)
+        self.writer.start()
+        self._tasks = [asyncio.create_task(self._sync_forever()), asyncio.create_task(self._refresh_forever())]
+
+    async def stop(self) -> None:
+        """Drain: everything acknowledged is on disk already; land as much of it as there is time for."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._sync(self._taken())
+        await asyncio.to_thread(self.writer.stop, DRAIN_SECONDS)
+        self.spool.close()
+
+    def current(self) -> Intake:
+        """The rules of the moment. Raises Problem before they have been read."""
+        if self.intake is None:
+            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "The server is starting: try again.", {"Retry-After": "1"})
+        return self.intake
+
+    async def keep(self, answer: Answer, erased: int) -> None:
+        """Make what became of a request durable. Raises Problem where the spool is full."""
+        self.received += len(answer.verdicts)
+        if not answer.verdicts:
+            return
+        kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((pack(answer.judged(), erased), kept))
+        self._wake.set()
+        try:
+            await kept
+        except SpoolFull as error:
+            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), {"Retry-After": "30"}) from None
+
+    async def _sync_forever(self) -> None:
+        """Requests that come while the disk syncs share the next sync."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            if waiting := self._taken():
+                await asyncio.to_thread(self._sync, waiting)
+
+    def _taken(self) -> list[tuple[bytes, asyncio.Future[None]]]:
+        waiting, self._waiting = self._waiting, []
+        return waiting
+
+    def _sync(self, waiting: Sequence[tuple[bytes, asyncio.Future[None]]]) -> None:
+        if not waiting:
+            return
+        problem: SpoolFull | None = None
+        try:
+            self.spool.append([record for record, _ in waiting])
+        except SpoolFull as error:
+            problem = error
+        for _, kept in waiting:
+            kept.get_loop().call_soon_threadsafe(_settle, kept, problem)
+
+    async def _refresh_forever(self) -> None:
+        while True:
+            await asyncio.sleep(REFRESH_SECONDS)
+            await asyncio.to_thread(self._refresh)
+
+    def _prepare(self) -> None:
+        migrate.upgrade(self.settings)
+        with database.connect(self.settings, autocommit=True) as connection:
+            self._signature = self._signed(connection)
+            self.intake = Intake.load(connection, self.settings)
+
+    def _refresh(self) -> None:
+        """Take in a changed plan, seed, or erasure. Where the files are wrong now, the rules stay as they were."""
+        try:
+            with database.connect(self.settings, autocommit=True) as connection:
+                self.key_ring.note_used(connection)
+                if (signature := self._signed(connection)) != self._signature:
+                    self.intake = Intake.load(connection, self.settings)
+                    self._signature = signature
+        except (ParleyError, psycopg.Error) as error:
+            reason = str(error) if isinstance(error, ParleyError) else "Postgres is away"
+            log.warning("The rules stay as they were: %s", reason)
+
+    def _signed(self, connection: Connection) -> tuple[object, ...]:
+        files = [
+            (path.name, path.stat().st_mtime_ns)
+            for folder in (tracking_plan.FOLDER, seeds.FOLDER)
+            for path in sorted(Path(self.settings.project, folder).rglob("*.*"))
+        ]
+        return (*files, batches.count_erased(connection), connection.execute(_TYPES).fetchone())
+
+
+def _settle(kept: "asyncio.Future[None]", problem: SpoolFull | None) -> None:
+    if not kept.done():
+        if problem:
+            kept.set_exception(problem)
+        else:
+            kept.set_result(None)

@@ -1,0 +1,217 @@
+"""Bodies of requests to events, and events to what the spool keeps: by the rules that files are landed by."""
+
+import gzip
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+
+from parley.landing.judging import Judged, collect
+from parley.landing.rules import Accepted, Arguments, Dropped, Rejected, Rules, Verdict, arguments
+from parley.landing.sources import MAX_EVENT
+from parley.server.keys import Key
+from parley.server.problems import Problem
+from parley.settings import Settings
+from parley.warehouse.database import Connection
+from parley.warehouse.names import EVERY_TENANT
+
+MAX_BODY = 500 * 1024
+MAX_EVENTS = 500
+FORMAT = "parley"
+
+Document = Any
+Malformed = tuple[str, str]
+"""A reason code and a sentence, of something that is no JSON value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What a request brought: JSON values, and in the place of those that are none, why not."""
+
+    documents: Sequence[Document]
+    malformed: dict[int, Malformed]
+
+
+def unpacked(body: bytes, encoding: str) -> bytes:
+    """The body without its content encoding. Raises Problem where it is too large or damaged."""
+    if encoding in ("", "identity"):
+        content = body
+    elif encoding == "gzip":
+        try:
+            stream = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+            content = stream.decompress(body, MAX_BODY + 1)
+            if len(content) <= MAX_BODY and not stream.eof:
+                raise Problem(HTTPStatus.BAD_REQUEST, "The gzip body is cut off: send it whole.")
+        except (zlib.error, gzip.BadGzipFile):
+            raise Problem(HTTPStatus.BAD_REQUEST, "The body is not gzip: leave out Content-Encoding.") from None
+    else:
+        raise Problem(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Only gzip is understood as Content-Encoding: send gzip, or none."
+        )
+    check_size(len(content))
+    return content
+
+
+def check_size(size: int) -> None:
+    """Raises Problem where a body is too large."""
+    if size > MAX_BODY:
+        raise Problem(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            f"The body is larger than {MAX_BODY // 1024} KiB: send fewer events at once.",
+        )
+
+
+def decoded(body: bytes) -> Any:
+    """A body as JSON. Raises Problem where it is none."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Problem(
+            HTTPStatus.BAD_REQUEST, f"The body is no JSON (line {error.lineno}, column {error.colno}): correct it."
+        ) from None
+
+
+def of_json(body: bytes) -> Received:
+    """One event, a list of events, or `{"events": […]}`."""
+    content = decoded(body)
+    if isinstance(content, dict) and "events" in content and "event_name" not in content:
+        content = content["events"]
+        if not isinstance(content, list):
+            raise Problem(HTTPStatus.BAD_REQUEST, "`events` is no list: send a list of events.")
+    documents = content if isinstance(content, list) else [content]
+    return received(documents, is_small=len(body) <= MAX_EVENT)
+
+
+def of_lines(body: bytes) -> Received:
+    """NDJSON: an event a line; blank lines are none."""
+    documents: list[Document] = []
+    malformed: dict[int, Malformed] = {}
+    for line in body.split(b"\n"):
+        if not line.strip():
+            continue
+        try:
+            documents.append(orjson.loads(line))
+        except orjson.JSONDecodeError as error:
+            why = f"The line is no JSON (column {error.colno}): write one JSON object per line."
+            malformed[len(documents)] = ("invalid_json", why)
+            documents.append(None)
+    found = received(documents, is_small=len(body) <= MAX_EVENT)
+    return Received(found.documents, found.malformed | malformed)
+
+
+def received(documents: Sequence[Document], *, is_small: bool) -> Received:
+    """The documents of a request, each within the limit of an event; `is_small` says that none can be over it.
+
+    Raises Problem where there are too many.
+    """
+    if len(documents) > MAX_EVENTS:
+        raise Problem(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"More than {MAX_EVENTS} events: send several requests."
+        )
+    if is_small:
+        return Received(documents, {})
+    too_large = ("too_large", "The event is larger than 64 KiB: shorten it, or split it.")
+    sizes = (len(orjson.dumps(document)) for document in documents)
+    return Received(documents, {index: too_large for index, size in enumerate(sizes) if size > MAX_EVENT})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of the events of a request, by their places in it."""
+
+    verdicts: Sequence[Verdict]
+
+    @property
+    def accepted(self) -> int:
+        return sum(isinstance(verdict, Accepted) for verdict in self.verdicts)
+
+    def as_json(self) -> dict[str, Any]:
+        """The body of a 202."""
+        return {
+            "received": len(self.verdicts),
+            "accepted": self.accepted,
+            "rejected": [
+                {"index": index, **told(verdict)}
+                for index, verdict in enumerate(self.verdicts)
+                if isinstance(verdict, Rejected)
+            ],
+            **{
+                outcome: sum(isinstance(verdict, Dropped) and verdict.outcome == outcome for verdict in self.verdicts)
+                for outcome in ("no_consent", "erased_subject")
+            },
+        }
+
+    def in_detail(self) -> dict[str, Any]:
+        """What would become of each event, for `validate`."""
+        return {"received": len(self.verdicts), "results": [*map(_detail, range(len(self.verdicts)), self.verdicts)]}
+
+    def judged(self) -> Judged:
+        """Rows for the spool."""
+        return collect((index + 1, verdict) for index, verdict in enumerate(self.verdicts))
+
+
+def told(rejected: Rejected) -> dict[str, str | None]:
+    """Why an event is rejected, as the sender reads it."""
+    path = rejected.path
+    return {
+        "reason": rejected.reason,
+        "path": path.removeprefix("$.") if path else None,
+        "message": rejected.message,
+    }
+
+
+def _detail(index: int, verdict: Verdict) -> dict[str, Any]:
+    match verdict:
+        case Accepted():
+            named = {"event_id": verdict.event_id, "event_name": verdict.event_name}
+            return {"index": index, "outcome": "accepted", **named}
+        case Rejected():
+            return {"index": index, "outcome": "rejected", **told(verdict)}
+        case Dropped():
+            return {"index": index, "outcome": verdict.outcome}
+
+
+class Intake:
+    """The rules of the moment, and validation by them."""
+
+    def __init__(self, contract: Arguments) -> None:
+        self._rules = Rules(**contract)
+        self.erased = len(contract["erased"])
+        """How many subjects are erased by these rules' knowledge."""
+
+    @classmethod
+    def load(cls, connection: Connection, settings: Settings) -> "Intake":
+        """By the tracking plan, tenants and erasures as they are now."""
+        return cls(arguments(connection, settings, FORMAT))
+
+    def validate(
+        self, found: Received, key: Key, made: Callable[[Document], Sequence[Document]] | None = None
+    ) -> Answer:
+        """What becomes of each event. `made` makes events of a source's document; without it, documents are events."""
+        now = datetime.now(UTC)
+        return Answer(list(self._verdicts(found, key, now, made)))
+
+    def _verdicts(
+        self, found: Received, key: Key, now: datetime, made: Callable[[Document], Sequence[Document]] | None
+    ) -> Iterator[Verdict]:
+        tenant_id = None if key.tenant_id == EVERY_TENANT else key.tenant_id
+        for index, document in enumerate(found.documents):
+            if index in found.malformed:
+                reason, message = found.malformed[index]
+                yield Rejected(tenant_id, None, reason, None, message, None)  # type: ignore[arg-type]
+                continue
+            for event in made(document) if made else (document,):
+                yield self._verdict(event, tenant_id, now)
+
+    def _verdict(self, event: Document, tenant_id: str | None, now: datetime) -> Verdict:
+        if tenant_id is not None and isinstance(event, dict):
+            named = event.get("tenant_id")
+            if named is not None and named != tenant_id:
+                # kept without its payload: a replay would land it for the tenant that it names
+                message = "tenant_id is not the key's: leave it out, or use a key of that tenant."
+                return Rejected(tenant_id, None, "wrong_tenant", "$.tenant_id", message, None)
+        return self._rules.judge(event, now, tenant_id)

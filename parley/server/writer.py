@@ -1,0 +1,266 @@
+"""Lands what the spool holds: batches of many requests, at most one a second, each once.
+
+How far a spool has landed is a row of ops.spool_positions, written in the transaction that stores the batch: whatever
+is killed in between, no record lands twice and none is left out.
+"""
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import orjson
+import psycopg
+
+from parley.errors import ParleyError
+from parley.landing import batches, loads, partitions, subjects
+from parley.landing.batches import SubjectsErased
+from parley.landing.judging import EVENT_COLUMNS, ID_LENGTH, REJECTED_COLUMNS, Judged
+from parley.landing.privacy import Erased, texts
+from parley.server.spool import Position, Spool
+from parley.settings import Settings
+from parley.warehouse import database
+from parley.warehouse.database import Connection
+from parley.warehouse.names import UNKNOWN_TENANT
+
+SOURCE = "http"
+SECONDS_BETWEEN_BATCHES = 1.0
+SECONDS_BETWEEN_LOOKS_FOR_ORPHANS = 30.0
+LONGEST_PAUSE = 15.0  # seconds, while Postgres is down
+BATCH_BYTES = 8 * 2**20
+MAX_ROWS_IN_MEMORY = 50_000
+
+log = logging.getLogger("parley.server")
+
+_POSITION = "select segment, byte_offset from ops.spool_positions where spool_id = %s"
+_MOVE = """
+    insert into ops.spool_positions (spool_id, segment, byte_offset) values (%s, %s, %s)
+    on conflict (spool_id) do update
+    set segment = excluded.segment, byte_offset = excluded.byte_offset, updated_at = excluded.updated_at
+"""
+_FORGET_POSITION = "delete from ops.spool_positions where spool_id = %s"
+_TENANT, _EVENT_ID = EVENT_COLUMNS.index("tenant_id"), EVENT_COLUMNS.index("event_id")
+_USER, _CONVERSATION, _SESSION = (EVENT_COLUMNS.index(f"{name}_id") for name in ("user", "conversation", "session"))
+_OCCURRED_AT = EVENT_COLUMNS.index("occurred_at")
+_REJECTED_TENANT, _PAYLOAD = REJECTED_COLUMNS.index("tenant_id"), REJECTED_COLUMNS.index("payload")
+_UNESCAPED = {"\\\\": "\\", "\\t": "\t", "\\n": "\n", "\\r": "\r"}
+
+
+def pack(judged: Judged, erased: int) -> bytes:
+    """A spool's record: rows as they will be stored. `erased` is how many erased subjects the events were validated with."""
+    return orjson.dumps(
+        [
+            erased,
+            judged.events.decode(),
+            judged.rejected.decode(),
+            [[tenant_id, outcome, lines] for (tenant_id, outcome), lines in judged.counts.items()],
+        ]
+    )
+
+
+def merge(records: Iterable[bytes], erased: Erased | None = None, erased_count: int = 0) -> Judged:
+    """Records as one batch. Of an event that comes twice the first counts; rows of subjects erased since go."""
+    counts: Counter[tuple[str, str]] = Counter()
+    events: dict[str, str] = {}  # by tenant and id, as the row begins
+    rejected: list[str] = []
+    for record in records:
+        known, event_rows, rejected_rows, counted = orjson.loads(record)
+        counts.update({(tenant_id, outcome): lines for tenant_id, outcome, lines in counted})
+        look = erased if erased is not None and known != erased_count else None
+        for row in _rows(event_rows):
+            key = row[: row.index("\t") + 1 + ID_LENGTH]
+            tenant_id = _text(key[: -ID_LENGTH - 1])
+            if look is not None and _is_of_erased(look, row):
+                counts.update({(tenant_id, "accepted"): -1, (tenant_id, "erased_subject"): 1})
+            elif key in events:
+                counts.update({(tenant_id, "accepted"): -1, (tenant_id, "duplicate"): 1})
+            else:
+                events[key] = row
+        for row in _rows(rejected_rows):
+            if look is not None and _names_erased(look, row):
+                cells = row.split("\t")
+                tenant_id = _text(cells[_REJECTED_TENANT]) or UNKNOWN_TENANT
+                counts.update({(tenant_id, "rejected"): -1, (tenant_id, "erased_subject"): 1})
+            else:
+                rejected.append(row)
+    ids: dict[str, list[str]] = {}
+    for key in sorted(events):
+        ids.setdefault(_text(key[: -ID_LENGTH - 1]), []).append(key[-ID_LENGTH:])
+    return Judged(
+        {tenant_id: ",".join(found) for tenant_id, found in ids.items()},
+        "".join(events.values()).encode(),
+        "".join(rejected).encode(),
+        frozenset(row.split("\t", _OCCURRED_AT + 1)[_OCCURRED_AT][:7] for row in events.values()),
+        +counts,
+    )
+
+
+@dataclass(slots=True)
+class State:
+    """How the writer is doing, for /stats and /health."""
+
+    landed_events: int = 0
+    batches: int = 0
+    failures: int = 0
+    last_landed_at: float | None = None
+    problem: str | None = None
+    """What is in the way now, if anything; quotes nothing of an event."""
+
+
+@dataclass
+class Writer:
+    """A thread that lands a process's own spool, and those that killed processes left behind."""
+
+    settings: Settings
+    spool: Spool
+    home: Path
+    on_connected: Callable[[Connection], None] = lambda connection: None
+    state: State = field(default_factory=State)
+
+    def __post_init__(self) -> None:
+        self._stopping = threading.Event()
+        self._position = Position(1, 0)
+        self._erased: Erased | None = None
+        self._erased_count = 0
+        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+
+    def start(self) -> None:
+        """Begin to land."""
+        self._thread.start()
+
+    def stop(self, seconds: float) -> None:
+        """Land what is left, for so long at the most, and end. What remains then is landed by the next server."""
+        self._stopping.set()
+        self._thread.join(seconds)
+
+    def _run(self) -> None:
+        pause = SECONDS_BETWEEN_BATCHES
+        while True:
+            try:
+                with database.connect(self.settings, autocommit=True) as connection:
+                    pause = SECONDS_BETWEEN_BATCHES
+                    self._land_until_stopped(connection)
+                return
+            except (ParleyError, psycopg.Error) as error:
+                self.state.failures += 1
+                self.state.problem = _reason(error)
+                log.warning("Landing waits: %s", self.state.problem)
+            if self._stopping.wait(pause) and pause > SECONDS_BETWEEN_BATCHES:
+                return  # it is stopping, and Postgres did not come back: the spool keeps what is left
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _land_until_stopped(self, connection: Connection) -> None:
+        batches.prepare(connection)
+        self._erased = subjects.erased(connection, self.settings)
+        self._erased_count = batches.count_erased(connection)
+        load_id = loads.begin(connection, source=SOURCE, dialect=SOURCE)
+        self._position = _position(connection, self.spool)
+        self.on_connected(connection)
+        self.state.problem = None
+        next_look = 0.0
+        with loads.ending(connection, load_id):
+            while True:
+                began = time.monotonic()
+                is_last = self._stopping.is_set()
+                while self._land_one(connection, load_id):
+                    pass
+                if began >= next_look:
+                    self._adopt_orphans(connection, load_id)
+                    next_look = began + SECONDS_BETWEEN_LOOKS_FOR_ORPHANS
+                if is_last:
+                    return
+                self.on_connected(connection)
+                self._stopping.wait(max(0.0, began + SECONDS_BETWEEN_BATCHES - time.monotonic()))
+
+    def _land_one(self, connection: Connection, load_id: int) -> bool:
+        """Land a batch of the own spool; whether there was any."""
+        self._position, found = self._land_from(connection, load_id, self.spool, self._position)
+        if found:
+            self.spool.release(self._position)
+        return found
+
+    def _adopt_orphans(self, connection: Connection, load_id: int) -> None:
+        for spool in Spool.orphans(self.home):
+            position, found = _position(connection, spool), True
+            while found:
+                position, found = self._land_from(connection, load_id, spool, position)
+            spool.clear()
+            connection.execute(_FORGET_POSITION, [spool.spool_id])
+            spool.close()
+
+    def _land_from(
+        self, connection: Connection, load_id: int, spool: Spool, position: Position
+    ) -> tuple[Position, bool]:
+        records, after = spool.read(position, BATCH_BYTES)
+        if not records:
+            return position, False
+        while True:
+            judged = merge(records, self._erased, self._erased_count)
+            try:
+                with connection.transaction():
+                    self._store(connection, load_id, judged)
+                    connection.execute(_MOVE, [spool.spool_id, after.segment, after.offset])
+                break
+            except SubjectsErased:
+                self._erased = subjects.erased(connection, self.settings)
+                self._erased_count = batches.count_erased(connection)
+        self.state.batches += 1
+        self.state.landed_events += judged.events.count(b"\n")
+        self.state.last_landed_at = time.time()
+        return after, True
+
+    def _store(self, connection: Connection, load_id: int, judged: Judged) -> None:
+        partitions.take_turn(connection)
+        (done,) = connection.execute("select lines_done from raw.loads where load_id = %s", [load_id]).fetchone() or (0,)
+        lines = int(str(done)) + judged.counts.total()
+        batches.store(connection, load_id, judged, lines_done=lines, fingerprint=None, erased=self._erased_count)
+
+
+def _rows(text: str) -> list[str]:
+    """Rows of COPY's text format, in which only a line feed ends a row."""
+    return [f"{row}\n" for row in text.split("\n")[:-1]]
+
+
+def _position(connection: Connection, spool: Spool) -> Position:
+    row = connection.execute(_POSITION, [spool.spool_id]).fetchone()
+    return Position(int(str(row[0])), int(str(row[1]))) if row else Position(1, 0)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, psycopg.Error):
+        return error.diag.message_primary or "the connection to Postgres was lost"
+    return str(error)
+
+
+def _is_of_erased(erased: Erased, row: str) -> bool:
+    cells = row.split("\t")
+    thread_id = _text(cells[_CONVERSATION]) or _text(cells[_SESSION])
+    return erased.has(_text(cells[_TENANT]) or "", _text(cells[_USER]), thread_id)
+
+
+def _names_erased(erased: Erased, row: str) -> bool:
+    cells = row.rstrip("\n").split("\t")
+    tenant_id, payload = _text(cells[_REJECTED_TENANT]), _text(cells[_PAYLOAD])
+    if tenant_id is None or payload is None:
+        return False
+    return any(
+        erased.has_user(tenant_id, text) or erased.has_thread(tenant_id, text) for text in texts(orjson.loads(payload))
+    )
+
+
+def _text(cell: str) -> str | None:
+    """A cell of COPY's text format as the text that it stands for."""
+    if cell == "\\N":
+        return None
+    if "\\" not in cell:
+        return cell
+    pieces: Sequence[str] = cell.split("\\\\")
+    for escape in ("\\t", "\\n", "\\r"):
+        pieces = [piece.replace(escape, _UNESCAPED[escape]) for piece in pieces]
+    return "\\".join(pieces)
+
+
