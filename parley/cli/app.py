@@ -18,12 +18,14 @@ from parley.cli import (
     gaps,
     init,
     inputs,
+    keys,
     load,
     metrics,
     migrate,
     replay,
     report,
     retention,
+    serve,
     stop,
     summary,
 )
@@ -50,11 +52,13 @@ app.command()(forget.forget)
 app.add_typer(gaps.app, name="gaps")
 app.command()(init.init)
 app.add_typer(inputs.app, name="inputs")
+app.add_typer(keys.app, name="keys")
 app.command()(load.load)
 app.add_typer(metrics.app, name="metrics")
 app.command()(migrate.migrate)
 app.command()(replay.replay_rejected)
 app.command()(report.report)
 app.command()(retention.retention)
+app.command()(serve.serve)
 app.command()(stop.stop)
 app.command()(summary.summary)

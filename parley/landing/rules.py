@@ -39,6 +39,7 @@ Reason = Literal[
     "unknown_event_type",
     "inactive_event_type",
     "unknown_tenant",
+    "wrong_tenant",
     "too_large",
     "clock_skew",
 ]
@@ -262,20 +263,20 @@ class Rules:
         self._tenants = {tenant_id: tenant(tenant_id) for tenant_id in admitted}
         self._hash_user = lru_cache(CACHED_USERS)(self._unlisted.privacy.hash)
 
-    def judge(self, event: object, received_at: datetime) -> Verdict:
+    def judge(self, event: object, received_at: datetime, default_tenant: str | None = None) -> Verdict:
         """What becomes of one decoded JSON value that arrived at a time (with zone). Never raises on a JSON value."""
         try:
-            return self._judge(event, received_at)
+            return self._judge(event, received_at, default_tenant or self._default_tenant)
         except _Refusal as refusal:
-            return self._rejected(event, refusal)
+            return self._rejected(event, refusal, default_tenant or self._default_tenant)
         except Unstorable:
-            return self._rejected(event, _what_cannot_be_stored(event))
+            return self._rejected(event, _what_cannot_be_stored(event), default_tenant or self._default_tenant)
 
     def refuse(self, reason: Reason, message: str, tenant_id: str | None = None) -> Rejected:
         """A refusal of something that is no JSON value, such as a broken line. The message must quote nothing of it."""
         return Rejected(tenant_id, None, reason, None, message, None)
 
-    def _judge(self, event: Any, received_at: datetime) -> Accepted | Dropped:
+    def _judge(self, event: Any, received_at: datetime, default_tenant: str | None) -> Accepted | Dropped:
         if type(event) is not dict:
             raise _Refusal("invalid_type", None, "an event must be a JSON object")
         envelope: Json = event if self._is_ours else self._dialect.envelope(event)
@@ -283,7 +284,7 @@ class Rules:
 
         tenant_id = get("tenant_id")
         if tenant_id is None:
-            tenant_id = self._default_tenant
+            tenant_id = default_tenant
         context = get("context")
         if type(context) is dict and "consent" in context and (said := consent.said(context["consent"])) != "yes":
             return Dropped(_readable(tenant_id), "no_consent", said == "unclear")
@@ -417,7 +418,7 @@ class Rules:
             raise _Refusal("invalid_value", "event_id", "must be a UUID such as 0b6e5a2c-4d1f-4c7e-9a53-8f2d6b1e7c90")
         return found
 
-    def _rejected(self, event: Any, refusal: _Refusal) -> Rejected | Dropped:
+    def _rejected(self, event: Any, refusal: _Refusal, default_tenant: str | None) -> Rejected | Dropped:
         content = storable(event)
         never = None if content == event else fidelity.UNSTORABLE
         if type(content) is not dict:
@@ -425,7 +426,7 @@ class Rules:
             return Rejected(None, None, refusal.reason, "$", _sentence("", refusal.message), kept, None, never)
         envelope = self._dialect.envelope(event)
         tenant_id = envelope.get("tenant_id")
-        tenant_id = _readable(self._default_tenant if tenant_id is None else tenant_id)
+        tenant_id = _readable(default_tenant if tenant_id is None else tenant_id)
         if self._erased and self._names_erased(self._erased, tenant_id, content):
             return Dropped(tenant_id, "erased_subject")  # whatever the key: of what is wrong, more may be wrong
         tenant = self._tenants.get(tenant_id or "", self._unlisted)

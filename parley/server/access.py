@@ -92,7 +92,9 @@ def check(key: Key | None, scope: str, origin: str | None) -> Key:
     """The key, if it may do that. Raises Problem with 401 or 403 where not."""
     challenge = {"WWW-Authenticate": "Bearer"}
     if key is None:
-        raise Problem(HTTPStatus.UNAUTHORIZED, "The key is unknown or revoked: `parley keys create` makes one.", challenge)
+        raise Problem(
+            HTTPStatus.UNAUTHORIZED, "The key is unknown or revoked: `parley keys create` makes one.", challenge
+        )
     if key.is_expired(datetime.now(UTC)):
         raise Problem(HTTPStatus.UNAUTHORIZED, "The key has expired: `parley keys rotate` makes a new one.", challenge)
     if not key.may(scope):

@@ -69,7 +69,9 @@ def _add_intake(app: FastAPI) -> None:
         """Send one event, a list of events, or `{"events": […]}`; NDJSON too."""
         return await _take(request)
 
-    @app.post(f"{BASE}/events/batch", status_code=202, tags=["Events in"], responses=RESPONSES, openapi_extra=EVENT_BODY)
+    @app.post(
+        f"{BASE}/events/batch", status_code=202, tags=["Events in"], responses=RESPONSES, openapi_extra=EVENT_BODY
+    )
     async def send_batch(request: Request) -> Response:
         """Send `{"events": […], "batch_id": …}`. Sent again, it lands once."""
         return await _take(request)
@@ -134,9 +136,7 @@ async def body_of(request: Request) -> bytes:
     return intake.unpacked(b"".join(pieces), request.headers.get("content-encoding", "").strip().lower())
 
 
-async def authorized(
-    request: Request, scope: str, given: str | None = None
-) -> tuple[Key, Mapping[str, str]]:
+async def authorized(request: Request, scope: str, given: str | None = None) -> tuple[Key, Mapping[str, str]]:
     """The request's key, and the RateLimit headers of its answer. `given` is a key that the body names."""
     collector = collector_of(request)
     sent = access.key_of(request) or given
@@ -165,7 +165,9 @@ def _add_health(app: FastAPI) -> None:
         """Whether the process answers."""
         return {"status": "ok"}
 
-    @app.get("/health/ready", tags=["Health"], responses={503: {"description": "Not ready; events are kept all the same"}})
+    @app.get(
+        "/health/ready", tags=["Health"], responses={503: {"description": "Not ready; events are kept all the same"}}
+    )
     async def ready(request: Request) -> Response:
         """Whether events land: Postgres is there, and the spool is not full."""
         state = collector_of(request).writer.state

@@ -40,8 +40,8 @@ class Options:
     def of_environment(cls) -> "Options":
         """As `export` wrote them."""
         return cls(
-            int(os.environ.get("PARLEY_SERVER_PROCESSES", cls.processes)),
-            int(os.environ.get("PARLEY_SPOOL_BYTES", cls.spool_bytes)),
+            int(os.environ.get("PARLEY_SERVER_PROCESSES", "1")),
+            int(os.environ.get("PARLEY_SPOOL_BYTES", str(2**30))),
         )
 
     def export(self) -> None:

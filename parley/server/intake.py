@@ -109,9 +109,7 @@ def received(documents: Sequence[Document], *, is_small: bool) -> Received:
     Raises Problem where there are too many.
     """
     if len(documents) > MAX_EVENTS:
-        raise Problem(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"More than {MAX_EVENTS} events: send several requests."
-        )
+        raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"More than {MAX_EVENTS} events: send several requests.")
     if is_small:
         return Received(documents, {})
     too_large = ("too_large", "The event is larger than 64 KiB: shorten it, or split it.")
@@ -214,4 +212,7 @@ class Intake:
                 # kept without its payload: a replay would land it for the tenant that it names
                 message = "tenant_id is not the key's: leave it out, or use a key of that tenant."
                 return Rejected(tenant_id, None, "wrong_tenant", "$.tenant_id", message, None)
-        return self._rules.judge(event, now, tenant_id)
+        verdict = self._rules.judge(event, now, tenant_id)
+        if isinstance(verdict, Rejected) and verdict.tenant_id is None:
+            return verdict._replace(tenant_id=tenant_id)  # of what is no event, the key still says whose it is
+        return verdict

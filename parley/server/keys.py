@@ -18,7 +18,9 @@ SCOPES = ("write", "read", "admin")
 _ID_BYTES, _SECRET_BYTES = 6, 32
 _PREFIX = "parley"
 
-_COLUMNS = "key_id, tenant_id, scopes, name, origins, rate_per_second, daily_quota, created_at, expires_at, last_used_at"
+_COLUMNS = (
+    "key_id, tenant_id, scopes, name, origins, rate_per_second, daily_quota, created_at, expires_at, last_used_at"
+)
 _LIST = f"select {_COLUMNS} from ops.api_keys where revoked_at is null order by created_at, key_id"
 _FIND = f"select {_COLUMNS} from ops.api_keys where revoked_at is null and key_hash = %s"
 _CREATE = """
@@ -89,7 +91,9 @@ def create(
             _CREATE,
             [key_id, _hash(key), tenant_id, listed, name, list(origins), rate_per_second, daily_quota, expires_at],
         )
-        audit.record(connection, "key.created", actor=actor, tenant_id=tenant_id, details={"key": key_id, "scopes": listed})
+        audit.record(
+            connection, "key.created", actor=actor, tenant_id=tenant_id, details={"key": key_id, "scopes": listed}
+        )
     return key
 
 

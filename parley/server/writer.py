@@ -9,7 +9,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,7 +50,7 @@ _UNESCAPED = {"\\\\": "\\", "\\t": "\t", "\\n": "\n", "\\r": "\r"}
 
 
 def pack(judged: Judged, erased: int) -> bytes:
-    """A spool's record: rows as they will be stored. `erased` is how many erased subjects the events were validated with."""
+    """A spool's record: rows as they will be stored. `erased`: how many erased subjects the rules knew of."""
     return orjson.dumps(
         [
             erased,
@@ -73,7 +72,7 @@ def merge(records: Iterable[bytes], erased: Erased | None = None, erased_count: 
         look = erased if erased is not None and known != erased_count else None
         for row in _rows(event_rows):
             key = row[: row.index("\t") + 1 + ID_LENGTH]
-            tenant_id = _text(key[: -ID_LENGTH - 1])
+            tenant_id = _text(key[: -ID_LENGTH - 1]) or ""
             if look is not None and _is_of_erased(look, row):
                 counts.update({(tenant_id, "accepted"): -1, (tenant_id, "erased_subject"): 1})
             elif key in events:
@@ -89,7 +88,7 @@ def merge(records: Iterable[bytes], erased: Erased | None = None, erased_count: 
                 rejected.append(row)
     ids: dict[str, list[str]] = {}
     for key in sorted(events):
-        ids.setdefault(_text(key[: -ID_LENGTH - 1]), []).append(key[-ID_LENGTH:])
+        ids.setdefault(_text(key[: -ID_LENGTH - 1]) or "", []).append(key[-ID_LENGTH:])
     return Judged(
         {tenant_id: ",".join(found) for tenant_id, found in ids.items()},
         "".join(events.values()).encode(),
@@ -215,7 +214,9 @@ class Writer:
 
     def _store(self, connection: Connection, load_id: int, judged: Judged) -> None:
         partitions.take_turn(connection)
-        (done,) = connection.execute("select lines_done from raw.loads where load_id = %s", [load_id]).fetchone() or (0,)
+        (done,) = connection.execute("select lines_done from raw.loads where load_id = %s", [load_id]).fetchone() or (
+            0,
+        )
         lines = int(str(done)) + judged.counts.total()
         batches.store(connection, load_id, judged, lines_done=lines, fingerprint=None, erased=self._erased_count)
 
@@ -262,5 +263,3 @@ def _text(cell: str) -> str | None:
     for escape in ("\\t", "\\n", "\\r"):
         pieces = [piece.replace(escape, _UNESCAPED[escape]) for piece in pieces]
     return "\\".join(pieces)
-
-

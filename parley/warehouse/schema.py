@@ -195,6 +195,39 @@ erased_subjects = Table(
     comment="One row per subject erased under privacy law, and per conversation of such a one alone; both are refused.",
 )
 
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("key_id", Text, primary_key=True),
+    Column("key_hash", LargeBinary, nullable=False, comment="SHA-256 of the key"),
+    Column("tenant_id", Text, nullable=False, comment=f"{EVERY_TENANT} sends for many tenants"),
+    Column("scopes", ARRAY(Text), nullable=False),
+    Column("name", Text),
+    Column(
+        "origins", ARRAY(Text), nullable=False, server_default="{}", comment="web origins that may use it; none: any"
+    ),
+    Column("rate_per_second", Integer, comment="requests"),
+    Column("daily_quota", BigInteger, comment="events a day of UTC"),
+    Column("created_at", _instant, nullable=False, server_default=func.now()),
+    Column("expires_at", _instant),
+    Column("revoked_at", _instant),
+    Column("last_used_at", _instant),
+    UniqueConstraint("key_hash", name="api_keys_key_hash_key"),
+    schema=OPS,
+    comment="One row per key of the HTTP server; the key itself is not kept.",
+)
+
+spool_positions = Table(
+    "spool_positions",
+    metadata,
+    Column("spool_id", Text, primary_key=True),
+    Column("segment", BigInteger, nullable=False),
+    Column("byte_offset", BigInteger, nullable=False),
+    Column("updated_at", _instant, nullable=False, server_default=func.now()),
+    schema=OPS,
+    comment="One row per spool of a server process: what is before this place has landed.",
+)
+
 changes = Table(
     "changes",
     metadata,
