@@ -209,9 +209,9 @@ class Intake:
         if tenant_id is not None and isinstance(event, dict):
             named = event.get("tenant_id")
             if named is not None and named != tenant_id:
-                # kept without its payload: a replay would land it for the tenant that it names
                 message = "tenant_id is not the key's: leave it out, or use a key of that tenant."
-                return Rejected(tenant_id, None, "wrong_tenant", "$.tenant_id", message, None)
+                never = "It names a tenant that its key does not belong to."
+                return Rejected(tenant_id, None, "wrong_tenant", "$.tenant_id", message, None, None, never)
         verdict = self._rules.judge(event, now, tenant_id)
         if isinstance(verdict, Rejected) and verdict.tenant_id is None:
             return verdict._replace(tenant_id=tenant_id)  # of what is no event, the key still says whose it is

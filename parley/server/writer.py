@@ -57,6 +57,7 @@ def pack(judged: Judged, erased: int) -> bytes:
             judged.events.decode(),
             judged.rejected.decode(),
             [[tenant_id, outcome, lines] for (tenant_id, outcome), lines in judged.counts.items()],
+            judged.unclear_consent,
         ]
     )
 
@@ -66,8 +67,10 @@ def merge(records: Iterable[bytes], erased: Erased | None = None, erased_count: 
     counts: Counter[tuple[str, str]] = Counter()
     events: dict[str, str] = {}  # by tenant and id, as the row begins
     rejected: list[str] = []
+    unclear = 0
     for record in records:
-        known, event_rows, rejected_rows, counted = orjson.loads(record)
+        known, event_rows, rejected_rows, counted, of_record = orjson.loads(record)
+        unclear += of_record
         counts.update({(tenant_id, outcome): lines for tenant_id, outcome, lines in counted})
         look = erased if erased is not None and known != erased_count else None
         for row in _rows(event_rows):
@@ -95,6 +98,7 @@ def merge(records: Iterable[bytes], erased: Erased | None = None, erased_count: 
         "".join(rejected).encode(),
         frozenset(row.split("\t", _OCCURRED_AT + 1)[_OCCURRED_AT][:7] for row in events.values()),
         +counts,
+        unclear,
     )
 
 
