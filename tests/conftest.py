@@ -115,12 +115,13 @@ def parley(*arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def rows(database: Settings) -> Rows:
     """Reads the test's database: `rows("select … where load_id = %s", 1)` is a list of dicts."""
+    return read_rows
 
-    def read(query: str, *parameters: object) -> list[dict[str, Any]]:
-        with psycopg.connect(options="-c timezone=UTC", row_factory=dict_row) as connection:
-            return connection.execute(query.encode(), parameters or None).fetchall()
 
-    return read
+def read_rows(query: str, *parameters: object) -> list[dict[str, Any]]:
+    """The rows of a query of the database that the environment names."""
+    with psycopg.connect(options="-c timezone=UTC", row_factory=dict_row) as connection:
+        return connection.execute(query.encode(), parameters or None).fetchall()
 
 
 @pytest.fixture(scope="module")

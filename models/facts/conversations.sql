@@ -9,7 +9,7 @@
         'key': {'conversation_id': 'id'},
         'reads': {
             'stg_events': 'thread',
-            'responses': 'thread',
+            'turns': 'thread',
             'tool_calls': 'thread',
             'orders': 'thread',
         },
@@ -104,18 +104,21 @@ summed as (
 
 ),
 
-responses as (
+turns as (
 
     select
-        responses.tenant_id,
-        responses.conversation_id,
-        {{ mean('responses.duration_ms') }} as avg_response_time_ms,
-        (array_agg(responses.duration_ms order by responses.responded_at, responses.response_id))[1]
-            as first_response_ms
-    from {{ ref('responses') }} as responses
-    {{ only_affected('responses', conversation_id='thread_id') }}
-    where responses.conversation_id is not null
-    group by responses.tenant_id, responses.conversation_id
+        turns.tenant_id,
+        turns.conversation_id,
+        count(*) as turns,
+        count(*) filter (where turns.status = 'unanswered') as unanswered_turns,
+        count(*) filter (where turns.is_breach) as sla_breaches,
+        {{ mean('turns.wait_ms') }} as avg_response_time_ms,
+        (array_agg(turns.wait_ms order by turns.answered_at, turns.answer_id)
+            filter (where turns.status = 'answered'))[1] as first_response_ms
+    from {{ ref('turns') }} as turns
+    {{ only_affected('turns', conversation_id='thread_id') }}
+    where turns.conversation_id is not null
+    group by turns.tenant_id, turns.conversation_id
 
 ),
 
@@ -187,8 +190,11 @@ final as (
         judged.messages_received,
         judged.messages_sent,
         judged.messages_received + judged.messages_sent as messages,
-        responses.first_response_ms,
-        responses.avg_response_time_ms,
+        turns.first_response_ms,
+        turns.avg_response_time_ms,
+        coalesce(turns.turns, 0) as turns,
+        coalesce(turns.unanswered_turns, 0) as unanswered_turns,
+        coalesce(turns.sla_breaches, 0) as sla_breaches,
         {{ seconds_between('judged.started_at', 'judged.last_event_at') }}::double precision as duration_seconds,
         coalesce(tool_calls.tool_calls, 0) as tool_calls,
         judged.tool_failures,
@@ -203,8 +209,8 @@ final as (
     from judged
     left join reopenings
         on judged.tenant_id = reopenings.tenant_id and judged.conversation_id = reopenings.conversation_id
-    left join responses
-        on judged.tenant_id = responses.tenant_id and judged.conversation_id = responses.conversation_id
+    left join turns
+        on judged.tenant_id = turns.tenant_id and judged.conversation_id = turns.conversation_id
     left join tool_calls
         on judged.tenant_id = tool_calls.tenant_id and judged.conversation_id = tool_calls.conversation_id
     left join orders

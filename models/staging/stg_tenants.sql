@@ -35,7 +35,8 @@ admitted as (
         lower(coalesce(settings.week_start, 'monday')) as week_start,
         coalesce(settings.session_gap_minutes, 30) as session_gap_minutes,
         coalesce(settings.abandon_after_hours, 24) as abandon_after_hours,
-        coalesce(settings.sla_ms, 3000) as sla_ms
+        coalesce(settings.sla_ms, 3000) as sla_ms,
+        upper(settings.currency) as currency
     from settings
     full outer join seen using (tenant_id)
 
@@ -53,6 +54,7 @@ final as (
             admitted.session_gap_minutes,
             admitted.abandon_after_hours,
             admitted.sla_ms,
+            coalesce(admitted.currency, ''),
             shared_types.event_names,
             own_types.event_names
         )) as fingerprint

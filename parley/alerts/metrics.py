@@ -46,7 +46,10 @@ NAMED: Mapping[str, Named] = {
     "duplicate_share": Named(
         "marts.event_reconciliation", "sum(duplicate)::float / nullif(sum(received), 0)", volume="sum(received)"
     ),
-    "assistant_p95_ms": Named(  # within 1 %, of answers that a model gave: people are slower by nature
+    "unanswered_share": Named(
+        "marts.daily_metrics", "sum(unanswered_turns)::float / nullif(sum(turns), 0)", volume="sum(turns)"
+    ),
+    "assistant_p95_ms": Named(  # within 1 %, of the assistant's answers: people are slower by nature
         "marts.latency_histogram",
         "min(bucket_ms) filter (where up_to >= 0.95 * total)",
         volume="max(total)",
@@ -56,7 +59,7 @@ NAMED: Mapping[str, Named] = {
                 sum(responses) over (partition by tenant_id, date order by bucket) as up_to,
                 sum(responses) over (partition by tenant_id, date) as total
             from marts.latency_histogram
-            where model <> 'unknown' and date between %(first)s and %(last)s
+            where actor = 'assistant' and date between %(first)s and %(last)s
         """,
     ),
     ANOMALIES: Named(

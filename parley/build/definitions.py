@@ -173,6 +173,17 @@ SEEDS = {
         key=("tenant_id",),
         needs_default=True,
     ),
+    "model_prices": Seed(
+        {
+            "tenant_id": _TENANT,
+            "model": Column(text),
+            "valid_from": Column(day),
+            "input_price": _MONEY,
+            "output_price": _MONEY,
+            "currency": optional(text),
+        },
+        key=("tenant_id", "model", "valid_from"),
+    ),
     "anomaly_settings": Seed(
         {
             "tenant_id": _TENANT,

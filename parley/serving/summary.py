@@ -61,6 +61,7 @@ class Conversations:
     escalation_rate: float | None
     abandonment_rate: float | None
     open: int
+    unanswered_turns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +276,8 @@ _CONVERSATIONS = f"""
         (sum(resolved_conversations) / sum(total_conversations))::double precision as resolution_rate,
         (sum(escalated_conversations) / sum(total_conversations))::double precision as escalation_rate,
         (sum(abandoned_conversations) / sum(total_conversations))::double precision as abandonment_rate,
-        sum(open_conversations)::bigint as open
+        sum(open_conversations)::bigint as open,
+        sum(unanswered_turns)::bigint as unanswered_turns
     from marts.daily_metrics
     where {_OF_TENANT}
     having sum(total_conversations) > 0

@@ -23,6 +23,7 @@ from tests.oracle.domains import (
 )
 from tests.oracle.input import event_fields, input_days
 from tests.oracle.metrics import daily_metrics, period_metrics
+from tests.oracle.models import model_calls, model_usage
 from tests.oracle.quality import (
     conversation_quality_scores,
     conversation_signals,
@@ -33,6 +34,7 @@ from tests.oracle.quality import (
 from tests.oracle.responses import response_times, responses
 from tests.oracle.sessions import session_metrics, sessions
 from tests.oracle.tools import kb_searches, tool_calls
+from tests.oracle.turns import turns
 from tests.oracle.users import active_users, user_days
 from tests.oracle.world import Event, Row, Tenant, World
 
@@ -46,6 +48,8 @@ class Table(NamedTuple):
 
 TABLES = {
     "facts.conversations": Table(conversations, ("tenant_id", "conversation_id")),
+    "facts.turns": Table(turns, ("tenant_id", "turn_id")),
+    "facts.model_calls": Table(model_calls, ("tenant_id", "call_id")),
     "facts.responses": Table(responses, ("tenant_id", "response_id")),
     "facts.sessions": Table(sessions, ("tenant_id", "session_id")),
     "facts.tool_calls": Table(tool_calls, ("tenant_id", "call_id")),
@@ -61,7 +65,8 @@ TABLES = {
     "marts.daily_metrics": Table(daily_metrics, ("tenant_id", "date")),
     "marts.period_metrics": Table(period_metrics, ("tenant_id", "period", "period_start")),
     "marts.active_users": Table(active_users, ("tenant_id", "date")),
-    "marts.response_times": Table(response_times, ("tenant_id", "hour", "model", "channel")),
+    "marts.response_times": Table(response_times, ("tenant_id", "hour", "model", "channel", "actor")),
+    "marts.model_usage": Table(model_usage, ("tenant_id", "date", "model")),
     "marts.session_metrics": Table(session_metrics, ("tenant_id", "date")),
     "marts.conversation_quality_scores": Table(conversation_quality_scores, ("tenant_id", "conversation_id")),
     "marts.quality_daily": Table(quality_daily, ("tenant_id", "date")),

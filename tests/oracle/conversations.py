@@ -6,8 +6,8 @@ from typing import Any
 
 from tests.oracle.commerce import first_completions, total
 from tests.oracle.figures import distinct, first_known, mean
-from tests.oracle.responses import responses
 from tests.oracle.tools import tool_calls
+from tests.oracle.turns import turns
 from tests.oracle.world import Event, Row, World, events_by_conversation, grouped, identity
 
 OUTCOMES = {
@@ -19,17 +19,15 @@ OUTCOMES = {
 
 def conversations(world: World) -> list[Row]:
     """One row per conversation that exists."""
-    answers = grouped(responses(world), _conversation)
+    asked = grouped(turns(world), _conversation)
     calls = grouped(tool_calls(world), _conversation)
     counted_orders = first_completions(world)
     rows = []
     for (tenant_id, conversation_id), events in events_by_conversation(world).items():
         started_at, last_event_at = events[0]["occurred_at"], events[-1]["occurred_at"]
         key = (tenant_id, conversation_id)
-        durations = [
-            row["duration_ms"]
-            for row in sorted(answers.get(key, []), key=lambda row: (row["responded_at"], row["response_id"]))
-        ]
+        answered = [row for row in asked.get(key, []) if row["status"] == "answered"]
+        durations = [row["wait_ms"] for row in sorted(answered, key=lambda row: (row["answered_at"], row["answer_id"]))]
         searches = [event["attributes"]["results_count"] for event in events if event["event_name"] == "kb.search"]
         received, sent = count(events, "message.received"), count(events, "message.sent")
         rows.append(
@@ -50,6 +48,9 @@ def conversations(world: World) -> list[Row]:
                 "messages": received + sent,
                 "first_response_ms": first_known(durations),
                 "avg_response_time_ms": mean(durations),
+                "turns": len(asked.get(key, [])),
+                "unanswered_turns": sum(row["status"] == "unanswered" for row in asked.get(key, [])),
+                "sla_breaches": sum(row["is_breach"] for row in asked.get(key, [])),
                 "duration_seconds": (last_event_at - started_at).total_seconds(),
                 "tool_calls": len(calls.get(key, [])),
                 "tool_failures": sum(row["success"] is False for row in calls.get(key, [])),

@@ -60,7 +60,7 @@ _texts = st.sampled_from(
     ]
 )
 _money = st.integers(0, 100_000).map(lambda cents: cents / 100)
-_models = st.sampled_from(["small", "large"])
+_models = st.sampled_from(["small", "aurora-large"])
 _tools = {"tool_name": st.sampled_from(["search", "book"])}
 _orders = st.sampled_from(["o1", "o2", "o3"])
 _bookings = {"booking_id": st.sampled_from(["b1", "b2"])}
@@ -69,7 +69,12 @@ KINDS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "message.received": st.fixed_dictionaries({}, optional={"text": _texts}),
     "message.sent": st.fixed_dictionaries(
         {},
-        optional={"is_fallback": st.booleans(), "text": _texts, "actor": st.sampled_from(["assistant", "human"])},
+        optional={
+            "is_fallback": st.booleans(),
+            "is_private": st.booleans(),
+            "text": _texts,
+            "actor": st.sampled_from(["assistant", "human"]),
+        },
     ),
     "message.noted": st.just({}),
     "page.viewed": st.just({}),
@@ -85,7 +90,17 @@ KINDS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
         optional={"helpfulness": _shares, "politeness": _shares, "rubric_version": st.sampled_from(["1", "2"])},
     ),
     "conversation.rated": st.fixed_dictionaries({"rating": st.sampled_from([0, 0.25, 0.5, 1])}),
-    "ai.response": st.fixed_dictionaries({"duration_ms": _durations, "model": _models}),
+    "ai.response": st.fixed_dictionaries(
+        {"duration_ms": _durations, "model": _models},
+        optional={
+            "input_tokens": st.integers(0, 5000),
+            "output_tokens": st.integers(0, 5000),
+            "cost": _money,
+            "currency": st.sampled_from(["USD", "EUR"]),
+            "is_error": st.booleans(),
+            "error_class": st.just("timeout"),
+        },
+    ),
     "ai.tool_call_started": st.fixed_dictionaries(_tools),
     "ai.tool_call_completed": st.fixed_dictionaries(
         {**_tools, "success": st.booleans()},
@@ -97,6 +112,7 @@ KINDS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     ),
     "kb.hit": st.just({}),
     "kb.citation_clicked": st.just({}),
+    "voice.turn_started": st.just({}),
     "voice.first_response": st.fixed_dictionaries({"duration_ms": _durations}),
     "service.suggested": st.just({"service_name": "cut", "confidence_score": 0.5}),
     "service.added": st.just({"service_name": "cut"}),

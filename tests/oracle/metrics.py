@@ -75,6 +75,7 @@ def summary(group: list[Row], durations: list[float]) -> dict[str, Any]:
         "p50_response_time_ms": percentile(durations, 0.50),
         "p95_response_time_ms": percentile(durations, 0.95),
         "p99_response_time_ms": percentile(durations, 0.99),
+        **{name: sum(row[name] for row in group) for name in ("turns", "unanswered_turns", "sla_breaches")},
         "total_messages": sum(row["messages"] for row in group),
         "avg_conversation_length": mean(row["messages"] for row in group),
         "unique_customers": distinct(row["user_id"] for row in group),

@@ -106,6 +106,9 @@ def test_a_conversation_is_told_from_its_first_event_to_its_last() -> None:
         "messages": 4,
         "first_response_ms": 2000.0,
         "avg_response_time_ms": 3000.0,
+        "turns": 2,
+        "unanswered_turns": 0,
+        "sla_breaches": 1,
         "duration_seconds": 300.0,
         "tool_calls": 0,
         "tool_failures": 0,
@@ -360,6 +363,118 @@ def test_the_hour_that_the_clock_strikes_twice_is_two_hours() -> None:
         time_zone="Europe/Berlin",
     )
     assert sorted(columns(found, "hour")) == [moment("2024-10-27 00:00"), moment("2024-10-27 01:00")]
+
+
+# turns
+
+
+def test_an_end_ends_the_wait_and_silence_does_in_the_end() -> None:
+    events = [
+        chat("12:00:00", "message.received"),
+        chat("12:00:04", "conversation.resolved"),
+        chat("13:00:00", "message.received"),
+        chat("13:00:02", "message.sent"),
+        chat("14:00:00", "message.received"),
+    ]
+    for as_of, last in (
+        ("14:00:03", ("waiting", False)),
+        ("14:00:04", ("waiting", True)),
+        ("2024-03-06 14:00", ("unanswered", True)),
+    ):
+        found = rows("facts.turns", events, as_of=as_of)
+        assert columns(found, "status", "is_breach") == [("unanswered", True), ("answered", False), last]
+
+
+def test_a_hand_over_waits_for_a_person() -> None:
+    found = rows(
+        "facts.turns",
+        [
+            chat("12:00:00", "message.received"),
+            chat("12:00:01", "conversation.escalated"),
+            chat("12:00:02", "message.sent"),  # the assistant's, who is not waited for any more
+            chat("12:00:30", "message.sent", actor="human"),
+            chat("12:01:00", "conversation.escalated"),
+            chat("12:02:00", "message.received"),  # is still of the wait
+            chat("12:03:00", "message.sent", actor="human"),
+            chat("12:04:00", "message.received"),
+            chat("12:04:01", "message.sent"),
+        ],
+    )
+    assert columns(found, "wait_for", "actor", "wait_ms") == [
+        ("agent", "agent", 30_000.0),
+        ("agent", "agent", 120_000.0),
+        ("assistant", "assistant", 1000.0),
+    ]
+
+
+def test_only_one_measurement_that_agrees_is_the_wait() -> None:
+    found = rows(
+        "facts.turns",
+        [
+            chat("12:00:00", "message.received"),
+            chat("12:00:01", "ai.response", duration_ms=1000, model="m"),
+            chat("12:00:02", "message.sent"),
+            chat("12:01:00", "message.received"),
+            chat("12:01:01", "ai.response", duration_ms=999, model="m"),
+            chat("12:01:02", "message.sent"),
+            chat("12:02:00", "message.received"),
+            chat("12:02:01", "ai.response", duration_ms=1100, model="m"),
+            chat("12:02:01", "ai.response", duration_ms=1200, model="n"),
+            chat("12:02:02", "message.sent"),
+        ],
+    )
+    assert columns(found, "basis", "wait_ms", "model") == [
+        ("measured", 1000.0, "m"),
+        ("derived", 2000.0, "m"),
+        ("derived", 2000.0, "n"),
+    ]
+
+
+def test_a_private_note_is_no_answer() -> None:
+    found = row(
+        "facts.turns",
+        [
+            chat("12:00", "message.received"),
+            chat("12:01", "message.noted"),
+            chat("12:02", "message.sent", actor="human", is_private=True),
+        ],
+    )
+    assert (found["status"], found["actor"]) == ("unanswered", None)
+
+
+def test_voices_first_words_are_answers_also_without_messages() -> None:
+    found = rows(
+        "facts.turns",
+        [
+            chat("12:00:00", "voice.turn_started"),
+            chat("12:00:04", "voice.first_response", duration_ms=900),
+            chat("12:01:00", "message.received"),
+            chat("12:01:01", "voice.first_response", duration_ms=800),
+            chat("12:01:02", "message.sent"),
+            chat("12:02:00", "voice.turn_started"),
+            chat("12:02:09", "voice.first_response", duration_ms=700),
+        ],
+    )
+    assert sorted(columns(found, "asked_at", "basis", "wait_ms")) == [
+        (moment("12:00:03.1"), "measured", 900.0),
+        (moment("12:01:00"), "measured", 800.0),
+        (moment("12:02:08.3"), "measured", 700.0),
+    ]
+
+
+def test_a_model_costs_what_its_tokens_do_where_the_call_does_not_say() -> None:
+    events = [
+        event("12:00", "ai.response", duration_ms=100, model="aurora-mini", input_tokens=1_000_000),
+        event("12:01", "ai.response", duration_ms=300, model="aurora-mini", cost=0.5, error_class="timeout"),
+        event("12:02", "ai.response", duration_ms=200, model="aurora-mini", cost=9, currency="JPY"),
+    ]
+    assert columns(rows("facts.model_calls", events), "cost", "currency", "is_error") == [
+        (Decimal("0.15"), None, False),
+        (Decimal("0.5"), None, True),
+        (Decimal(9), "JPY", False),
+    ]
+    (usage,) = rows("marts.model_usage", events)
+    assert (usage["calls"], usage["errors"], usage["cost"], usage["p50_ms"]) == (3, 1, Decimal("0.65"), 200.0)
 
 
 # sessions
@@ -662,6 +777,9 @@ def test_daily_metrics_sum_up_the_conversations_started_that_day() -> None:
         "p50_response_time_ms": (1000 + day) / 2,
         "p95_response_time_ms": pytest.approx(1000 + (day - 1000) * 0.95),
         "p99_response_time_ms": pytest.approx(1000 + (day - 1000) * 0.99),
+        "turns": 2,
+        "unanswered_turns": 0,
+        "sla_breaches": 1,
         "total_messages": 4,
         "avg_conversation_length": 2.0,
         "unique_customers": 1,

@@ -1,5 +1,5 @@
 {{ config(
-    unique_key=['tenant_id', 'date', 'model', 'channel', 'bucket'],
+    unique_key=['tenant_id', 'date', 'model', 'channel', 'actor', 'bucket'],
     meta={'rebuild': {
         'key': {'date': 'date'},
         'reads': {'responses': 'day'},
@@ -25,11 +25,12 @@ final as (
         responded_on as date,
         model,
         channel,
+        actor,
         bucket,
         {{ latency_of_bucket('bucket') }} as bucket_ms,
         count(*) as responses
     from responses
-    group by tenant_id, responded_on, model, channel, bucket
+    group by tenant_id, responded_on, model, channel, actor, bucket
 
 )
 

@@ -45,6 +45,9 @@ final as (
         current_periods.p50_response_time_ms,
         current_periods.p95_response_time_ms,
         current_periods.p99_response_time_ms,
+        current_periods.turns,
+        current_periods.unanswered_turns,
+        current_periods.sla_breaches,
         current_periods.total_messages,
         {{ ratio('current_periods.total_messages', 'current_periods.total_conversations') }} as avg_conversation_length,
         current_periods.unique_customers,
@@ -53,7 +56,7 @@ final as (
         -- the calendar period before: counts are 0 where nothing began in it, rates and means are null
         {% for count in [
             'total_conversations', 'resolved_conversations', 'escalated_conversations', 'abandoned_conversations',
-            'open_conversations', 'total_messages', 'unique_customers',
+            'open_conversations', 'turns', 'unanswered_turns', 'sla_breaches', 'total_messages', 'unique_customers',
         ] -%}
         coalesce(previous_periods.{{ count }}, 0) as previous_{{ count }},
         {% endfor -%}

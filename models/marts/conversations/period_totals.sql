@@ -43,6 +43,9 @@ final as (
         responses.percentiles[1] as p50_response_time_ms,
         responses.percentiles[2] as p95_response_time_ms,
         responses.percentiles[3] as p99_response_time_ms,
+        conversations.turns,
+        conversations.unanswered_turns,
+        conversations.sla_breaches,
         conversations.total_messages,
         conversations.unique_customers,
         conversations.avg_rating
@@ -58,6 +61,9 @@ final as (
             count(*) filter (where counted.outcome = 'open') as open_conversations,
             count(*) filter (where counted.outcome = 'resolved' and counted.resolved_by = 'assistant')
                 as ai_resolved_conversations,
+            sum(counted.turns)::bigint as turns,
+            sum(counted.unanswered_turns)::bigint as unanswered_turns,
+            sum(counted.sla_breaches)::bigint as sla_breaches,
             sum(counted.messages)::bigint as total_messages,
             count(distinct counted.user_id) as unique_customers,
             {{ mean('counted.rating') }} as avg_rating

@@ -38,6 +38,7 @@ class Figures:
     response_time_ms_p50: float | None = None
     response_time_ms_p95: float | None = None
     response_time_ms_p99: float | None = None
+    unanswered_turns: int | None = None
     unique_customers: int | None = None
     """Distinct ones cannot be summed: None of days that are no week or month, as those of the two below."""
     active_users: int | None = None
@@ -308,6 +309,7 @@ _PERIOD = """
         metrics.p50_response_time_ms as response_time_ms_p50,
         metrics.p95_response_time_ms as response_time_ms_p95,
         metrics.p99_response_time_ms as response_time_ms_p99,
+        coalesce(metrics.unanswered_turns, 0) as unanswered_turns,
         coalesce(metrics.unique_customers, 0) as unique_customers,
         metrics.avg_rating::double precision as avg_rating,
         coalesce(lifecycle.active_users, 0) as active_users,
@@ -322,6 +324,7 @@ _SUM_OF_DAYS = f"""
     with days as (
         select
             sum(total_conversations)::bigint as total_conversations,
+            coalesce(sum(unanswered_turns), 0)::bigint as unanswered_turns,
             (sum(resolved_conversations) / nullif(sum(total_conversations), 0))::double precision as resolution_rate,
             (sum(escalated_conversations) / nullif(sum(total_conversations), 0))::double precision as escalation_rate,
             (sum(abandoned_conversations) / nullif(sum(total_conversations), 0))::double precision as abandonment_rate

@@ -186,6 +186,7 @@ def _kinds(currency: str) -> Mapping[str, _Kind]:
         "response_time_ms_p50": _TIME,
         "response_time_ms_p95": _TIME,
         "response_time_ms_p99": _TIME,
+        "unanswered_turns": _Kind(formats.count, formats.change, "less"),
         "active_users": _COUNT,
         "new_users": _COUNT,
         "unique_customers": _COUNT,
@@ -223,6 +224,8 @@ def _sentences(report: Report, lines: Mapping[str, Line]) -> list[str]:
             f"and one in twenty longer than {lines['response_time_ms_p95'].now} "
             f"({_against(lines['response_time_ms_p95'])})."
         )
+    if report.now.unanswered_turns:
+        said.append(f"{_number(report.now.unanswered_turns, 'question', 'questions')} stayed without an answer.")
     if report.gaps:
         gap = report.gaps[0]
         said.append(

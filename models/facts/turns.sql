@@ -1,0 +1,121 @@
+{{ config(
+    unique_key=['tenant_id', 'turn_id'],
+    indexes=[
+        {'columns': ['tenant_id', 'thread_id']},
+        {'columns': ['tenant_id', 'asked_on']},
+        {'columns': ['status', 'expires_at']},
+    ],
+    meta={'rebuild': {
+        'key': {'thread_id': 'id'},
+        'reads': {'stg_events': 'thread'},
+        'time_triggered': 'time_triggered_turns',
+        'publishes': {'thread': {'id': 'thread_id'}, 'day': {'date': 'asked_on'}},
+        'date': 'asked_on',
+    }}
+) }}
+
+with events as (
+
+    select events.*
+    from {{ ref('stg_events') }} as events
+    {{ only_affected('events') }}
+
+),
+
+tenants as (
+
+    select * from {{ ref('stg_tenants') }}
+
+),
+
+threads as (
+
+    select
+        tenant_id,
+        thread_id,
+        min(occurred_on) as started_on,
+        -- what machines record of a conversation does not break its silence
+        coalesce(max(occurred_at) filter (where actor <> 'system'), max(occurred_at)) as last_event_at
+    from events
+    group by tenant_id, thread_id
+
+),
+
+marked as (
+
+    {{ turn_marks('events') }}
+
+),
+
+told as (
+
+    {{ turns_told('marked') }}
+
+),
+
+timed as (
+
+    select
+        *,
+        {{ milliseconds_between('asked_at', 'answered_at') }}::double precision as derived_ms
+    from told
+
+),
+
+waited as (
+
+    select
+        timed.*,
+        threads.started_on,
+        tenants.sla_ms,
+        tenants.time_zone,
+        coalesce(timed.is_alone or abs(timed.measured_ms - timed.derived_ms) <= 1000, false) as is_measured,
+        case
+            when timed.answered_at is null and timed.ended_at is null then {{ abandoned_at('threads', 'tenants') }}
+        end as expires_at
+    from timed
+    inner join threads on timed.tenant_id = threads.tenant_id and timed.thread_id = threads.thread_id
+    inner join tenants on timed.tenant_id = tenants.tenant_id
+
+),
+
+final as (
+
+    select
+        tenant_id,
+        turn_id,
+        answer_id,
+        thread_id,
+        conversation_id,
+        user_id,
+        channel,
+        case when actor = 'assistant' or is_alone then coalesce(model, 'unknown') else 'unknown' end as model,
+        wait_for,
+        actor,
+        case
+            when answered_at is not null then 'answered'
+            when ended_at is not null or expires_at <= {{ as_of() }} then 'unanswered'
+            else 'waiting'
+        end as status,
+        case
+            when is_measured then 'measured'
+            when answered_at is not null then 'derived'
+        end as basis,
+        asked_at,
+        {{ local_date('asked_at', 'time_zone') }} as asked_on,
+        answered_at,
+        {{ local_date('answered_at', 'time_zone') }} as answered_on,
+        ended_at,
+        expires_at,
+        case when conversation_id is not null then started_on end as conversation_started_on,
+        case when is_measured then measured_ms else derived_ms end as wait_ms,
+        case when is_measured then measured_ms else derived_ms end as open_wait_ms,
+        case
+            when answered_at is not null then case when is_measured then measured_ms else derived_ms end > sla_ms
+            else {{ is_past_promise('asked_at', 'coalesce(ended_at, least(expires_at, ' ~ as_of() ~ '))', 'waited') }}
+        end as is_breach
+    from waited
+
+)
+
+select * from final

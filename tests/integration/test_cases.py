@@ -1,0 +1,96 @@
+"""Small inputs with right values worked out by hand (../shared/cases), each a tenant's own, in one warehouse.
+
+A case is loaded once for all tests: add it to LOADS, and a test of its right values below.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+
+import pytest
+
+from parley.build.builds import BuildRequest
+from parley.landing.loader import load
+from tests.conftest import TEMPLATE, Rows, database_copy, read_rows
+from tests.oracle.files import SHARED
+from tests.support.warehouse import Warehouse
+
+CASES = SHARED / "cases"
+AS_OF = datetime(2026, 11, 20, 12, tzinfo=UTC)
+LOADS = (
+    "same-second.ndjson",
+    "agent-in-steps.ndjson",
+    "end-ends-the-wait.ndjson",
+    "unanswered.ndjson",
+)
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not CASES.is_dir(), reason="../shared/cases is not beside the repository"),
+]
+
+
+@pytest.fixture(scope="module")
+def rows(server: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rows]:
+    """Queries of a warehouse in which every case is loaded and built."""
+    folder = tmp_path_factory.mktemp("cases")
+    with (
+        pytest.MonkeyPatch.context() as environment,
+        database_copy(server, TEMPLATE, environment, folder / "home") as settings,
+    ):
+        for name in LOADS:
+            load(settings, str(CASES / name))
+        built = ("resource_type:seed", "resource_type:model")
+        Warehouse(settings, folder).build(BuildRequest(as_of=AS_OF, select=built))
+        yield read_rows
+
+
+def waits(rows: Rows, tenant_id: str) -> list[float]:
+    """How long the answers of a case took, in the order in which they were given."""
+    found = rows("select duration_ms from facts.responses where tenant_id = %s order by responded_at", tenant_id)
+    return [row["duration_ms"] for row in found]
+
+
+def test_a_question_and_its_answer_of_one_second_are_in_order(rows: Rows) -> None:
+    assert waits(rows, "case-same-second") == [0.0] * 6
+    (conversation,) = rows("select * from facts.conversations where tenant_id = 'case-same-second'")
+    assert (conversation["outcome"], conversation["reopened_count"]) == ("resolved", 0)
+    assert (conversation["turns"], conversation["unanswered_turns"]) == (7, 1), "nobody answers the thanks at the end"
+
+
+def test_calls_of_a_model_are_no_answers(rows: Rows) -> None:
+    assert waits(rows, "case-agent-in-steps") == [7000.0, 1800.0]
+    found = rows(
+        "select sum(sla_breaches) as breaches from marts.response_times where tenant_id = 'case-agent-in-steps'"
+    )
+    assert found == [{"breaches": 1}]
+    usage = rows("select calls, errors, p50_ms from marts.model_usage where tenant_id = 'case-agent-in-steps'")
+    assert usage == [{"calls": 4, "errors": 0, "p50_ms": 1300.0}]
+
+
+def test_an_end_ends_the_wait(rows: Rows) -> None:
+    assert waits(rows, "case-end-ends-the-wait") == [120_000.0, 30_000.0, 300_000.0]
+    found = rows(
+        "select conversation_id, asked_at, status from facts.turns"
+        " where tenant_id = 'case-end-ends-the-wait' and status <> 'answered' order by asked_at"
+    )
+    assert [(row["conversation_id"], row["asked_at"].hour, row["status"]) for row in found] == [
+        ("c1", 8, "unanswered"),
+        ("c2", 10, "unanswered"),
+    ]
+
+
+def test_questions_that_nobody_answers_are_seen_and_break_the_promise(rows: Rows) -> None:
+    assert waits(rows, "case-unanswered") == [2000.0] * 4
+    for table in ("facts.conversations", "marts.daily_metrics"):
+        found = rows(
+            f"select sum(turns) as turns, sum(unanswered_turns) as unanswered, sum(sla_breaches) as breaches"
+            f" from {table} where tenant_id = 'case-unanswered'"
+        )
+        assert found == [{"turns": 10, "unanswered": 6, "breaches": 6}]
+    (day,) = rows("select date from marts.daily_metrics where tenant_id = 'case-unanswered' and unanswered_turns > 0")
+    assert day["date"] == date(2026, 11, 3)
+    found = rows(
+        "select sum(turns) as turns, sum(sla_breaches) as breaches from marts.response_times"
+        " where tenant_id = 'case-unanswered'"
+    )
+    assert found == [{"turns": 10, "breaches": 6}]
