@@ -22,7 +22,7 @@ import dagster as dg
 
 from dagster_project.programs import program
 from parley.errors import ParleyError
-from parley.settings import Settings
+from parley.settings import PRIVATE, Settings
 from parley.warehouse import dagster_home, database
 
 MODULE = "dagster_project.definitions"
@@ -47,6 +47,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=3000)
     parser.add_argument("--host", default="127.0.0.1")
     asked = parser.parse_args()
+    os.umask(PRIVATE)
     try:
         settings = Settings.load()
         environment = {**os.environ, **database.variables(settings), **dagster_home.prepare(settings)}

@@ -6,6 +6,7 @@
 | `PARLEY_PROJECT` | found from the working directory, else from this file | the folder of `dbt_project.yml` |
 | `PARLEY_SECRET` | made once, in `PARLEY_HOME/secret` | key of the HMAC that hashes personal data |
 | `PARLEY_STRICT_TENANTS` | false | refuse events of tenants that the seed does not name |
+| `PARLEY_TENANT_PATTERN` | anything printable but braces | regular expression for a whole tenant id |
 | `PARLEY_MAX_FUTURE_HOURS` | 24 | how far ahead of its arrival an event may claim to be |
 | `PARLEY_POSTGRES_VERSION` | 18 | major version of the embedded Postgres: 16 or 18 |
 | `PARLEY_INBOX` | `PARLEY_HOME/inbox` | the folder whose files Dagster lands |
@@ -20,13 +21,19 @@ The database is named by `DATABASE_URL` or libpq's `PG*`; see `parley.warehouse.
 """
 
 import os
+import re
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from pathlib import Path
 
 from parley.errors import ParleyError
+
+TENANT_PATTERN = r"[^\s{}](?:[^{}]*[^\s{}])?"
+PRIVATE = 0o077
+"""The umask of all that Parley runs: what it writes is nobody else's to read."""
 
 
 def _find_project() -> Path:
@@ -61,6 +68,15 @@ def _number(name: str, default: int) -> int:
         raise ParleyError(f"{name}={value!r} is not a whole number: set it to one.") from None
 
 
+def _pattern(name: str, default: str) -> str:
+    value = os.environ.get(name, "") or default
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ParleyError(f"{name} is no regular expression ({error}): write one such as [a-z0-9-]+.") from None
+    return value
+
+
 def _date(name: str, default: date) -> date:
     value = os.environ.get(name, "").strip()
     if not value:
@@ -78,6 +94,7 @@ class Settings:
     project: Path
     home: Path
     strict_tenants: bool
+    tenant_pattern: str
     max_future_hours: int
     postgres_version: int
     inbox: Path
@@ -100,6 +117,7 @@ class Settings:
             project=project,
             home=home,
             strict_tenants=_flag("PARLEY_STRICT_TENANTS"),
+            tenant_pattern=_pattern("PARLEY_TENANT_PATTERN", TENANT_PATTERN),
             max_future_hours=_number("PARLEY_MAX_FUTURE_HOURS", 24),
             postgres_version=_number("PARLEY_POSTGRES_VERSION", 18),
             inbox=Path(inbox).expanduser().resolve() if inbox else home / "inbox",
@@ -115,13 +133,45 @@ class Settings:
     def secret(self) -> bytes:
         """The key that personal data is hashed with: whoever loses it can no longer match subjects."""
         if given := os.environ.get("PARLEY_SECRET"):
+            if not given.strip():
+                raise ParleyError("PARLEY_SECRET is blank: set it to the installation's secret, or unset it.")
             return given.encode()
         path = self.home / "secret"
-        self.home.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            _write_secret(path)
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return path.read_bytes()
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_hex(32).encode())
-        return path.read_bytes()
+            found = path.read_bytes()
+        except OSError as error:
+            raise ParleyError(
+                f"{path} cannot be read ({error.strerror}): it holds the installation's secret."
+            ) from None
+        if not found.strip():
+            raise ParleyError(
+                f"{path} is empty: put the installation's secret back from its backup. Where nothing has landed yet, "
+                "remove the file, and a new one is made."
+            )
+        return found
+
+
+def _write_secret(path: Path) -> None:
+    """Make a secret, wholly and on the disk, or not at all. Another process may have been first."""
+    draft = path.with_name(f"secret.{secrets.token_hex(8)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(secrets.token_hex(32).encode())
+                file.flush()
+                os.fsync(file.fileno())
+            with suppress(FileExistsError):
+                os.link(draft, path)
+        finally:
+            draft.unlink()
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise ParleyError(f"The installation's secret cannot be written to {path}: {error.strerror}.") from None

@@ -13,7 +13,7 @@ import psycopg
 from psycopg import sql
 
 from parley.errors import ParleyError
-from parley.settings import Settings
+from parley.settings import PRIVATE, Settings
 from parley.warehouse import bi_role, database
 
 HERE = Path(__file__).parent
@@ -26,6 +26,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8088)
     parser.add_argument("--host", default="127.0.0.1")
     asked = parser.parse_args()
+    os.umask(PRIVATE)
     try:
         settings = Settings.load()
         bi_role.prepare(settings)

@@ -165,7 +165,9 @@
     {% for bound, operator in [('from_date', '>='), ('to_date', '<=')] if date_column and var(bound) %}
         {% do range.append(date_column ~ ' ' ~ operator ~ ' ' ~ literals([var(bound)]) ~ '::date') %}
     {% endfor %}
-    {% if var('tenant') %}{% do range.append('tenant_id in (' ~ literals([var('tenant')]) ~ ')') %}{% endif %}
+    {% if var('tenant') %} {# as hexadecimal digits: dbt renders texts among its variables #}
+        {% do range.append("tenant_id in (convert_from(decode(" ~ literals([var('tenant')]) ~ ", 'hex'), 'utf8'))") %}
+    {% endif %}
     {% if range and (date_column or not var('from_date')) %}{% do conditions.append(range | join(' and ')) %}{% endif %}
     {% do return(conditions) %}
 {% endmacro %}

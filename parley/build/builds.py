@@ -56,6 +56,8 @@ class BuildRequest:
             raise ParleyError("--full-refresh builds every day of every tenant: leave out --from, --to and --tenant.")
         if self.as_of and self.as_of.tzinfo is None:
             raise ParleyError("--as-of has no offset: write it as 2026-01-31T18:00:00Z.")
+        if any(set("{}") & set(name) for name in self.select):
+            raise ParleyError("--select has braces: write names of models, such as daily_metrics or +marts.")
         if self.threads is not None and self.threads < 1:
             raise ParleyError(f"--threads {self.threads} is none: give 1 or more.")
 
@@ -127,6 +129,13 @@ def build(
     Failed tables and checks are in the outcome. Raises ParleyError where no build can begin: the database is down, the
     seeds, tracking plan or project are wrong, nothing is selected, or another build runs and `wait` is false.
     """
+    with database.explained("the build"):
+        return _build(settings, order, wait, on_progress, manifest)
+
+
+def _build(
+    settings: Settings, order: BuildRequest, wait: bool, on_progress: OnProgress, manifest: "Manifest | None"
+) -> Outcome:
     began = time.monotonic()
     as_of = order.as_of or datetime.now(UTC)
     build_id = str(uuid.uuid4())
@@ -211,8 +220,16 @@ def _run_all(
         return results  # facts are missing: what is made of them keeps its last state
     for analysis in ANALYSES:
         on_progress(Progress(total=len(ANALYSES), done=ANALYSES.index(analysis), running=(analysis.name,)))
-        with connection.transaction():
-            analysis.run(connection, as_of)
+        try:
+            with connection.transaction():
+                analysis.run(connection, as_of)
+        except (psycopg.Error, ParleyError):
+            raise
+        except Exception as error:
+            raise ParleyError(
+                f"The analysis {analysis.name} failed ({type(error).__name__}: {error}). The facts are built: "
+                f"run `{COMMAND}` again, and report it where it fails again."
+            ) from error
     return results + _run(settings, manifest, [*asked, "--select", AFTER_ANALYSES], on_progress)
 
 
@@ -226,7 +243,8 @@ def arguments(order: BuildRequest, as_of: datetime, judged_to: int, build_id: st
         "as_of": as_of.astimezone(UTC).isoformat(),
         "from_date": order.from_date and order.from_date.isoformat(),
         "to_date": order.to_date and order.to_date.isoformat(),
-        "tenant": order.tenant,
+        # what people write is never text that dbt would render as Jinja
+        "tenant": order.tenant and order.tenant.encode().hex(),
         "judged_to": judged_to,
     }
     return [

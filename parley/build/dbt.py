@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -158,7 +158,8 @@ def kept_connections() -> Iterator[None]:
     finally:
         PostgresConnectionManager.release = close  # type: ignore[method-assign]
         for manager in managers:
-            manager.cleanup_all()
+            with suppress(psycopg2.Error):  # of connections that the server has ended
+                manager.cleanup_all()
 
 
 @contextmanager

@@ -208,6 +208,7 @@ def check(connection: Connection, project: Path) -> dict[str, Tenant]:
 
     Returns the tenants of their seed. The tracking plan must be in the database already.
     """
+    seeds.check_written(project / seeds.FOLDER)
     listed = tenants.read(project / tenants.SEED, connection)
     rules.read(project / rules.SEED)
     retention_periods.read_terms(project / retention_periods.SEED)

@@ -1,5 +1,6 @@
 """The `parley` command: one module per command or family, each importing its work when called."""
 
+import os
 import sys
 from datetime import datetime
 
@@ -8,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from parley.errors import ParleyError
+from parley.settings import PRIVATE
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
@@ -33,14 +35,26 @@ def main() -> None:
     """Run the command line; a user's mistake ends in one sentence and status 1."""
     from parley.cli.app import app
 
+    os.umask(PRIVATE)
     try:
         app()
     except ParleyError as error:
         complain(error)
         sys.exit(1)
+    except Exception as error:
+        if (why := _why_stopped(error)) is None:
+            raise
+        complain(ParleyError(f"Postgres stopped the command ({why}): correct that and run it again."))
+        sys.exit(1)
     except KeyboardInterrupt:
         errors.print("[bold red]parley:[/] stopped.")
         sys.exit(130)
+
+
+def _why_stopped(error: Exception) -> str | None:
+    from parley.warehouse import database
+
+    return database.why_stopped(error)
 
 
 __all__ = ["complain", "console", "errors", "instant", "main", "typer"]

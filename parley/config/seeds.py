@@ -11,6 +11,8 @@ from typing import Any, NoReturn
 from parley.errors import ParleyError
 
 FOLDER = Path("seeds")
+NOTHING = "null"
+"""What dbt reads as an empty cell, in any mixture of capitals."""
 LARGEST_WHOLE = 2**31 - 1
 
 Reader = Callable[[str], object]
@@ -59,6 +61,24 @@ def read(path: Path, columns: Mapping[str, Column], key: Sequence[str]) -> list[
             row.wrong(key[-1], f"{said} stands twice: keep one row of it.")
         seen.add(values)
     return rows
+
+
+def check_written(folder: Path) -> None:
+    """Raises ParleyError where dbt would read a cell of a seed otherwise than `read` does: it strips no spaces, and
+    takes `null` for nothing."""
+    for path in sorted(folder.glob("*.csv")):
+        try:
+            with path.open(encoding="utf-8-sig", newline="") as file:
+                rows = list(csv.reader(file))
+        except (OSError, UnicodeDecodeError, csv.Error):
+            continue  # `read` says what is wrong
+        for number, cells in enumerate(rows, 1):
+            for place, cell in enumerate(cells):
+                name = rows[0][place].strip() if place < len(rows[0]) else "beyond the header"
+                if cell != cell.strip():
+                    Row(path.name, number, {}).wrong(name, f"{cell!r} has a space at its beginning or end: remove it.")
+                if cell.casefold() == NOTHING:
+                    Row(path.name, number, {}).wrong(name, f"dbt takes {cell} for an empty cell: write another word.")
 
 
 def _row(path: Path, number: int, cells: Mapping[str, str], columns: Mapping[str, Column]) -> Row:

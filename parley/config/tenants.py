@@ -1,5 +1,6 @@
 """What the tenants seed says of each tenant: `seeds/tenants.csv`, which a user edits and dbt reads too."""
 
+import re
 from dataclasses import dataclass, fields
 from functools import cache
 from importlib.util import find_spec
@@ -10,6 +11,7 @@ from zoneinfo import TZPATH, ZoneInfo
 from parley.config import seeds
 from parley.config.seeds import Column, optional
 from parley.errors import ParleyError
+from parley.settings import TENANT_PATTERN
 from parley.warehouse.names import EVERY_TENANT, UNKNOWN_TENANT
 
 if TYPE_CHECKING:
@@ -75,12 +77,27 @@ def _countries() -> dict[str, str]:
     return {}
 
 
-def check_id(tenant_id: str) -> None:
+def check_id(tenant_id: str, pattern: str = TENANT_PATTERN) -> None:
     """Raises ParleyError where no tenant can be named so."""
     try:
         _identifier(tenant_id)
     except ValueError as error:
         raise ParleyError(f"A tenant cannot be named {tenant_id!r}: write {error}.") from None
+    if not is_admitted(tenant_id, pattern):
+        raise ParleyError(
+            f"A tenant cannot be named {tenant_id!r}: its id must match {pattern} (PARLEY_TENANT_PATTERN)."
+        )
+
+
+def is_admitted(tenant_id: str, pattern: str) -> bool:
+    """Whether a tenant that no seed names may land events: its id is of the installation's pattern, and is not what a
+    program writes for nothing."""
+    return (
+        tenant_id.isprintable()
+        and re.fullmatch(pattern, tenant_id) is not None
+        and re.search(r"[{}]", tenant_id) is None  # whatever the pattern: dbt and Jinja read braces
+        and tenant_id.casefold() != seeds.NOTHING
+    )
 
 
 def id_or_every(cell: str) -> str:
@@ -98,8 +115,10 @@ def _zones_of(connection: "Connection") -> set[object]:
 def _identifier(cell: str) -> str:
     if not cell:
         raise ValueError("the tenant's id as its events have it")
-    if len(cell) > MAX_ID or not cell.isprintable() or cell in (EVERY_TENANT, UNKNOWN_TENANT):
-        raise ValueError(f"an id of 1 to {MAX_ID} characters, other than {EVERY_TENANT} and {UNKNOWN_TENANT}")
+    if len(cell) > MAX_ID or not cell.isprintable() or cell in (EVERY_TENANT, UNKNOWN_TENANT) or set("{}") & set(cell):
+        raise ValueError(
+            f"an id of 1 to {MAX_ID} characters without braces, other than {EVERY_TENANT} and {UNKNOWN_TENANT}"
+        )
     return cell
 
 

@@ -1,14 +1,14 @@
 """The rows of `raw.loads`: how a load begins, is taken up again, ends, and what came of it."""
 
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 
 import psycopg
 from psycopg.rows import args_row
 
-from parley.errors import ParleyError
 from parley.landing.batches import OUTCOMES, Counts
+from parley.warehouse import database
 from parley.warehouse.database import Connection
 
 _LOCK = 0x6C6F6164  # "load" in ASCII: with a load's id, held by the process that is at it
@@ -132,21 +132,11 @@ def ending(connection: Connection, load_id: int) -> Iterator[None]:
     connection.execute(_FINISH, ["complete", load_id])
 
 
-@contextmanager
-def explained(source: str) -> Iterator[None]:
+def explained(source: str) -> AbstractContextManager[None]:
     """Turns what Postgres may say in the middle of a load into one sentence, with nothing of an event in it."""
-    try:
-        yield
-    except (
-        psycopg.OperationalError,
-        psycopg.errors.InsufficientPrivilege,
-        psycopg.errors.ReadOnlySqlTransaction,
-    ) as error:
-        why = error.diag.message_primary or "the connection was lost"
-        raise ParleyError(
-            f"Postgres stopped the load of {source} ({why}): mend that and run the same command again, "
-            "and it goes on where it stopped."
-        ) from error
+    return database.explained(
+        f"the load of {source}", "correct that and run the same command again, and it goes on where it stopped."
+    )
 
 
 def report(

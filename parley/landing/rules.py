@@ -14,7 +14,7 @@ open is decided so:
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from math import isfinite
 from typing import Any, Literal, NamedTuple, TypedDict
 
@@ -22,12 +22,12 @@ import orjson
 from jsonschema_rs import ValidationError
 
 from parley.config import tenants, tracking_plan
-from parley.config.tenants import Tenant, country_of
+from parley.config.tenants import Tenant, country_of, is_admitted
 from parley.config.tracking_plan import ACTORS, MAX_NAME, EventType, Json, Plan, compile_schema, seen_by
 from parley.landing import consent, dialects, fidelity
 from parley.landing.dialects import MAX_WHOLE_NUMBER, Dialect, canonical_uuid, named_uuid
 from parley.landing.privacy import MAX_DEPTH, Cleaner, Erased, Privacy, Unstorable, dump, storable, texts, words
-from parley.settings import Settings
+from parley.settings import TENANT_PATTERN, Settings
 from parley.warehouse.database import Connection
 from parley.warehouse.names import EVERY_TENANT, UNKNOWN_TENANT
 
@@ -50,6 +50,7 @@ MAX_SOURCE = 32
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 UNREGISTERED_VERSION = 0
 CACHED_USERS = 50_000
+CACHED_TENANTS = 10_000
 CACHED_CONTEXTS = 5_000  # a session's events have the same one
 CACHED_CONTEXT = 1_000  # bytes of the longest that is remembered
 
@@ -182,6 +183,7 @@ class Arguments(TypedDict):
     erased: Collection[str]
     strict_tenants: bool
     max_future: timedelta
+    tenant_pattern: str
 
 
 def arguments(connection: Connection, settings: Settings, dialect: str, default_tenant: str | None = None) -> Arguments:
@@ -190,7 +192,7 @@ def arguments(connection: Connection, settings: Settings, dialect: str, default_
     Raises ParleyError where a file is wrong, where there is no such dialect, or no tenant can have such a name.
     """
     if default_tenant is not None:
-        tenants.check_id(default_tenant)
+        tenants.check_id(default_tenant, settings.tenant_pattern)
     folder = settings.project / tracking_plan.FOLDER
     erased = connection.execute("select subject_hmac from raw.erased_subjects").fetchall()
     return Arguments(
@@ -202,6 +204,7 @@ def arguments(connection: Connection, settings: Settings, dialect: str, default_
         erased=frozenset(str(row[0]) for row in erased),
         strict_tenants=settings.strict_tenants,
         max_future=timedelta(hours=settings.max_future_hours),
+        tenant_pattern=settings.tenant_pattern,
     )
 
 
@@ -219,6 +222,7 @@ class Rules:
         erased: Collection[str] = (),
         strict_tenants: bool = False,
         max_future: timedelta = timedelta(hours=24),
+        tenant_pattern: str = TENANT_PATTERN,
     ) -> None:
         """`erased` are the `subject_hmac` of raw.erased_subjects."""
         self._dialect = dialect
@@ -227,6 +231,7 @@ class Rules:
         self._erased = Erased(secret, erased) if erased else None
         self._strict_tenants = strict_tenants
         self._max_future = max_future
+        self._is_admitted = lru_cache(CACHED_TENANTS)(partial(is_admitted, pattern=tenant_pattern))
         self._known_context = lru_cache(CACHED_CONTEXTS)(_clean_context)
         self._fields = {
             place[0]: name for name, field in dialect.fields.items() for place in field.places if len(place) == 1
@@ -375,6 +380,8 @@ class Rules:
             raise _Refusal("invalid_value", "tenant_id", "is empty: write the tenant's id")
         if tenant_id in (EVERY_TENANT, UNKNOWN_TENANT):
             raise _Refusal("invalid_value", "tenant_id", "is a name that Parley keeps for itself: use another")
+        if not self._is_admitted(tenant_id):
+            raise _Refusal("invalid_value", "tenant_id", "is no name for a tenant (PARLEY_TENANT_PATTERN): correct it")
         if self._strict_tenants:
             raise _Refusal("unknown_tenant", "tenant_id", "is not in seeds/tenants.csv: add it there, or correct it")
         return self._unlisted

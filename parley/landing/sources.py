@@ -8,12 +8,13 @@ Parquet by its magic number, CSV by the name `.csv` or by a first line that name
 import csv
 import sys
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from hashlib import blake2b
-from itertools import chain, count
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
@@ -302,7 +303,7 @@ def _whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
         if end := block.rfind(b"\n") + 1:
             yield tail + block[:end]
             tail = b""
-        tail = (tail + block[end:])[: MAX_EVENT + 1]
+        tail = (tail + block[end:]).lstrip(b" \t\r")[: MAX_EVENT + 1]  # blanks do not make a line too long
     if tail:
         yield tail
 
@@ -353,16 +354,12 @@ def _csv(name: str, pieces: Iterable[bytes], columns: Columns) -> Iterator[Recor
     first = next(texts, "")
     header = _header(first.encode("utf-8", "surrogateescape"))
     columns.check(name, header)
-    csv.field_size_limit(MAX_EVENT)  # an open quote must not swallow the file
-    reader = csv.reader(texts, delimiter=_delimiter(first), strict=True)
-    for line in count(2):
-        try:
-            cells = next(reader, None)
-        except csv.Error as error:
-            yield line, _broken(line, error)
+    csv.field_size_limit(MAX_EVENT)
+    delimiter = _delimiter(first)
+    for line, cells in enumerate(_csv_records(texts, delimiter, len(header)), 2):
+        if isinstance(cells, csv.Error):
+            yield line, _broken(line, cells)
             continue
-        if cells is None:
-            return
         if not any(cells):
             continue
         if len(cells) != len(header):
@@ -370,6 +367,37 @@ def _csv(name: str, pieces: Iterable[bytes], columns: Columns) -> Iterator[Recor
             yield line, Refusal(line, "invalid_json", message)
         else:
             yield line, _encoded(line, columns.event(dict(zip(header, cells, strict=True))))
+
+
+def _csv_records(lines: Iterator[str], delimiter: str, width: int) -> Iterator[list[str] | csv.Error]:
+    """The cells of each record, or what is wrong with it. A cell in quotes may hold line ends; a quote that is never
+    closed, or only by another stray one, spoils its own line and no other."""
+    waiting: deque[str] = deque()
+
+    def parsed(record: list[str]) -> list[str] | csv.Error:
+        try:
+            found = list(csv.reader(record, delimiter=delimiter, strict=True))
+        except csv.Error as error:
+            return error
+        return found[0] if len(found) == 1 else csv.Error("a quote stands in the middle of it")
+
+    while line := waiting.popleft() if waiting else next(lines, ""):
+        if line.count('"') % 2 == 0:
+            yield parsed([line]) if line.strip("\r\n") else []
+            continue
+        held, size, is_closed = [line], len(line), False
+        while not is_closed and size <= MAX_EVENT and (more := waiting.popleft() if waiting else next(lines, "")):
+            held.append(more)
+            size += len(more)
+            is_closed = more.count('"') % 2 == 1
+        record = parsed(held) if is_closed else csv.Error("a quote is opened and never closed")
+        within = [each for each in held[1:-1] if each.strip()]
+        looks_swallowed = width > 2 and within and all(each.count(delimiter) == width - 1 for each in within)
+        if isinstance(record, csv.Error) or len(record) != width or looks_swallowed:
+            waiting.extendleft(reversed(held[1:]))
+            is_long = len(line) > MAX_EVENT
+            record = csv.Error("field larger") if is_long else csv.Error("a quote is opened and never closed")
+        yield record
 
 
 def _broken(line: int, error: csv.Error) -> Refusal:
@@ -398,9 +426,11 @@ def _parquet(name: str, file: IO[bytes], columns: Columns) -> Reader:
 
     try:
         table = parquet.ParquetFile(file, pre_buffer=False, buffer_size=BLOCK)
+        schema = table.schema_arrow
     except (pa.ArrowException, OSError) as error:
         raise SourceError(f"{name} is damaged as a Parquet file: make or fetch it again.") from error
-    schema = table.schema_arrow
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{name} has a column whose name is no UTF-8: rename it where the file is made.") from error
     columns.check(name, schema.names)
     wanted = [column for column in schema.names if column.partition(".")[0] in columns.wanted]
     stored = [table.schema.column(index) for index in range(len(table.schema))]

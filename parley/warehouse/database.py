@@ -21,10 +21,19 @@ from parley.warehouse import embedded
 OLDEST_SUPPORTED = 16
 DATABASE = "parley"
 SESSION = (
-    "-c timezone=UTC -c jit=off"  # compiling a query costs more than it gains on tables kept up to date in small steps
+    "-c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres"  # whatever the server's are: dates are read as ISO
+    " -c idle_in_transaction_session_timeout=0"  # a build's transaction waits for dbt and for what Python computes
+    " -c jit=off"  # compiling a query costs more than it gains on tables kept up to date in small steps
 )
 Connection = psycopg.Connection[tuple[object, ...]]
 
+STOPPED = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.errors.InsufficientPrivilege,
+    psycopg.errors.ReadOnlySqlTransaction,
+    psycopg.errors.IdleInTransactionSessionTimeout,
+)
 _SERVER_NAMED_BY = ("DATABASE_URL", "PGHOST", "PGHOSTADDR", "PGSERVICE")
 _EXAMPLE = "write it as postgresql://user:password@host:5432/database"
 
@@ -135,6 +144,25 @@ def _explain(error: psycopg.OperationalError, found: Mapping[str, str], name: st
     if "SSL" in said or "certificate" in said:
         return f"Postgres at {where} and this machine do not agree on SSL: check sslmode and the certificates it names."
     return f"Postgres at {where} cannot be reached: is it running, and are PGHOST and PGPORT (or DATABASE_URL) right?"
+
+
+@contextmanager
+def explained(what: str, then: str = "correct that and run the same command again.") -> Iterator[None]:
+    """Turns what Postgres may say in the middle of some work into one sentence, with nothing of an event in it."""
+    try:
+        yield
+    except Exception as error:
+        if sentence := why_stopped(error):
+            raise ParleyError(f"Postgres stopped {what} ({sentence}): {then}") from error
+        raise
+
+
+def why_stopped(error: BaseException) -> str | None:
+    """Why Postgres could not go on, where that is no fault of Parley's: it is gone, full, read-only or out of time."""
+    error = getattr(error, "orig", None) or error  # of SQLAlchemy's, which wraps it
+    if not isinstance(error, STOPPED):
+        return None
+    return error.diag.message_primary or "the connection was lost"
 
 
 def has(connection: Connection, *tables: str) -> bool:

@@ -3,6 +3,7 @@
 Who is killed between sending and writing so sends it again the next time, under the same key.
 """
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -76,7 +77,10 @@ def send_due(
 
 def file_name(report: Report) -> str:
     """The name of a report's file."""
-    tenant = re.sub(r"[^\w.-]+", "_", report.tenant.tenant_id)
+    given = report.tenant.tenant_id
+    tenant = re.sub(r"[^\w.-]+", "_", given)
+    if tenant != given:  # another tenant's id may become the same
+        tenant += f"-{hashlib.sha256(given.encode()).hexdigest()[:8]}"
     return f"{tenant}-{report.period.first}-{report.period.last}.html"
 
 
