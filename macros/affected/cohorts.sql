@@ -22,19 +22,24 @@
 {% endmacro %}
 
 {#-
-    `time_triggered` of marts.cohort_retention, whose rows go up to the period that as_of is in: cohorts with a column that has
-    begun or ended since, or, for an earlier as_of, that has not yet.
+    `time_triggered` of marts.cohort_retention, whose rows go up to the period that as_of is in: cohorts with a column that
+    has ended since, or one that has begun and has no row yet.
 -#}
 {% macro time_triggered_cohort_columns(spec) %}
     select existing.tenant_id, existing.cohort_id, existing.period, existing.cohort_start
     from {{ this }} as existing
     inner join {{ ref('stg_tenants') }} as tenants using (tenant_id)
-    where
-        existing.is_complete <> {{ is_over(period_shift('existing.period', 'existing.period_start', 1), 'tenants.time_zone') }}
-        or (
-            existing.is_last_column
-            and existing.period_index < existing.columns
-            and {{ period_shift('existing.period', 'existing.period_start', 1) }} <= {{ local_date(as_of(), 'tenants.time_zone') }}
-        )
-        or existing.period_start > {{ local_date(as_of(), 'tenants.time_zone') }}
+    where existing.is_complete <> {{ is_over(period_shift('existing.period', 'existing.period_start', 1), 'tenants.time_zone') }}
+    union
+    select cohorts.tenant_id, cohorts.cohort_id, cohorts.period, cohorts.cohort_start
+    from (
+        select tenant_id, cohort_id, period, cohort_start, max(period_index) as last_column, max(columns) as columns
+        from {{ this }}
+        group by tenant_id, cohort_id, period, cohort_start
+    ) as cohorts
+    inner join {{ ref('stg_tenants') }} as tenants using (tenant_id)
+    where cohorts.last_column < least(
+        cohorts.columns,
+        {{ periods_between('cohorts.period', 'cohorts.cohort_start', local_date(as_of(), 'tenants.time_zone')) }}
+    )
 {% endmacro %}

@@ -9,21 +9,15 @@
     inner join ops.watermarks on watermarks.model = '{{ model.name }}' and watermarks.upstream = 'raw'
     inner join pg_temp.taken on taken.upstream = watermarks.upstream
     where events.batch_id > watermarks.position and events.batch_id <= taken.position
-    {% for condition in reread_conditions(spec, local_date('occurred_at', 'tenants.time_zone')) %}
+    {% for condition in reread_conditions(spec, local_date('occurred_at', 'tenants.time_zone'), 'occurred_at') %}
     union
     select events.*
     from {{ source('raw', 'events') }} as events
     inner join {{ ref('stg_tenants') }} as tenants using (tenant_id)
-    where {{ condition }} {{ within_days_of_range() }}
+    where {{ condition }}
         and events.batch_id <= (select position from pg_temp.taken where upstream = 'raw')
     {% endfor %}
 {% endmacro %}
-
-{#- The range of local dates as bounds on `occurred_at` that every time zone fits in, so that partitions are pruned. -#}
-{% macro within_days_of_range() -%}
-    {%- if var('from_date') %} and occurred_at >= '{{ var("from_date") }}'::date - interval '1 day'{% endif -%}
-    {%- if var('to_date') %} and occurred_at < '{{ var("to_date") }}'::date + interval '2 days'{% endif -%}
-{%- endmacro %}
 
 {#- What staging.stg_events reads: the new events that `affected_new_events` collected, or all that ever
     landed: as far as the input gate has judged it, where the build says how far that is. -#}

@@ -11,14 +11,15 @@
         on conflict do nothing;
         delete from ops.watermarks
         where model = '{{ model.name }}' and upstream not in ({{ literals(upstreams) }});  -- read by an older version
-        select from ops.watermarks where model = '{{ model.name }}' order by upstream for update;
-        select from ops.watermarks where model in ({{ literals(upstreams) }}) order by model, upstream for share;
+        select 1 from ops.watermarks where model = '{{ model.name }}' order by upstream for update;
+        select 1 from ops.watermarks where model in ({{ literals(upstreams) }}) order by model, upstream for share;
         create temporary table taken on commit drop as
-        select upstream, greatest(position, case upstream {{ newest_positions(upstreams) }} end) as position
+        select upstream, greatest(position, case {{ newest_positions(upstreams) }} end) as position
         from ops.watermarks where model = '{{ model.name }}';
+        create temporary table current_definitions on commit drop as {{ current_definitions(spec) }};
         select
             array_to_json(array({{ tenants_to_reread(spec) }}))::text as reread,
-            exists (select from ops.raw_horizon) as is_frozen
+            exists (select 1 from ops.raw_horizon) as is_frozen
     {% endcall %}
     {% set found = load_result('lock_and_look').table.rows[0] %}
     {% do return(dict(spec, reread=fromjson(found.reread), is_frozen=found.is_frozen)) %}
@@ -32,7 +33,6 @@
     {% call statement('collect_affected', fetch_result=True) %}
         create temporary table affected on commit drop as
         {{ affected_keys(spec) }};
-        {% if spec.is_frozen %}{{ keep_frozen(spec) }}{% endif %}
         analyze pg_temp.affected;
         {{ move_watermarks(spec) }}
         select
@@ -40,7 +40,7 @@
             format_type(atttypid, atttypmod) as type,
             col_description(attrelid, attnum) as comment,
             obj_description(attrelid, 'pg_class') as comment_of_all,
-            exists (select from pg_temp.affected) as is_affected
+            exists (select 1 from pg_temp.affected) as is_affected
         from pg_attribute
         where attrelid = '{{ this }}'::regclass and attnum > 0 and not attisdropped
         order by attnum
@@ -71,19 +71,14 @@
     set position = taken.position, built_at = clock_timestamp()
     from pg_temp.taken
     where watermarks.model = '{{ model.name }}' and watermarks.upstream = taken.upstream;
-    {% for definition in definitions_of(spec) %}
-    insert into ops.definitions (model, tenant_id, fingerprint)
-    select '{{ model.name }}', tenant_id, fingerprint from ({{ definition.fingerprints }}) as current_ones
-    on conflict (model, tenant_id) do update set fingerprint = excluded.fingerprint
-    where definitions.fingerprint <> excluded.fingerprint;
-    {% endfor %}
+    {{ remember_definitions() }}
 {% endmacro %}
 
 {#- How far each upstream goes now, as branches of a `case`. Landing goes on while a build runs: staging takes in what the
     input gate has judged, and the others have only what staging took in. -#}
 {% macro newest_positions(upstreams) -%}
     {%- for upstream in upstreams -%}
-    when '{{ upstream }}' then
+    when upstream = '{{ upstream }}' then
     {%- if upstream != 'raw' %}
     (select max(change_id) from ops.changes where model = '{{ upstream }}')
     {%- elif model.name == 'stg_events' %}
@@ -151,10 +146,11 @@
 
 {#-
     Conditions on rows that must be read again though no change of theirs was published: of every tenant after an
-    upstream's full refresh (and in one that keeps frozen history), of tenants whose settings changed, of the range asked
-    for. The usual build, where there is none, reads nothing.
+    upstream's full refresh (and in one that keeps frozen history), of tenants whose settings changed, and, beside them, of
+    the range asked for. The usual build, where there is none, reads nothing. `instant_column`, if any, holds the range's
+    bounds too, as wide as any time zone, so that partitions are pruned.
 -#}
-{% macro reread_conditions(spec, date_column) %}
+{% macro reread_conditions(spec, date_column, instant_column=none) %}
     {% set conditions = [] %}
     {% if none in spec.reread or flags.FULL_REFRESH %}
         {% do conditions.append('true') %}
@@ -162,13 +158,17 @@
         {% do conditions.append('tenant_id in (' ~ literals(spec.reread) ~ ')') %}
     {% endif %}
     {% set range = [] %}
-    {% for bound, operator in [('from_date', '>='), ('to_date', '<=')] if date_column and var(bound) %}
-        {% do range.append(date_column ~ ' ' ~ operator ~ ' ' ~ literals([var(bound)]) ~ '::date') %}
+    {% for bound, operator, instant in [('from_date', '>=', ">= {}::date - interval '1 day'"), ('to_date', '<=', "< {}::date + interval '2 days'")] if date_column and var(bound) %}
+        {% set day = literals([var(bound)]) %}
+        {% do range.append(date_column ~ ' ' ~ operator ~ ' ' ~ day ~ '::date') %}
+        {% if instant_column %}{% do range.append(instant_column ~ ' ' ~ instant.format(day)) %}{% endif %}
     {% endfor %}
     {% if var('tenant') %} {# as hexadecimal digits: dbt renders texts among its variables #}
         {% do range.append("tenant_id in (convert_from(decode(" ~ literals([var('tenant')]) ~ ", 'hex'), 'utf8'))") %}
     {% endif %}
-    {% if range and (date_column or not var('from_date')) %}{% do conditions.append(range | join(' and ')) %}{% endif %}
+    {% if range and (date_column or not (var('from_date') or var('to_date'))) %}
+        {% do conditions.append(range | join(' and ')) %}
+    {% endif %}
     {% do return(conditions) %}
 {% endmacro %}
 
@@ -178,12 +178,6 @@
     from ops.changes
     inner join ops.watermarks on watermarks.model = '{{ model.name }}' and watermarks.upstream = changes.model
     where changes.kind = 'all' and changes.change_id > watermarks.position
-    {% for definition in definitions_of(spec) %}
     union
-    select {{ definition.tenant_id }}
-    from ({{ definition.fingerprints }}) as current_ones
-    left join ops.definitions
-        on definitions.model = '{{ model.name }}' and current_ones.tenant_id = definitions.tenant_id
-    where definitions.fingerprint is distinct from current_ones.fingerprint
-    {% endfor %}
+    {{ tenants_built_otherwise() }}
 {% endmacro %}

@@ -20,7 +20,13 @@
 {#- The whole table, as its contract has it. -#}
 {% macro build_whole(target, spec, sql) %}
     {% do take_in_everything(spec) %}
-    {% do put_in_place(target, by_day(spec, sql)) %}
+    {% do put_in_place(target, by_day(spec, without_late_events(spec, sql))) %}
+{% endmacro %}
+
+{#- What lands for frozen days comes too late, also where staging is built from what is left. -#}
+{% macro without_late_events(spec, sql) %}
+    {% if not spec.is_frozen or 'raw' not in spec.reads or not freezes(spec) %}{% do return(sql) %}{% endif %}
+    select * from ({{ sql }}) as landed where not {{ is_frozen(spec, 'landed') }}
 {% endmacro %}
 
 {#- The rows of a day together, as increments add them: who reads some days reads few pages. Raw events come so. -#}
@@ -35,7 +41,7 @@
     {% if existing.is_affected %}
         {% do recompute_affected(sql) %}
         {% call statement('main') %}
-            {{ write_difference(target, existing.columns, config.get('unique_key')) }}
+            {{ write_difference(target, existing.columns, config.get('unique_key'), spec) }}
         {% endcall %}
     {% else %}
         {% call noop_statement('main', 'INSERT 0 0', 'INSERT', 0) %}{% endcall %}

@@ -20,12 +20,17 @@
 {% endmacro %}
 
 {% macro relation_of(node) %}
-    {% do return(api.Relation.create(database=node.database, schema=node.schema, identifier=node.alias)) %}
+    {% do return(api.Relation.create(database=node.database, schema=node.schema, identifier=node.get('alias') or node.identifier)) %}
 {% endmacro %}
 
 {#- Whether a model reads another directly: a model's rows are bound to the tenants' settings if it reads those. -#}
 {% macro reads_model(name) %}
     {% do return(('model.' ~ project_name ~ '.' ~ name) in model.depends_on.nodes) %}
+{% endmacro %}
+
+{#- What a contract calls a node: a model or seed by its name, a source's table with its schema. -#}
+{% macro name_in_contract(node) %}
+    {% do return(node.source_name ~ '.' ~ node.name if node.resource_type == 'source' else node.name) %}
 {% endmacro %}
 
 {#- A list of values as SQL literals. -#}

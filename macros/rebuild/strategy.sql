@@ -2,39 +2,57 @@
     Step 3 of README.md. `recomputed` holds the affected keys' recomputed rows; the difference to the existing rows is
     written and published, and nothing else: a row that came out the same costs no write here and no work downstream.
 -#}
-{% macro write_difference(target, table_columns, unique_key) %}
+{% macro write_difference(target, table_columns, unique_key, spec) %}
     {% set columns = table_columns | map(attribute='quoted') | join(', ') %}
-    {% set existing %}
-        select {% for column in table_columns %}existing.{{ column.quoted }}{% if not loop.last %}, {% endif %}{% endfor %}
-        from {{ target }} as existing {{ where_affected('existing') }}
-    {% endset %}
-    {% set recomputed %}
-        select {{ columns }} from pg_temp.recomputed as recomputed
-        {% if freezes_by_rows(rebuild_spec()) %}where not {{ is_frozen('recomputed', rebuild_spec().date) }}{% endif %}
-    {% endset %}
-
-    create temporary table removed on commit drop as {{ existing }} except {{ recomputed }};
-    create temporary table added on commit drop as {{ recomputed }} except {{ existing }};
-    delete from {{ target }} as target using pg_temp.removed
-    where {% for column in unique_key -%}
-        target.{{ column }} = removed.{{ column }}{% if not loop.last %} and {% endif %}
-    {%- endfor %};
-    {{ publish_changes(rebuild_spec()) }}
-    {{ record_rebuild(rebuild_spec(), unique_key) }}
+    {% set keeps_frozen = spec.is_frozen and freezes(spec) %}
+    create temporary table removed on commit drop as
+    select {{ columns_of('existing', table_columns) }}
+    from {{ target }} as existing
+    left join pg_temp.recomputed on {{ same('existing', 'recomputed', unique_key) }}
+    where
+        {{ is_affected('existing') }}
+        and {{ differs('recomputed', 'existing', table_columns) }}
+        {% if keeps_frozen %}
+        and (not {{ is_frozen(spec, 'existing') }} or recomputed.tenant_id is not null and not {{ is_frozen(spec, 'recomputed') }})
+        {% endif %};
+    create temporary table added on commit drop as
+    select {{ columns_of('recomputed', table_columns) }}
+    from pg_temp.recomputed
+    left join {{ target }} as existing on {{ same('existing', 'recomputed', unique_key) }} and {{ is_affected('existing') }}
+    where
+        {{ differs('existing', 'recomputed', table_columns) }}
+        {% if keeps_frozen %}
+        and (not {{ is_frozen(spec, 'recomputed') }} or existing.tenant_id is not null and not {{ is_frozen(spec, 'existing') }})
+        {% endif %};
+    delete from {{ target }} as target using pg_temp.removed where {{ same('target', 'removed', unique_key) }};
+    {{ publish_changes(spec) }}
+    {{ record_rebuild(spec, unique_key) }}
     {#- last, so that what dbt reports of the model is the number of rows it wrote -#}
     insert into {{ target }} ({{ columns }}) select {{ columns }} from pg_temp.added;
 {% endmacro %}
 
-{#- The rows of affected keys. A key of a stretch of time (`range`) takes the rows that begin in it. -#}
-{% macro where_affected(alias) -%}
+{% macro columns_of(alias, columns) -%}
+    {%- for column in columns %}{{ alias }}.{{ column.quoted }}{% if not loop.last %}, {% endif %}{% endfor -%}
+{%- endmacro %}
+
+{% macro same(left, right, unique_key) -%}
+    {%- for column in unique_key %}{{ left }}.{{ column }} = {{ right }}.{{ column }}{% if not loop.last %} and {% endif %}{% endfor -%}
+{%- endmacro %}
+
+{#- Condition: of one key, the first has no row or another than the second. -#}
+{% macro differs(left, right, columns) -%}
+    ({{ left }}.tenant_id is null or ({{ columns_of(left, columns) }}) is distinct from ({{ columns_of(right, columns) }}))
+{%- endmacro %}
+
+{#- Condition: the row is of an affected key. A key of a stretch of time (`range`) has the rows that begin in it. -#}
+{% macro is_affected(alias) -%}
     {%- set spec = rebuild_spec() -%}
-    where exists (
-        select from pg_temp.affected
+    exists (
+        select 1 from pg_temp.affected
         where {{ alias }}.tenant_id = affected.tenant_id
         {%- for column in spec.key %} and {{ alias }}.{{ column }} = affected.{{ column }}{% endfor %}
         {%- if spec.get('range') %} and {{ alias }}.{{ spec.range }} between affected.from_at and affected.to_at{% endif %}
     )
-    {%- if freezes_by_rows(spec) %} and not {{ is_frozen(alias, spec.date) }}{% endif %}
 {%- endmacro %}
 
 {#- One row per thing that the written difference changed, of each kind that the model publishes. -#}

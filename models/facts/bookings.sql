@@ -9,7 +9,6 @@
         'key': {'booking_id': 'id'},
         'reads': {'stg_events': 'booking'},
         'publishes': {
-            'booking': {'id': 'booking_id'},
             'held': {'date': 'held_on'},
             'requested': {'date': 'requested_on'},
             'confirmed': {'date': 'confirmed_on'},

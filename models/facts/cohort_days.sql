@@ -3,7 +3,6 @@
     meta={'rebuild': {
         'key': {'user_id': 'id', 'date': 'date'},
         'reads': {'stg_events': 'user', 'user_days': 'user'},
-        'definitions': ['cohort_definitions'],
         'publishes': {'user': {'id': 'user_id'}},
         'date': 'date',
     }}

@@ -4,7 +4,6 @@
     meta={'rebuild': {
         'key': {'user_id': 'id'},
         'reads': {'cohort_days': 'user'},
-        'definitions': ['cohort_definitions'],
         'publishes': {
             'cell': {'id': "cohort_id || ':' || period || ':' || period_index", 'date': 'cohort_start'},
         },

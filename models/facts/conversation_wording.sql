@@ -3,7 +3,6 @@
     meta={'rebuild': {
         'key': {'conversation_id': 'id'},
         'reads': {'stg_events': 'thread'},
-        'definitions': ['politeness_lexicon', 'quality_settings'],
         'publishes': {'conversation': {'id': 'conversation_id'}},
         'date': 'started_on',
     }}

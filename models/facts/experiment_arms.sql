@@ -3,7 +3,6 @@
     meta={'rebuild': {
         'key': {'experiment': 'id'},
         'reads': {'experiment_units': 'experiment', 'experiment_values': 'experiment'},
-        'definitions': ['experiment_metrics', 'experiment_variants'],
     }}
 ) }}
 

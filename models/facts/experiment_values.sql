@@ -4,7 +4,6 @@
     meta={'rebuild': {
         'key': {'user_id': 'id'},
         'reads': {'experiment_units': 'user', 'orders': 'buyer', 'conversations': 'user', 'funnel_attempts': 'owner'},
-        'definitions': ['experiment_metrics'],
         'publishes': {'experiment': {'id': 'experiment'}},
     }}
 ) }}

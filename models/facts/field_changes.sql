@@ -4,8 +4,6 @@
         'key': {'event_name': 'id', 'date': 'date'},
         'reads': {'input_days': 'type_day', 'event_fields': 'type_day'},
         'affected_by': 'affected_trained_days',
-        'definitions': ['anomaly_settings'],
-        'publishes': {'type_day': {'id': 'event_name', 'date': 'date'}},
         'date': 'date',
     }}
 ) }}

@@ -8,13 +8,13 @@
     meta={'rebuild': {
         'key': {'owner_id': 'id'},
         'reads': {'funnel_instants': 'owner', 'stg_funnel_events': 'owner'},
-        'definitions': ['stg_funnels', 'funnel_exclusions'],
+        'definitions': ['stg_funnels'],
         'publishes': {
             'owner': {'id': 'owner_id'},
             'entry': {'id': 'funnel_id', 'date': 'entered_on'},
         },
         'date': 'entered_on',
-        'freezes': 'rows',
+        'until': local_date('{row}.window_ends_at', 'tenants.time_zone'),
     }}
 ) }}
 

@@ -4,10 +4,9 @@
     meta={'rebuild': {
         'key': {'owner_id': 'id'},
         'reads': {'stg_funnel_events': 'owner', 'sessions': 'user'},
-        'definitions': ['funnel_steps', 'funnel_exclusions'],
         'publishes': {'owner': {'id': 'owner_id'}},
         'date': 'occurred_on',
-        'freezes': 'rows',
+        'freezes': 'nothing',
     }}
 ) }}
 

@@ -7,8 +7,6 @@
     meta={'rebuild': {
         'key': {'thread_id': 'id'},
         'reads': {'stg_events': 'thread'},
-        'definitions': ['gap_settings'],
-        'publishes': {'question': {'id': 'question_id'}},
         'date': 'asked_on',
     }}
 ) }}

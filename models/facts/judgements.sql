@@ -4,7 +4,6 @@
     meta={'rebuild': {
         'key': {'thread_id': 'id'},
         'reads': {'stg_events': 'thread'},
-        'definitions': ['quality_judges'],
         'publishes': {'thread': {'id': 'thread_id'}},
         'date': 'scored_on',
     }}

@@ -10,10 +10,8 @@
         'key': {'order_id': 'id'},
         'reads': {'stg_events': 'order'},
         'publishes': {
-            'order': {'id': 'order_id'},
             'thread': {'id': 'thread_id'},
             'buyer': {'id': 'completed_user_id', 'date': 'completed_on'},
-            'user': {'id': 'user_id', 'date': 'ordered_on'},
             'completed': {'date': 'completed_on'},
             'refunded': {'date': 'refunded_on'},
         },

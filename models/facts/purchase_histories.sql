@@ -3,7 +3,6 @@
     meta={'rebuild': {
         'key': {'user_id': 'id'},
         'reads': {'user_days': 'user'},
-        'publishes': {'user': {'id': 'user_id'}},
     }}
 ) }}
 

@@ -10,11 +10,11 @@
         'reads': {'stg_events': 'user'},
         'affected_by': 'affected_user_stretches',
         'publishes': {
-            'session': {'id': 'session_id'},
             'user': {'id': 'user_id', 'date': 'started_on'},
             'day': {'date': 'started_on'},
         },
         'date': 'started_on',
+        'until': local_date('{row}.ended_at', 'tenants.time_zone'),
     }}
 ) }}
 

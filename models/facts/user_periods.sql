@@ -8,10 +8,7 @@
         'key': {'user_id': 'id'},
         'reads': {'user_days': 'user'},
         'periods': ['day', 'week', 'month'],
-        'publishes': {
-            'period': {'id': 'period', 'date': 'period_start'},
-            'next_period': {'id': 'period', 'date': 'next_period_start'},
-        },
+        'publishes': {'period': {'id': 'period', 'date': 'period_start'}},
     }}
 ) }}
 

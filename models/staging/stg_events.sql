@@ -12,6 +12,7 @@
         'key': {'event_id': 'event_id'},
         'reads': {'raw': 'batch'},
         'affected_by': 'affected_new_events',
+        'definitions': ['stg_event_types'],
         'publishes': {
             'thread': {'id': 'thread_id'},
             'user': {'id': 'user_id', 'date': 'occurred_on'},
@@ -21,6 +22,7 @@
             'arrival': {'date': 'received_on'},
         },
         'date': 'occurred_on',
+        'until': '{row}.occurred_on',
     }}
 ) }}
 
@@ -38,7 +40,7 @@ tenants as (
 
 event_types as (
 
-    select * from {{ source('raw', 'event_types') }}
+    select * from {{ ref('stg_event_types') }}
 
 ),
 
@@ -129,8 +131,6 @@ typed as (
 final as (
 
     select * from typed
-    -- a late event of frozen history cannot change it any more
-    where not {{ is_frozen('typed', 'occurred_on') }}
 
 )
 

@@ -8,7 +8,9 @@
         'affected_by': 'affected_new_events',
         'definitions': ['stg_funnels', 'stg_funnel_matchers'],
         'publishes': {'owner': {'id': 'owner_id'}},
+        'beside': {'stg_events': 'built before, so that it says how far raw is taken in'},
         'date': 'occurred_on',
+        'until': '{row}.occurred_on',
     }}
 ) }}
 
@@ -123,4 +125,3 @@ final as (
 )
 
 select * from final
-where not {{ is_frozen('final', 'occurred_on') }}

@@ -14,17 +14,6 @@ seen as (
 
 ),
 
-typed_events as (
-
-    select
-        tenant_id,
-        string_agg(concat_ws(' ', event_name, is_conversational, actor, rank), ',' order by event_name) as event_names
-    from {{ source('raw', 'event_types') }}
-    where is_conversational or actor <> 'customer' or rank <> 'customer'
-    group by tenant_id
-
-),
-
 admitted as (
 
     select
@@ -54,13 +43,9 @@ final as (
             admitted.session_gap_minutes,
             admitted.abandon_after_hours,
             admitted.sla_ms,
-            coalesce(admitted.currency, ''),
-            shared_types.event_names,
-            own_types.event_names
+            coalesce(admitted.currency, '')
         )) as fingerprint
     from admitted
-    left join typed_events as shared_types on shared_types.tenant_id = '*'
-    left join typed_events as own_types on admitted.tenant_id = own_types.tenant_id
 
 )
 

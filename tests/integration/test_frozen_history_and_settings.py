@@ -2,12 +2,14 @@
 kinds."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid5
 
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 
 from parley.build.builds import BuildRequest
 from parley.history import retention
@@ -163,6 +165,90 @@ def test_who_comes_back_is_counted_as_if_nothing_had_been_taken_out(warehouse: W
 
 def messages(warehouse: Warehouse) -> dict[str, int]:
     return {row["conversation_id"]: row["messages"] for row in warehouse.read("facts.conversations")}
+
+
+def test_what_goes_on_after_retention_goes_on_and_the_days_before_it_stay(warehouse: Warehouse, project: Path) -> None:
+    """A chat, an order and a cohort with rows before the horizon; in Paris, the horizon is on the 2nd."""
+    shop = {"tenant_id": SHOP, "name": "Shop", "time_zone": "Europe/Paris", "raw_retention_days": 20}
+    write_seed(project, "tenants", [shop])
+    warehouse.empty()
+    warehouse.land(
+        [
+            *(event("message.received", "2026-01-10T10:00", f"c{number}", f"f{number}") for number in range(10)),
+            event("message.received", "2026-01-20T10:00", "chat"),
+            event("ai.tool_call_started", "2026-01-31T22:30", "chat", tool_name="search"),
+            event("commerce.order_completed", "2026-01-20T10:01", "chat", order_id="1", revenue=100),
+            event("message.received", "2026-02-05T10:00", "again", "f0"),
+        ]
+    )
+    warehouse.build(BUILD)
+    january = rows_before(warehouse, "2026-01-20")
+    days = {str(row["date"]): row for row in warehouse.read("marts.daily_metrics")}
+    retention.run(warehouse.settings, AS_OF)
+    assert read("select frozen_before from ops.raw_horizon") == [(date(2026, 2, 2),)]
+
+    warehouse.land(
+        [
+            *(event("message.received", "2026-02-20T10:00", f"d{number}", f"f{number}") for number in range(1, 8)),
+            event("ai.tool_call_completed", "2026-02-20T10:00", "chat", tool_name="search", success=False),
+            event("kb.search", "2026-02-20T10:01", "chat", query="q", results_count=0),
+            event("system.error", "2026-02-20T10:02", "chat"),
+            event("commerce.order_refunded", "2026-02-20T10:03", "chat", order_id="1", revenue=100),
+            event("message.received", "2026-01-10T10:30", "c1", "f1"),  # too late
+        ]
+    )
+    later = BuildRequest(as_of=AS_OF + timedelta(days=10), select=("resource_type:seed", MODELS))
+    warehouse.build(later)
+    assert rows_before(warehouse, "2026-01-20") == january
+    assert {row["conversation_id"]: row["kb_misses"] for row in warehouse.read("facts.conversations")}["chat"] == 1
+    assert [row["status"] for row in warehouse.read("facts.tool_calls")] == ["completed"]
+    assert read("select sum(searches) from marts.kb_metrics") == [(1,)]
+    assert read("select sum(errors) from marts.error_metrics") == [(1,)]
+    assert read("select sum(refunds) from marts.commerce_metrics") == [(100,)]
+    assert {str(row["date"]): row for row in warehouse.read("marts.daily_metrics")} | days == {
+        str(row["date"]): row for row in warehouse.read("marts.daily_metrics")
+    }, "days before the horizon stay as they were reported"
+    cell = (
+        "select active_users, is_complete from marts.cohort_retention where cohort_id = 'first_activity'"
+        " and period = 'month' and cohort_start = '2026-01-01' and period_index = 1"
+    )
+    assert read(cell) == [(9, True)]
+    assert read("select sum(too_late_events) from marts.event_reconciliation where is_accounted_for") == [(1,)]
+
+    write_seed(project, "tenants", [shop | {"session_gap_minutes": 5, "abandon_after_hours": 1}])
+    warehouse.build(replace(later, as_of=AS_OF - timedelta(days=20)))
+    warehouse.build(later)
+    incremental = warehouse.contents()
+    assert rows_before(warehouse, "2026-01-20") == january
+    warehouse.build(replace(later, full_refresh=True))
+    assert warehouse.contents() == incremental
+
+
+def read(query: str) -> list[tuple[object, ...]]:
+    with psycopg.connect(options="-c timezone=UTC") as connection:
+        return connection.execute(query.encode()).fetchall()
+
+
+def test_what_a_build_of_a_part_leaves_out_the_next_build_takes_in(warehouse: Warehouse, project: Path) -> None:
+    """Settings, definitions and event types of the tenant's own change; then some days, a tenant, a table are built."""
+    shop = {"tenant_id": SHOP, "name": "Shop", "time_zone": "America/Los_Angeles", "week_start": "sunday"}
+    write_seed(project, "tenants", [shop])
+    days = replace(BUILD, from_date=date(2026, 2, 10), to_date=date(2026, 2, 11))
+    warehouse.build(days)
+    with psycopg.connect(autocommit=True) as connection:
+        connection.execute(
+            "insert into raw.event_types select (jsonb_populate_record(shared, %s)).* from raw.event_types as shared"
+            " where tenant_id = '*' and event_name = 'message.received'",
+            [Jsonb({"tenant_id": SHOP, "is_conversational": False, "rank": "answer", "origin": "custom"})],
+        )
+    steps = (Matcher(("commerce.order_completed",)), Matcher(("message.received",)))
+    write_funnels(project, [Funnel("shop_purchase", steps, timedelta(days=1))])
+    warehouse.build(replace(days, tenant=SHOP))
+    warehouse.build(replace(BUILD, select=("resource_type:seed", "+period_totals"), as_of=AS_OF - timedelta(days=15)))
+    warehouse.build(BUILD)
+    incremental = warehouse.contents()
+    warehouse.build(FULL)
+    assert warehouse.contents() == incremental
 
 
 def test_a_changed_setting_holds_for_all_history_from_the_next_build_on(warehouse: Warehouse, project: Path) -> None:

@@ -3,7 +3,6 @@
     meta={'rebuild': {
         'key': {'date': 'date'},
         'reads': {'errors': 'day', 'event_days': 'day'},
-        'publishes': {'day': {'date': 'date'}},
         'date': 'date',
     }}
 ) }}

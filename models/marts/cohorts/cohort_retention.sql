@@ -5,9 +5,8 @@
         'reads': {'cohort_cells': 'cohort'},
         'affected_by': 'affected_cohorts',
         'time_triggered': 'time_triggered_cohort_columns',
-        'definitions': ['cohort_definitions'],
         'date': 'period_start',
-        'freezes': 'rows',
+        'until': period_shift('{row}.period', '{row}.period_start', 1) ~ ' - 1',
     }}
 ) }}
 

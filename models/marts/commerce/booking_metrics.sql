@@ -3,7 +3,6 @@
     meta={'rebuild': {
         'key': {'date': 'date'},
         'reads': {'bookings': ['held', 'requested', 'confirmed']},
-        'publishes': {'day': {'date': 'date'}},
         'date': 'date',
     }}
 ) }}

@@ -3,7 +3,6 @@
     meta={'rebuild': {
         'key': {'date': 'date'},
         'reads': {'event_days': 'day', 'orders': ['completed', 'refunded'], 'user_days': 'day'},
-        'publishes': {'day': {'date': 'date'}},
         'date': 'date',
     }}
 ) }}

@@ -3,7 +3,6 @@
     meta={'rebuild': {
         'key': {'date': 'date'},
         'reads': {'period_totals': 'period'},
-        'publishes': {'day': {'date': 'date'}},
         'date': 'date',
     }}
 ) }}

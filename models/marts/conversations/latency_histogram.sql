@@ -3,7 +3,6 @@
     meta={'rebuild': {
         'key': {'date': 'date'},
         'reads': {'responses': 'day'},
-        'publishes': {'day': {'date': 'date'}},
         'date': 'date',
     }}
 ) }}

@@ -4,7 +4,6 @@
         'key': {'period': 'id', 'period_start': 'date'},
         'reads': {'period_totals': 'period'},
         'affected_by': 'affected_period_and_next',
-        'publishes': {'period': {'id': 'period', 'date': 'period_start'}},
         'date': 'last_day',
     }}
 ) }}

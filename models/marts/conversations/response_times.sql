@@ -4,7 +4,6 @@
     meta={'rebuild': {
         'key': {'date': 'date'},
         'reads': {'responses': 'day', 'turns': 'day'},
-        'publishes': {'day': {'date': 'date'}},
         'date': 'date',
     }}
 ) }}

@@ -3,7 +3,6 @@
     meta={'rebuild': {
         'key': {'user_id': 'id'},
         'reads': {'user_days': 'user', 'sessions': 'user', 'conversations': 'user'},
-        'publishes': {'user': {'id': 'user_id'}},
     }}
 ) }}
 

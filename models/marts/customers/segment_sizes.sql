@@ -5,7 +5,7 @@
         'reads': {'user_days': 'day', 'sessions': 'day', 'conversations': 'day'},
         'affected_by': 'affected_segment_dates',
         'time_triggered': 'time_triggered_segment_dates',
-        'definitions': ['segment_definitions'],
+        'vars': ['segment_history_days'],
     }}
 ) }}
 

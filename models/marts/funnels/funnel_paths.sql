@@ -3,7 +3,6 @@
     meta={'rebuild': {
         'key': {'funnel_id': 'id'},
         'reads': {'funnel_journeys': 'funnel'},
-        'publishes': {'funnel': {'id': 'funnel_id'}},
     }}
 ) }}
 

@@ -6,8 +6,7 @@
         'affected_by': 'affected_periods',
         'periods': ['week', 'month', 'all'],
         'time_triggered': 'time_triggered_funnel_windows',
-        'definitions': ['stg_funnels', 'funnel_steps'],
-        'publishes': {'funnel': {'id': 'funnel_id'}},
+        'definitions': ['stg_funnels'],
         'date': 'last_day',
     }}
 ) }}

@@ -4,7 +4,6 @@
         'key': {'period': 'id', 'period_start': 'date'},
         'reads': {'period_totals': 'period'},
         'affected_by': 'affected_period_and_all',
-        'definitions': ['roi_assumptions'],
         'date': 'last_day',
     }}
 ) }}

@@ -4,8 +4,12 @@
         'key': {'date': 'date'},
         'reads': {'raw': 'batch', 'stg_events': 'arrival', 'event_days': 'arrival'},
         'affected_by': 'affected_arrivals',
-        'publishes': {'day': {'date': 'date'}},
+        'beside': {
+            'stg_load_batches': 'batches are what raw gains, and affect their day',
+            'stg_too_late_events': 'comes with a batch or leaves with one',
+        },
         'date': 'date',
+        'freezes': 'nothing',
     }}
 ) }}
 

@@ -5,8 +5,7 @@
     meta={'rebuild': {
         'key': {'conversation_id': 'id'},
         'reads': {'conversations': 'conversation', 'conversation_signals': 'conversation', 'judgements': 'thread'},
-        'definitions': ['quality_weights'],
-        'publishes': {'conversation': {'id': 'conversation_id'}, 'day': {'date': 'started_on'}},
+        'publishes': {'day': {'date': 'started_on'}},
         'date': 'started_on',
     }}
 ) }}

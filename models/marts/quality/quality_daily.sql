@@ -4,8 +4,6 @@
     meta={'rebuild': {
         'key': {'date': 'date'},
         'reads': {'conversation_quality_scores': 'day'},
-        'definitions': ['quality_settings'],
-        'publishes': {'day': {'date': 'date'}},
         'date': 'date',
     }}
 ) }}

@@ -5,7 +5,6 @@
         'reads': {'user_days': 'day', 'event_days': 'day', 'sessions': 'day', 'conversations': 'day'},
         'affected_by': 'affected_trailing_month',
         'time_triggered': 'time_triggered_new_days',
-        'publishes': {'day': {'date': 'date'}},
         'date': 'date',
     }}
 ) }}
