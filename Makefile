@@ -23,12 +23,12 @@ DEMO := $(or $(PARLEY_HOME),.parley)/demo-$(SIZE).ndjson.gz
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo '  make run EVENTS="a.ndjson.gz b.parquet" DIALECT=bot TENANT=my-shop   your own files'
+	@echo '  make run EVENTS="a.ndjson.gz b.parquet" FORMAT=bot TENANT=my-shop   your own files'
 	@echo '  make run SIZE=1000000                                               a bigger demo'
 	@echo '  DATABASE_URL=postgresql://user@host/database make run               your own Postgres, 16 to 18'
 
 run: $(READY) $(if $(EVENTS),,$(DEMO)) ## land events (EVENTS=…, else a demo), build and check every table, show what came of it
-	$(PARLEY) load $(or $(EVENTS),$(DEMO)) $(if $(DIALECT),--dialect $(DIALECT)) $(if $(TENANT),--tenant $(TENANT))
+	$(PARLEY) load $(or $(EVENTS),$(DEMO)) $(if $(or $(FORMAT),$(DIALECT)),--format $(or $(FORMAT),$(DIALECT))) $(if $(TENANT),--tenant $(TENANT))
 	$(PARLEY) build
 	@$(PARLEY) summary
 

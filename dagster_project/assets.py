@@ -16,7 +16,6 @@ from dagster_dbt import (
     get_asset_key_for_model,
 )
 
-from dagster_project.inbox import land_all, land_file
 from dagster_project.reporting import group_of, landing_metadata, landing_table, model_metadata
 from dagster_project.resources import BuildChoices, WarehouseDbt
 from dagster_project.retries import retried
@@ -24,6 +23,7 @@ from parley.alerts import channels, outbox
 from parley.alerts.evaluation import evaluate
 from parley.analytics.analyses import Analysis
 from parley.build import builds
+from parley.landing.inbox import land_all, land_file
 from parley.serving import docs
 from parley.settings import Settings
 from parley.warehouse import database

@@ -7,10 +7,10 @@ from typing import Any
 
 from psycopg import sql
 
-from dagster_project.inbox import Outcome
 from parley.build import rebuilds
 from parley.build.rebuilds import Rebuild
 from parley.landing.batches import Counts
+from parley.landing.inbox import Outcome
 from parley.quality_gate.validation import Finding, Verdict
 from parley.warehouse.database import Connection
 

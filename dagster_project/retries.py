@@ -7,8 +7,7 @@ import dagster as dg
 import psycopg
 from dagster_dbt import DagsterDbtCliRuntimeError
 
-from dagster_project.failures import may_pass
-from parley.errors import ParleyError
+from parley.errors import ParleyError, may_pass
 
 ATTEMPTS = 3
 SECONDS_BETWEEN = 30

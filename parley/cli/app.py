@@ -15,6 +15,7 @@ from parley.cli import (
     export,
     export_subject,
     forget,
+    formats,
     gaps,
     init,
     inputs,
@@ -49,6 +50,7 @@ app.add_typer(events.app, name="events")
 app.command()(export.export)
 app.command()(export_subject.export_subject)
 app.command()(forget.forget)
+app.add_typer(formats.app, name="formats")
 app.add_typer(gaps.app, name="gaps")
 app.command()(init.init)
 app.add_typer(inputs.app, name="inputs")

@@ -8,6 +8,7 @@ import typer
 from rich.markup import escape
 
 from parley.cli import console
+from parley.cli.load import Format
 
 PROBLEMS_SHOWN = 10
 
@@ -73,8 +74,9 @@ def register(
 
 @app.command()
 def validate(
-    file: Annotated[str, typer.Argument(help="NDJSON, CSV or Parquet, also gzipped; - for standard input.")],
-    dialect: Annotated[str, typer.Option(help="Whose envelope it is: one of tracking_plan/dialects.yml.")] = "parley",
+    file: Annotated[str, typer.Argument(help="JSON, CSV or Parquet, also gzipped; - for standard input.")],
+    source_format: Format = None,
+    dialect: Annotated[str | None, typer.Option(hidden=True)] = None,
     tenant: Annotated[str | None, typer.Option(help="The tenant of events that name none.")] = None,
 ) -> None:
     """Say what would become of a file's events, and land none of them. Ends with status 1 if any would be rejected.
@@ -83,7 +85,7 @@ def validate(
     """
     from rich.table import Table
 
-    from parley.landing import sources
+    from parley.landing import recognition, sources
     from parley.landing.judging import verdicts
     from parley.landing.rules import Accepted, Dropped, Rules, arguments
     from parley.settings import Settings
@@ -92,12 +94,13 @@ def validate(
     settings = Settings.load()
     sources.check(file)
     with migrate.connect(settings) as connection:
-        contract = arguments(connection, settings, dialect, tenant)
+        named = source_format or dialect or recognition.recognise(settings, file)
+        contract = arguments(connection, settings, named, tenant)
     rules = Rules(**contract)
     outcomes: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     problems = Table("line", "event type", "rejected for", "", box=None, header_style="bold", pad_edge=False)
-    with sources.open_source(file, sources.Columns.of(contract["dialect"], contract["plan"].types)) as source:
+    with sources.open_source(file, sources.Columns.of(contract["source_format"], contract["plan"].types)) as source:
         for chunk in source:
             for line, verdict in verdicts(rules, chunk):
                 if isinstance(verdict, Accepted):

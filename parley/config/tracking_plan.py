@@ -1,8 +1,8 @@
 """The tracking plan: which event types may land, what their attributes are, and which of them are personal.
 
 It is written in `tracking_plan/*.yml`, one file per domain, and lives in `raw.event_types` too, where tenants may add
-types of their own at run time. `privacy.yml` beside it holds for every event type; `dialects.yml` is read by
-`parley.landing.dialects`.
+types of their own at run time. `privacy.yml` beside it holds for every event type; `formats/` is read by
+`parley.landing.formats`.
 """
 
 import re
@@ -27,7 +27,6 @@ Rank = Literal["start", "customer", "answer", "end", "afterwards"]
 
 FOLDER = "tracking_plan"
 PRIVACY_FILE = "privacy.yml"
-DIALECTS_FILE = "dialects.yml"
 MAX_NAME = 100
 NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)+")
 RULES = ("keep", "drop", "hash", "mask")
@@ -92,7 +91,7 @@ class Plan:
 
 def load(folder: Path) -> Plan:
     """The shipped plan in a project's `tracking_plan` folder. Raises ParleyError naming file and type."""
-    files = sorted(path for path in folder.glob("*.yml") if path.name not in (PRIVACY_FILE, DIALECTS_FILE))
+    files = sorted(path for path in folder.glob("*.yml") if path.name != PRIVACY_FILE)
     if not files:
         raise ParleyError(
             f"There is no tracking plan in {folder}: run Parley inside its project, or set PARLEY_PROJECT."
@@ -369,20 +368,31 @@ class _Loader(yaml.SafeLoader):
 
 def read_yaml(path: Path, shape: Json) -> Any:
     """The content of a YAML file that has the shape of a JSON Schema. Raises ParleyError naming file and place."""
+    return parse_yaml(path.name, read_text(path), shape)
+
+
+def read_text(path: Path) -> str:
+    """The text of a file. Raises ParleyError where it cannot be read as UTF-8."""
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise ParleyError(f"{path} cannot be read ({error.strerror}): name a file that is there.") from error
     except UnicodeDecodeError as error:
         raise ParleyError(f"{path.name} is no UTF-8 text: save it as UTF-8.") from error
+
+
+def parse_yaml(name: str, text: str, shape: Json) -> Any:
+    """The content of a YAML text that has the shape of a JSON Schema. Raises ParleyError naming file and place."""
+    try:
+        content = yaml.load(text, _Loader)
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise ParleyError(f"{path.name}{line} is not right as YAML: {error.problem}.") from error
+        raise ParleyError(f"{name}{line} is not right as YAML: {error.problem}.") from error
     try:
         wrong = next(Draft202012Validator(shape).iter_errors(content), None)
     except ValueError as error:  # a key such as 1 or yes
-        raise ParleyError(f"{path.name} has a key that is no text: write it in quotes.") from error
+        raise ParleyError(f"{name} has a key that is no text: write it in quotes.") from error
     if wrong:
         place = ", ".join(str(step) for step in wrong.instance_path if step != "event_types")
-        raise ParleyError(f"{path.name}{place and f', {place}'}: {wrong.message}.")
+        raise ParleyError(f"{name}{place and f', {place}'}: {wrong.message}.")
     return content

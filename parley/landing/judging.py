@@ -5,14 +5,19 @@ This is what worker processes do, so that the process that talks to Postgres onl
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
+from heapq import merge
+from operator import itemgetter
+from typing import Any
 
 import orjson
 
+from parley.landing.envelope import KNOWN, decode, has_digits_in
+from parley.landing.formats import MAX_UNREAD, Failure, Mapper, shown
 from parley.landing.rules import Accepted, Dropped, Rejected, Rules, Verdict
-from parley.landing.sources import MAX_EVENT, Chunk
+from parley.landing.sources import MAX_DOCUMENT, MAX_EVENT, Chunk
 from parley.warehouse.names import UNKNOWN_TENANT
 
 MakeRules = Callable[[], Rules]
@@ -21,6 +26,10 @@ MakeRules = Callable[[], Rules]
 EVENT_COLUMNS = Accepted._fields
 REJECTED_COLUMNS = ("line_number", *Rejected._fields)
 
+UNKNOWN_SHARE = 0.1
+"""Of the lines of a chunk: an unknown field of the envelope in more of them is an error of the line."""
+_line = itemgetter(0)
+OTHER_FIELDS = "(other fields)"
 ID_LENGTH = 36  # characters of a UUID
 _NULL = "\\N"
 _ESCAPED = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
@@ -45,11 +54,32 @@ class Judged:
     """Lines by tenant and outcome."""
     unclear_consent: int = 0
     """Lines among those without consent that said neither yes nor no."""
+    unread: Counter[str] = field(default_factory=Counter)
+    """Fields that were not read, and how often they came."""
+    empty: Counter[str] = field(default_factory=Counter)
+    """Documents that hold no event, by their kind where they say one."""
+
+
+@dataclass(slots=True)
+class Unread:
+    """What of a chunk did not become part of an event."""
+
+    fields: Counter[str] = field(default_factory=Counter)
+    empty: Counter[str] = field(default_factory=Counter)
+
+    def add(self, places: Iterable[str]) -> None:
+        """Count fields; those beyond a number of different names together."""
+        for place in places:
+            self.fields[place if place in self.fields or len(self.fields) < MAX_UNREAD else OTHER_FIELDS] += 1
 
 
 def judge_chunk(rules: Rules, chunk: Chunk) -> Judged:
     """Judge the lines of a chunk. Blank lines are no events."""
-    return collect(verdicts(rules, chunk))
+    unread = Unread()
+    judged = collect(verdicts(rules, chunk, unread))
+    judged.unread.update(unread.fields)
+    judged.empty.update(unread.empty)
+    return judged
 
 
 def collect(verdicts: Iterable[tuple[int, Verdict]]) -> Judged:
@@ -91,23 +121,88 @@ def collect(verdicts: Iterable[tuple[int, Verdict]]) -> Judged:
     )
 
 
-def verdicts(rules: Rules, chunk: Chunk) -> Iterator[tuple[int, Verdict]]:
-    """The verdict on every line of a chunk that is not blank, with its number."""
+def verdicts(rules: Rules, chunk: Chunk, unread: Unread | None = None) -> Iterator[tuple[int, Verdict]]:
+    """The verdict on every event of a chunk, with the number of its line. Blank lines are none."""
     received_at = datetime.now(UTC)
-    judge = rules.judge
-    for refusal in chunk.refused:
-        yield refusal.line, rules.refuse(refusal.reason, refusal.message)
+    unread = Unread() if unread is None else unread
+    broken: list[tuple[int, Verdict]] = [
+        (refusal.line, rules.refuse(refusal.reason, refusal.message)) for refusal in chunk.refused
+    ]
+    documents: list[_Document] = []
+    longest = MAX_EVENT if rules.mapper is None else MAX_DOCUMENT
     for number, line in enumerate(chunk.body.split(b"\n"), chunk.first_line):
-        if len(line) > MAX_EVENT and len(line.strip()) > MAX_EVENT:
-            yield number, rules.refuse("too_large", "The line is longer than 64 KiB: shorten the event, or split it.")
+        if len(line) > longest and len(line.strip()) > longest:
+            size = f"{longest // 1024} KiB" if rules.mapper is None else f"{longest // 1024**2} MiB"
+            message = f"The line is longer than {size}: shorten the event, or split it."
+            broken.append((number, rules.refuse("too_large", message)))
         elif line and not line.isspace():
             try:
-                event = orjson.loads(line)
+                documents.append((number, line, *decode(line)))
             except orjson.JSONDecodeError as error:
                 message = f"The line is no JSON ({error.msg}, column {error.colno}): write one JSON object per line."
-                yield number, rules.refuse("invalid_json", message)
-            else:
-                yield number, judge(event, received_at)
+                broken.append((number, rules.refuse("invalid_json", message)))
+    if rules.mapper is None:
+        judged = _native(rules, documents, chunk, received_at, unread)
+    else:
+        judged = _mapped(rules, rules.mapper, documents, received_at, unread)
+    yield from merge(sorted(broken, key=_line), judged, key=_line) if broken else judged
+
+
+_Document = tuple[int, bytes, Any, bool]
+"""The number of a line, its JSON, what it says, and whether that holds `Digits`."""
+
+
+def _native(
+    rules: Rules, documents: list[_Document], chunk: Chunk, received_at: datetime, unread: Unread
+) -> Iterator[tuple[int, Verdict]]:
+    judge = rules.judge
+    found = Counter(
+        key
+        for _, _, event, _ in documents
+        if type(event) is dict and not event.keys() <= KNOWN
+        for key in event.keys() - KNOWN
+    )
+    # a field that comes again and again is what this source calls something: without it events would be mutilated
+    limit = UNKNOWN_SHARE * len(documents)
+    unknown = frozenset(key for key, lines in found.items() if lines > limit and not chunk.is_table)
+    for key, lines in found.items():
+        if key not in unknown:
+            unread.add([shown(key)] * lines)
+    for number, _, event, has_digits in documents:
+        yield number, judge(event, received_at, unknown=unknown, has_digits=has_digits)
+
+
+def _mapped(
+    rules: Rules, mapper: Mapper, documents: list[_Document], received_at: datetime, unread: Unread
+) -> Iterator[tuple[int, Verdict]]:
+    mapped = mapper.map([(number, line) for number, line, _, _ in documents])
+    for (number, events), (_, _, document, _) in zip(mapped, documents, strict=True):
+        if isinstance(events, Failure):
+            yield number, rules.unreadable(document, events.message)
+            continue
+        if events:
+            unread.add(mapper.unread(document, events))
+        else:
+            unread.empty[kind_of(document)] += 1
+        for event in events:
+            yield number, _judged_event(rules, event, received_at)
+
+
+def _judged_event(rules: Rules, event: Any, received_at: datetime) -> Verdict:
+    size = len(orjson.dumps(event))
+    if size > MAX_EVENT:
+        return rules.refuse("too_large", "An event of the document is longer than 64 KiB: shorten it.")
+    return rules.judge(event, received_at, has_digits=has_digits_in(event))
+
+
+def kind_of(document: Any) -> str:
+    """What a document says it is, as it may be printed."""
+    if type(document) is not dict:
+        return "other"
+    within = document.get("document")
+    inner = within if type(within) is dict else document
+    kind = next((inner[key] for key in ("type", "event", "kind", "object") if type(inner.get(key)) is str), "other")
+    return shown(kind)
 
 
 def _event_row(key: str, event: Accepted) -> bytes:

@@ -7,14 +7,15 @@ tables.
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
 
 from parley.landing import batches, loads, partitions, sources
 from parley.landing.batches import Counts, SubjectsErased
-from parley.landing.judging import Judged, MakeRules, judge_chunk
+from parley.landing.formats import NATIVE
+from parley.landing.judging import Judged, MakeRules, Unread, judge_chunk
 from parley.landing.loads import Report
 from parley.landing.rules import Arguments, Rules, arguments
 from parley.landing.sources import Chunk, Columns, Source, SourceError
@@ -42,7 +43,7 @@ def load(
     settings: Settings,
     path: str,
     *,
-    dialect: str = "parley",
+    source_format: str = NATIVE,
     tenant_id: str | None = None,
     loaded_by: str | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
@@ -60,31 +61,35 @@ def load(
     with loads.explained(path), database.connect(settings, autocommit=True) as connection:
         batches.prepare(connection)
         partitions.ensure_ahead(connection, datetime.now(UTC).date())
-        contract = arguments(connection, settings, dialect, tenant_id)
+        contract = arguments(connection, settings, source_format, tenant_id)
         source, load_id, done = _open(connection, path, contract, loaded_by)
         with source, loads.ending(connection, load_id):
             total = Counts()
             lines = done
+            unread = Unread()
             unclear_consent = 0
             try:
-                for lines, counts, unclear in _store_all(connection, settings, load_id, source, contract):
+                for lines, counts, judged in _store_all(connection, settings, load_id, source, contract):
                     total += counts
-                    unclear_consent += unclear
+                    unclear_consent += judged.unclear_consent
+                    unread.fields.update(judged.unread)
+                    unread.empty.update(judged.empty)
                     on_progress(Progress(source.share, lines, total))
             except SourceError as error:
                 raise SourceError(
                     f"{error} {lines:,} of its lines are landed, and the mended file goes on there."
                 ) from error
-        return loads.report(connection, load_id, contract["tenants"], done, unclear_consent)
+        report = loads.report(connection, load_id, contract["tenants"], done, unclear_consent)
+        return replace(report, source_format=contract["source_format"].name, unread=unread.fields, empty=unread.empty)
 
 
 def _open(connection: Connection, path: str, contract: Arguments, loaded_by: str | None) -> tuple[Source, int, int]:
     """The source, its load, and the lines that are done: by an unfinished load of the same lines, else none."""
-    dialect, tenant_id = contract["dialect"].name, contract["default_tenant"]
-    columns = Columns.of(contract["dialect"], contract["plan"].types)
+    source_format, tenant_id = contract["source_format"], contract["default_tenant"]
+    columns = Columns.of(source_format, contract["plan"].types)
     source = sources.open_source(path, columns)
     if sources.can_be_reread(path):
-        for earlier in loads.unfinished(connection, source.head, dialect, tenant_id):
+        for earlier in loads.unfinished(connection, source.head, source_format.name, tenant_id):
             if source.skip(earlier.lines_done) and source.fingerprint == earlier.fingerprint:
                 loads.resume(connection, earlier.load_id, source=source.name, loaded_by=loaded_by)
                 return source, earlier.load_id, earlier.lines_done
@@ -93,7 +98,7 @@ def _open(connection: Connection, path: str, contract: Arguments, loaded_by: str
     load_id = loads.begin(
         connection,
         source=source.name,
-        dialect=dialect,
+        source_format=source_format.name,
         fingerprint=source.fingerprint,
         tenant_id=tenant_id,
         loaded_by=loaded_by,
@@ -103,9 +108,8 @@ def _open(connection: Connection, path: str, contract: Arguments, loaded_by: str
 
 def _store_all(
     connection: Connection, settings: Settings, load_id: int, source: Source, contract: Arguments
-) -> Iterator[tuple[int, Counts, int]]:
-    """Store what is left of a source, batch by batch: the lines that are done then, what became of the batch's, and how
-    many of those had a consent that is neither yes nor no."""
+) -> Iterator[tuple[int, Counts, Judged]]:
+    """Store what is left of a source, batch by batch: the lines that are done then, and what became of the batch's."""
     rules: Rules | None = None  # of this process, once those of the workers have been overtaken by an erasure
     for chunk, judged in _judged(source, partial(Rules, **contract)):
         lines_done = chunk.first_line + chunk.lines - 1
@@ -123,10 +127,12 @@ def _store_all(
                 )
                 break
             except SubjectsErased:
-                contract = arguments(connection, settings, contract["dialect"].name, contract["default_tenant"])
+                erased = arguments(connection, settings, default_tenant=contract["default_tenant"])["erased"]
+                contract = contract.copy()
+                contract["erased"] = erased
                 rules = Rules(**contract)
                 judged = judge_chunk(rules, chunk)
-        yield lines_done, counts, judged.unclear_consent
+        yield lines_done, counts, judged
 
 
 def _judged(source: Source, make_rules: MakeRules) -> Iterator[tuple[Chunk, Judged]]:

@@ -1,8 +1,8 @@
 """The rows of `raw.loads`: how a load begins, is taken up again, ends, and what came of it."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import psycopg
 from psycopg.rows import args_row
@@ -78,29 +78,47 @@ class Report:
     """Lines that earlier attempts had done."""
     unclear_consent: int = 0
     """Lines of this attempt whose consent said neither yes nor no, which counts as no."""
+    source_format: str = ""
+    unread: Mapping[str, int] = field(default_factory=dict)
+    """Fields that this attempt did not read, and how often they came."""
+    empty: Mapping[str, int] = field(default_factory=dict)
+    """Documents in which this attempt found no event, by their kind."""
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with the load as a whole, and what to do; None where it is as it should be."""
+        counts = self.counts
+        if counts.rejected * 2 > counts.received:
+            return (
+                f"{counts.rejected:,} of {counts.received:,} events were rejected (mostly {self.reasons[0].reason}): "
+                f"name another --format, or fix the source; `parley unload {self.load_id}` takes the load back."
+            )
+        if not counts.received and self.empty:
+            return f"none of its {sum(self.empty.values()):,} documents holds an event: name another --format."
+        return None
 
 
 def begin(
     connection: Connection,
     *,
     source: str,
-    dialect: str,
+    source_format: str,
     fingerprint: str | None = None,
     tenant_id: str | None = None,
     loaded_by: str | None = None,
 ) -> int:
     """Begin a load, and return its id. It is this process's until the connection closes."""
-    row = connection.execute(_BEGIN, [source, fingerprint, dialect, tenant_id, loaded_by]).fetchone()
+    row = connection.execute(_BEGIN, [source, fingerprint, source_format, tenant_id, loaded_by]).fetchone()
     assert row
     load_id = int(str(row[0]))
     _hold(connection, load_id)
     return load_id
 
 
-def unfinished(connection: Connection, head: str, dialect: str, tenant_id: str | None) -> Iterator[Unfinished]:
+def unfinished(connection: Connection, head: str, source_format: str, tenant_id: str | None) -> Iterator[Unfinished]:
     """The unfinished loads of sources that begin like this one, the most advanced first, but not those that another
     process is at. One that is not taken by ending the iteration there is let go."""
-    for (load_id,) in connection.execute(_UNFINISHED, [head, dialect, tenant_id]).fetchall():
+    for (load_id,) in connection.execute(_UNFINISHED, [head, source_format, tenant_id]).fetchall():
         if _hold(connection, int(str(load_id))):
             with connection.cursor(row_factory=args_row(Unfinished)) as cursor:
                 found = cursor.execute(_STILL_UNFINISHED, [load_id]).fetchone()

@@ -5,13 +5,15 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cache
+from typing import Any
 
 import orjson
 from psycopg.rows import tuple_row
 
 from parley.config import tracking_plan
-from parley.landing import batches, dialects, loads, partitions
+from parley.landing import batches, formats, loads, partitions
 from parley.landing.batches import SubjectsErased
+from parley.landing.envelope import KNOWN
 from parley.landing.judging import collect
 from parley.landing.loads import Report
 from parley.landing.rules import Dropped, Rejected, Rules, Verdict, arguments
@@ -20,7 +22,7 @@ from parley.warehouse import database, migrate
 from parley.warehouse.database import Connection
 
 SOURCE = "rejected events"
-DIALECT = "replay"  # of the load; each event is read in the dialect of the load that brought it
+FORMAT = "replay"  # of the load; a document is read in the format of the load that brought it
 PAGE = 2_000  # events judged and stored at once
 
 _PAGE = """
@@ -43,7 +45,7 @@ _EXPLAIN = """
 _EMPTY = "update raw.rejected_events set payload = null where rejected_id = any(%s)"
 
 _Page = list[tuple[int, str, str, str | None, str]]
-"""Refused events: id, payload, the dialect and the default tenant of their load, and what was altered in them."""
+"""Refused events: id, payload, source format and default tenant of their load, and what was altered in them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ def replay(
             connection.execute(_EXPLAIN, [list(judge.altered), list(judge.altered.values())])
             not_replayable |= judge.altered
             if passed and load_id is None:
-                load_id = loads.begin(connection, source=SOURCE, dialect=DIALECT, loaded_by=loaded_by)
+                load_id = loads.begin(connection, source=SOURCE, source_format=FORMAT, loaded_by=loaded_by)
                 stack.enter_context(loads.ending(connection, load_id))
             while passed and load_id is not None:
                 try:
@@ -109,18 +111,19 @@ def replay(
 
 
 class _Judge:
-    """Today's rules, for events of any dialect and default tenant."""
+    """Today's rules, for events of any source format and default tenant."""
 
     def __init__(self, connection: Connection, settings: Settings) -> None:
-        contract = arguments(connection, settings, "parley")
+        contract = arguments(connection, settings)
         self.erased = len(contract["erased"])
         self.listed = contract["tenants"]
         folder = settings.project / tracking_plan.FOLDER
 
         @cache
-        def rules(dialect: str, tenant_id: str | None) -> Rules:
+        def rules(source_format: str, tenant_id: str | None) -> Rules:
             own = contract.copy()
-            own["dialect"] = dialects.find(folder / tracking_plan.DIALECTS_FILE, dialect)
+            if source_format in formats.names(folder):  # else a file of the user's own: its events are ours by now
+                own["source_format"] = formats.find(folder, source_format)
             own["default_tenant"] = tenant_id
             return Rules(**own)
 
@@ -133,14 +136,27 @@ class _Judge:
         now = datetime.now(UTC)
         self.altered = {}
         found: list[tuple[int, Verdict]] = []
-        for rejected_id, payload, dialect, tenant_id, altered in page:
-            rules = self._rules(dialect, tenant_id)
-            verdict = rules.judge_again(orjson.loads(payload), orjson.loads(altered), now)
-            if isinstance(verdict, str):
-                self.altered[rejected_id] = verdict
-            elif not isinstance(verdict, Rejected):
-                found.append((rejected_id, verdict))
+        for rejected_id, payload, source_format, tenant_id, altered in page:
+            rules = self._rules(source_format, tenant_id)
+            event, changes = orjson.loads(payload), orjson.loads(altered)
+            events = [event] if _is_event(rules, event) else _of_document(rules, event, changes)
+            verdicts = [rules.judge_again(each, changes, now) for each in events]
+            if why := next((verdict for verdict in verdicts if isinstance(verdict, str)), None):
+                self.altered[rejected_id] = why
+            elif not any(isinstance(verdict, Rejected) for verdict in verdicts):
+                found += [(rejected_id, verdict) for verdict in verdicts if not isinstance(verdict, str)]
         return found
+
+
+def _is_event(rules: Rules, payload: Any) -> bool:
+    """Whether a payload is an event, and no document that its source format could not read."""
+    return rules.mapper is None or type(payload) is not dict or payload.keys() <= KNOWN
+
+
+def _of_document(rules: Rules, document: Any, changes: object) -> list[Any]:
+    """The events of a rejected document, where it is as it was sent and gives them an identity itself."""
+    events = rules.mapper.events(document, derive=False) if rules.mapper and not changes else []
+    return [] if isinstance(events, formats.Failure) or not all("event_id" in each for each in events) else list(events)
 
 
 def _pages(connection: Connection, selection: Selection) -> Iterator[_Page]:

@@ -12,6 +12,7 @@ open is decided so:
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache, partial
@@ -24,8 +25,9 @@ from jsonschema_rs import ValidationError
 from parley.config import tenants, tracking_plan
 from parley.config.tenants import Tenant, country_of, is_admitted
 from parley.config.tracking_plan import ACTORS, MAX_NAME, EventType, Json, Plan, compile_schema, seen_by
-from parley.landing import consent, dialects, fidelity
-from parley.landing.dialects import MAX_WHOLE_NUMBER, Dialect, canonical_uuid, named_uuid
+from parley.landing import consent, fidelity, formats
+from parley.landing.envelope import FIELDS, KNOWN, MAX_WHOLE_NUMBER, Digits, canonical_uuid, named_uuid
+from parley.landing.formats import Format
 from parley.landing.privacy import MAX_DEPTH, Cleaner, Erased, Privacy, Unstorable, dump, storable, texts, words
 from parley.settings import TENANT_PATTERN, Settings
 from parley.warehouse.database import Connection
@@ -62,6 +64,8 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _WHOLE_NUMBER = re.compile(r"[+-]?\d{1,30}", re.ASCII)
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _UNREGISTERED_NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)*")
+_CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_NOT_A_WORD = re.compile(r"[^a-z0-9.]+")
 
 
 class Accepted(NamedTuple):
@@ -177,7 +181,7 @@ class Arguments(TypedDict):
 
     plan: Plan
     tenants: Mapping[str, Tenant]
-    dialect: Dialect
+    source_format: Format
     secret: bytes
     default_tenant: str | None
     erased: Collection[str]
@@ -186,10 +190,12 @@ class Arguments(TypedDict):
     tenant_pattern: str
 
 
-def arguments(connection: Connection, settings: Settings, dialect: str, default_tenant: str | None = None) -> Arguments:
-    """What holds now, from the project's files and the database, for a load in a dialect. Commits.
+def arguments(
+    connection: Connection, settings: Settings, source_format: str = formats.NATIVE, default_tenant: str | None = None
+) -> Arguments:
+    """Return what holds now, from the project's files and the database, for a load in a source format. Commits.
 
-    Raises ParleyError where a file is wrong, where there is no such dialect, or no tenant can have such a name.
+    Raises ParleyError where a file is wrong, where there is no such format, or no tenant can have such a name.
     """
     if default_tenant is not None:
         tenants.check_id(default_tenant, settings.tenant_pattern)
@@ -198,7 +204,7 @@ def arguments(connection: Connection, settings: Settings, dialect: str, default_
     return Arguments(
         plan=tracking_plan.sync(connection, folder),
         tenants=tenants.read(settings.project / tenants.SEED, connection),
-        dialect=dialects.find(folder / tracking_plan.DIALECTS_FILE, dialect),
+        source_format=formats.find(folder, source_format),
         secret=settings.secret,
         default_tenant=default_tenant,
         erased=frozenset(str(row[0]) for row in erased),
@@ -216,8 +222,8 @@ class Rules:
         *,
         plan: Plan,
         tenants: Mapping[str, Tenant],
-        dialect: Dialect,
         secret: bytes,
+        source_format: Format | None = None,
         default_tenant: str | None = None,
         erased: Collection[str] = (),
         strict_tenants: bool = False,
@@ -225,17 +231,14 @@ class Rules:
         tenant_pattern: str = TENANT_PATTERN,
     ) -> None:
         """`erased` are the `subject_hmac` of raw.erased_subjects."""
-        self._dialect = dialect
-        self._is_ours = dialect.is_ours
+        self.mapper = formats.Mapper(source_format) if source_format and not source_format.is_native else None
+        """Makes events of the documents of a source; None where documents are events."""
         self._default_tenant = default_tenant
         self._erased = Erased(secret, erased) if erased else None
         self._strict_tenants = strict_tenants
         self._max_future = max_future
         self._is_admitted = lru_cache(CACHED_TENANTS)(partial(is_admitted, pattern=tenant_pattern))
         self._known_context = lru_cache(CACHED_CONTEXTS)(_clean_context)
-        self._fields = {
-            place[0]: name for name, field in dialect.fields.items() for place in field.places if len(place) == 1
-        }
 
         @cache
         def privacy_of(region: str | None) -> Privacy:
@@ -268,24 +271,50 @@ class Rules:
         self._tenants = {tenant_id: tenant(tenant_id) for tenant_id in admitted}
         self._hash_user = lru_cache(CACHED_USERS)(self._unlisted.privacy.hash)
 
-    def judge(self, event: object, received_at: datetime, default_tenant: str | None = None) -> Verdict:
-        """What becomes of one decoded JSON value that arrived at a time (with zone). Never raises on a JSON value."""
+    def judge(
+        self,
+        event: object,
+        received_at: datetime,
+        default_tenant: str | None = None,
+        *,
+        unknown: Collection[str] = (),
+        has_digits: bool = False,
+    ) -> Verdict:
+        """What becomes of one decoded JSON value that arrived at a time (with zone). Never raises on a JSON value.
+
+        `unknown` are fields that no event may have; `has_digits` says that some numbers are `Digits`.
+        """
+        default_tenant = default_tenant or self._default_tenant
         try:
-            return self._judge(event, received_at, default_tenant or self._default_tenant)
+            return self._judge(event, received_at, default_tenant, unknown, has_digits)
         except _Refusal as refusal:
-            return self._rejected(event, refusal, default_tenant or self._default_tenant)
+            return self._rejected(event, refusal, default_tenant)
         except Unstorable:
-            return self._rejected(event, _what_cannot_be_stored(event), default_tenant or self._default_tenant)
+            return self._rejected(event, _what_cannot_be_stored(event), default_tenant)
 
     def refuse(self, reason: Reason, message: str, tenant_id: str | None = None) -> Rejected:
         """A refusal of something that is no JSON value, such as a broken line. The message must quote nothing of it."""
         return Rejected(tenant_id, None, reason, None, message, None)
 
-    def _judge(self, event: Any, received_at: datetime, default_tenant: str | None) -> Accepted | Dropped:
+    def unreadable(self, document: object, message: str, default_tenant: str | None = None) -> Verdict:
+        """What becomes of a document of which no event can be made; the message says what it is."""
+        default_tenant = default_tenant or self._default_tenant
+        context = document.get("context") if type(document) is dict else None
+        if type(context) is dict and "consent" in context and (said := consent.said(context["consent"])) != "yes":
+            return Dropped(_readable(default_tenant), "no_consent", said == "unclear")
+        return self._rejected(document, _Refusal("invalid_value", None, f"the document {message}"), default_tenant)
+
+    def _judge(
+        self,
+        event: Any,
+        received_at: datetime,
+        default_tenant: str | None,
+        unknown: Collection[str],
+        has_digits: bool,
+    ) -> Accepted | Dropped:
         if type(event) is not dict:
             raise _Refusal("invalid_type", None, "an event must be a JSON object")
-        envelope: Json = event if self._is_ours else self._dialect.envelope(event)
-        get = envelope.get
+        get = event.get
 
         tenant_id = get("tenant_id")
         if tenant_id is None:
@@ -300,6 +329,13 @@ class Rules:
             and self._erased.has(tenant_id, user_id, get("conversation_id") or get("session_id"))
         ):
             return Dropped(tenant_id, "erased_subject")
+        if unknown and (found := next((key for key in event if key in unknown), None)) is not None:
+            raise _Refusal(
+                "invalid_value",
+                None,
+                "is no field of an event: write it in attributes, or name the source's own format with --format",
+                (found,),
+            )
 
         tenant = self._tenants.get(tenant_id) if type(tenant_id) is str else None
         if tenant is None:
@@ -336,6 +372,8 @@ class Rules:
             attributes = {}
         elif type(attributes) is not dict:
             raise _Refusal("invalid_type", "attributes", "must be an object")
+        if has_digits:
+            attributes = _with_digits(kind, event, attributes)
         if isinstance(kind, str):
             event_name, version, attributes = kind, UNREGISTERED_VERSION, tenant.privacy.unknown(attributes)
         else:
@@ -411,9 +449,10 @@ class Rules:
                 "event_name",
                 "is not in the tracking plan: correct it, or add it with `parley events register`",
             )
-        if not _UNREGISTERED_NAME.fullmatch(name):
-            raise _Refusal("invalid_value", "event_name", "must be written as domain.action, in lower case")
-        return str(name)
+        normalised = name if _UNREGISTERED_NAME.fullmatch(name) else _normalised(name)
+        if not normalised:
+            raise _Refusal("invalid_value", "event_name", "has no letter: write it as domain.action, in lower case")
+        return str(normalised)
 
     def _event_id(self, given: Any, event: Json) -> str:
         if given is None or given == "":
@@ -431,22 +470,21 @@ class Rules:
         if type(content) is not dict:
             kept = dump(self._unlisted.privacy.anything(content))
             return Rejected(None, None, refusal.reason, "$", _sentence("", refusal.message), kept, None, never)
-        envelope = self._dialect.envelope(event)
-        tenant_id = envelope.get("tenant_id")
+        tenant_id = event.get("tenant_id")
         tenant_id = _readable(default_tenant if tenant_id is None else tenant_id)
         if self._erased and self._names_erased(self._erased, tenant_id, content):
             return Dropped(tenant_id, "erased_subject")  # whatever the key: of what is wrong, more may be wrong
         tenant = self._tenants.get(tenant_id or "", self._unlisted)
         scrub = tenant.privacy.scrub
-        name = storable(envelope.get("event_name"))
+        name = storable(event.get("event_name"))
         kind = tenant.types.get(name) if type(name) is str else None
-        place = self._dialect.place(refusal.field, content) if refusal.field else ()
+        place = (refusal.field,) if refusal.field else ()
         steps = [scrub(step) if isinstance(step, str) else step for step in (*place, *refusal.steps)]
         payload, altered = fidelity.kept(
-            content, self._fields.get, _is_whole, tenant.privacy, kind, hashes_users=tenant.hash_user_ids
+            content, _field, _is_whole, tenant.privacy, kind, hashes_users=tenant.hash_user_ids
         )
-        if missing := self._missing_id(content):
-            payload[missing] = named_uuid(dump(content, orjson.OPT_SORT_KEYS))
+        if content.get("event_id") in (None, ""):
+            payload["event_id"] = named_uuid(dump(content, orjson.OPT_SORT_KEYS))
         return Rejected(
             tenant_id,
             kind.event_name if kind else scrub(name)[:MAX_NAME] if type(name) is str else None,
@@ -468,11 +506,6 @@ class Rules:
             for word in named
         )
 
-    def _missing_id(self, content: Json) -> str | None:
-        """Where an event should have its id, so that it can be replayed once and only once; None where it has one."""
-        place = self._dialect.place("event_id", content)
-        return place[0] if len(place) == 1 and content.get(place[0]) in (None, "") else None
-
     def judge_again(self, event: object, altered: fidelity.Altered, received_at: datetime) -> Verdict | str:
         """What becomes today of the payload of a rejected event, given what making it private had changed; a sentence
         where it would not land as the event that was sent."""
@@ -484,11 +517,8 @@ class Rules:
         why = fidelity.why_not(altered, kind, tenant.privacy, hashes_users=tenant.hash_user_ids)
         if why:
             return why
-        envelope = self._dialect.envelope(event)
-        ids: Json = {
-            field: envelope.get(field) for field in altered if field.endswith("_id") and field in verdict._fields
-        }
-        attributes = fidelity.restored(verdict.attributes, envelope, altered, kind)
+        ids: Json = {field: event.get(field) for field in altered if field.endswith("_id") and field in verdict._fields}
+        attributes = fidelity.restored(verdict.attributes, event, altered, kind)
         return verdict._replace(attributes=attributes, **ids)
 
 
@@ -500,6 +530,11 @@ def _clean_context(privacy: Privacy, given: bytes) -> bytes:
 def _id(field: str, value: Any, privacy: Privacy) -> str | None:
     found = _text(field, value, MAX_ID)
     return found and privacy.identifier(found)
+
+
+def _field(key: str) -> str | None:
+    """The field of an event that a key is."""
+    return key if key in KNOWN else None
 
 
 def _is_whole(field: str, value: Any) -> bool:
@@ -552,6 +587,45 @@ def _actor(value: Any) -> str | None:
     if value and value not in ACTORS:
         raise _Refusal("invalid_value", "actor", f"must be one of {', '.join(ACTORS)}")
     return value or None
+
+
+def _normalised(name: str) -> str:
+    """A name as it may land unregistered: `Cart Viewed` is cart_viewed. Empty where it has no letter."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    words = _NOT_A_WORD.sub("_", _CAPITAL.sub("_", plain).lower())
+    parts = [part.strip("_") for part in words.split(".")]
+    return ".".join(filter(None, parts)).lstrip("0123456789_.")
+
+
+def _with_digits(kind: _Type | str, event: Json, attributes: Json) -> Json:
+    """The attributes with `Digits` as texts where the event type lets them be texts; anywhere else they are refused."""
+    properties = {} if isinstance(kind, str) else kind.schema.get("properties", {})
+    renames = {} if isinstance(kind, str) else kind.renames
+
+    def may_be_text(key: str) -> bool:
+        described = properties.get(renames.get(key, key))
+        types = described.get("type", "string") if isinstance(described, dict) else "string"
+        return "string" in ([types] if isinstance(types, str) else types)
+
+    kept = {
+        key: str(value) if isinstance(value, Digits) and may_be_text(key) else value
+        for key, value in attributes.items()
+    }
+    for field in FIELDS:
+        for steps in _places_of_digits(kept if field == "attributes" else event.get(field), ()):
+            raise _Refusal("invalid_value", field, "has more digits than a number can keep: send it as a text", steps)
+    return kept
+
+
+def _places_of_digits(value: Any, steps: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:
+    if isinstance(value, Digits):
+        yield steps
+    elif type(value) is dict:
+        for key, inner in value.items():
+            yield from _places_of_digits(inner, (*steps, key))
+    elif type(value) is list:
+        for index, inner in enumerate(value):
+            yield from _places_of_digits(inner, (*steps, index))
 
 
 def _is_unicode(text: str) -> bool:

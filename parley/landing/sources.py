@@ -1,16 +1,20 @@
-"""Reads files in constant memory, whatever their size: NDJSON, CSV and Parquet, also gzipped, and standard input.
+"""Reads files in constant memory, whatever their size: JSON, CSV and Parquet, also gzipped, and standard input.
 
-Every format comes out as the same thing, chunks of NDJSON lines (`Chunk`), so that what follows knows only one. A line
-is a line of NDJSON, a record of CSV (the header is line 1) or a row of Parquet. The format is known by the content:
-Parquet by its magic number, CSV by the name `.csv` or by a first line that names the columns.
+Every file comes out as the same thing, chunks of NDJSON lines (`Chunk`), so that what follows knows only one. A line
+is a line of NDJSON, a document of other JSON (over many lines, in an array, one after the other), a record of CSV (the
+header is line 1) or a row of Parquet. The kind is known by the content: Parquet by its magic number, CSV by the name
+`.csv` or `.tsv` or by a first line that names the columns.
 """
 
 import csv
+import io
+import os
+import re
 import sys
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from hashlib import blake2b
@@ -22,11 +26,14 @@ import orjson
 
 from parley.config.tracking_plan import EventType
 from parley.errors import ParleyError
-from parley.landing.dialects import FIELDS, Dialect
+from parley.landing.documents import BrokenDocument, documents, is_stream
+from parley.landing.envelope import KNOWN, Digits, decode, exact
+from parley.landing.formats import Format
 from parley.landing.rules import Reason
 
 STDIN = "-"
-MAX_EVENT = 64 * 1024  # bytes of one line
+MAX_EVENT = 64 * 1024  # bytes of one event
+MAX_DOCUMENT = 16 * 1024 * 1024  # bytes of one document of another source format
 CHUNK = 2 * 1024 * 1024  # bytes, about: what is judged and stored at once
 RECORDS = 5_000  # at most in a chunk of CSV or Parquet
 ROWS = 1_000  # of Parquet decoded at once: more take more memory and no less time
@@ -63,6 +70,8 @@ class Chunk:
     refused: tuple[Refusal, ...] = ()
     fingerprint: str = ""
     """Of the source up to the end of this chunk."""
+    is_table: bool = False
+    """Whether lines are records of CSV or Parquet: columns that events do not have are no error then."""
 
 
 Record = tuple[int, bytes | Refusal]
@@ -73,36 +82,54 @@ Reader = tuple[Iterator[Chunk], Callable[[], float] | None]
 
 @dataclass(frozen=True)
 class Columns:
-    """What a table's columns mean in a dialect: those `wanted` are read; cells of `attributes` are read as the `types`
-    that the tracking plan gives them, by event name and attribute (aliases too)."""
+    """How a source is read: what a table's columns mean, and where JSON has its documents.
 
-    wanted: frozenset[str]
-    event_name: str
-    attributes: str
+    In our own format, a cell of `attributes` or of a column that the event type describes is read as the `types` that
+    the tracking plan gives it, by event name and attribute (aliases too). In another, every column is kept for the
+    filter; a dot in its name makes an object.
+    """
+
+    is_native: bool
+    name: str
     types: Mapping[str, Mapping[str, frozenset[str]]]
+    documents: tuple[tuple[str, ...], ...] = ()
+    headless: tuple[str, ...] = ()
+    is_strict: bool = True
+    """Whether a table must have the columns of an event; not while its format is looked for."""
 
     @classmethod
-    def of(cls, dialect: Dialect, kinds: Iterable[EventType]) -> "Columns":
-        """The columns of a dialect under the event types of a plan."""
+    def of(cls, source_format: Format, kinds: Iterable[EventType], *, is_strict: bool = True) -> "Columns":
+        """The columns of a source format under the event types of a plan."""
         types: dict[str, Mapping[str, frozenset[str]]] = {}
-        for kind in kinds:
+        for kind in kinds if source_format.is_native else ():
             properties = {
                 name: frozenset([described["type"]] if isinstance(described["type"], str) else described["type"])
                 for name, described in kind.attributes_schema.get("properties", {}).items()
                 if isinstance(described, dict) and "type" in described
             }
+            properties |= dict.fromkeys(kind.attributes_schema.get("properties", {}).keys() - properties, ANY)
             aliases = {alias: properties[name] for alias, name in kind.renames.items() if name in properties}
             types |= dict.fromkeys((kind.event_name, *kind.aliases), properties | aliases)
-        places = {field: dialect.place(field, {})[0] for field in FIELDS}
-        wanted = frozenset(place[0] for field in dialect.fields.values() for place in field.places)
-        return cls(wanted, places["event_name"], places["attributes"], types)
+        return cls(
+            source_format.is_native,
+            source_format.name,
+            types,
+            source_format.documents,
+            source_format.columns,
+            is_strict,
+        )
+
+    @property
+    def longest(self) -> int:
+        """Bytes of the longest line."""
+        return MAX_EVENT if self.is_native else MAX_DOCUMENT
 
     def check(self, name: str, found: Sequence[str]) -> None:
         """Raises SourceError where the columns found are not those of events."""
-        if self.event_name not in found:
+        if self.is_native and self.is_strict and "event_name" not in found:
             raise SourceError(
-                f"{name} has no column {self.event_name!r}: let its first line name the columns, such as "
-                f"{self.event_name},occurred_at,tenant_id,{self.attributes}.text, or say another --dialect."
+                f"{name} has no column 'event_name': let its first line name the columns, such as "
+                f"event_name,occurred_at,tenant_id,attributes.text, or say another --format."
             )
         for column in filter(None, found):
             levels = column.split(".")
@@ -114,22 +141,35 @@ class Columns:
         """The event in a record: dotted columns make objects, text that is an object is one, blank cells are absent."""
         event: dict[str, Any] = {}
         for column, cell in cells.items():
-            place, _, inner = column.partition(".")
-            if cell is None or cell == "" or place not in self.wanted:
+            if cell is None or cell == "" or not column:
                 continue
-            if not inner:
+            place, _, inner = column.partition(".")
+            if not inner or (self.is_native and place not in KNOWN):
                 event[column] = _object(cell) if isinstance(cell, str) else _without_nulls(cell)
-            else:  # names of attributes hold dots themselves; in the context a dot is one level more
-                *outer, last = [inner] if place == self.attributes else inner.split(".")
-                level = event.setdefault(place, {})
-                for key in outer:
-                    level = level.setdefault(key, {})
-                level[last] = cell
-        attributes = event.get(self.attributes)
-        if isinstance(attributes, dict):
-            types = self.types.get(str(event.get(self.event_name)), {})
-            event[self.attributes] = {key: _typed(value, types.get(key)) for key, value in attributes.items()}
+                continue
+            # names of attributes hold dots themselves; in the context a dot is one level more
+            *outer, last = [inner] if self.is_native and place == "attributes" else inner.split(".")
+            level = event.setdefault(place, {})
+            for key in outer:
+                level = level.setdefault(key, {})
+            level[last] = cell
+        if self.is_native:
+            self._describe(event)
         return event
+
+    def _describe(self, event: dict[str, Any]) -> None:
+        """Move columns that the event type describes into the attributes, and give the attributes their types."""
+        types = self.types.get(str(event.get("event_name")), {})
+        flat = [key for key in event if key not in KNOWN and key in types]
+        attributes = event.get("attributes", {})
+        if isinstance(attributes, dict) and (flat or attributes):
+            given = {key: event[key] for key in flat if key not in attributes}
+            for key in given:
+                del event[key]
+            event["attributes"] = {key: _typed(value, types.get(key)) for key, value in (given | attributes).items()}
+
+
+ANY = frozenset(("string",))
 
 
 class Source(AbstractContextManager["Source"]):
@@ -203,7 +243,7 @@ def open_source(path: str, columns: Columns) -> Source:
     """Open a file, or standard input for `-`. Raises SourceError with what is wrong with it."""
     check(path)
     if path == STDIN:
-        return _open(STDIN, sys.stdin.buffer, None, columns)
+        return _open(STDIN, _stdin, None, columns)
     try:
         file = Path(path).open("rb")  # noqa: SIM115 - the source closes it
     except OSError as error:
@@ -215,7 +255,7 @@ def open_source(path: str, columns: Columns) -> Source:
         raise
 
 
-def _open(name: str, file: IO[bytes], size: int | None, columns: Columns) -> Source:
+def _open(name: str, file: Any, size: int | None, columns: Columns) -> Source:
     blocks = _blocks(name, file)
     start = next(blocks, b"")
     if start.startswith(_PARQUET):
@@ -225,15 +265,105 @@ def _open(name: str, file: IO[bytes], size: int | None, columns: Columns) -> Sou
     blocks = chain([start], blocks)
     blocks = _enlarged(_gunzip(name, blocks) if start.startswith(_GZIP) else blocks)
     first = next(blocks, b"").removeprefix(_BOM)
+    _check_text(name, first)
+    head = first.partition(b"\n")[0]
+    blocks = chain([first], blocks)
+    is_table = bool(first) and _is_table(name, head, columns)
+    if is_table:
+        chunks = _gathered(_csv(name, _whole_lines(blocks, MAX_EVENT), columns), is_table=True)
+    elif columns.documents or is_stream(first):
+        chunks = _gathered(_documents(name, blocks, columns))
+    else:
+        chunks = _ndjson(_whole_lines(blocks, columns.longest))
+    return Source(name, file, head, (chunks, (lambda: file.tell() / size) if size else None), is_table=is_table)
+
+
+_NOT_TEXT = {
+    b"\x89PNG": "a PNG image",
+    b"\xff\xd8\xff": "a JPEG image",
+    b"GIF8": "a GIF image",
+    b"%PDF": "a PDF document",
+    b"PK\x03\x04": "a zip archive (or an Office document)",
+    b"7z\xbc\xaf": "a 7z archive",
+    b"BZh": "a bzip2 archive",
+    b"\xfd7zXZ": "an xz archive",
+    b"\x28\xb5\x2f\xfd": "a zstd archive",
+    b"SQLite format 3": "an SQLite database",
+    b"\x7fELF": "a program",
+    b"Obj\x01": "an Avro file",
+    b"ORC": "an ORC file",
+}
+
+
+def _check_text(name: str, first: bytes) -> None:
+    """Raises SourceError where a file is no text that could hold events."""
     if first.startswith(_UTF_16):
         raise SourceError(f"{name} is UTF-16: save it as UTF-8.")
-    if first[:100].translate(None, b" \t\r\n").startswith(b"[{"):
-        raise SourceError(f"{name} is one JSON array: write one event per line, for example with `jq -c '.[]'`.")
-    head = first.partition(b"\n")[0]
-    pieces = _whole_lines(chain([first], blocks))
-    is_table = bool(first) and (name.lower().endswith((".csv", ".csv.gz")) or columns.event_name in _header(head))
-    chunks = _gathered(_csv(name, pieces, columns)) if is_table else _ndjson(pieces)
-    return Source(name, file, head, (chunks, (lambda: file.tell() / size) if size else None), is_table=is_table)
+    for magic, kind in _NOT_TEXT.items():
+        if first.startswith(magic):
+            raise SourceError(f"{name} is {kind}: give the JSON, CSV or Parquet file with the events.")
+    start = first[:4096].lstrip()
+    if start[:1] in (b"{", b"[", b'"'):
+        return
+    odd = sum(byte < 32 and byte not in b"\t\n\r\x1e" for byte in start)
+    if odd > max(len(start) // 20, 2):
+        raise SourceError(f"{name} is no text: give the JSON, CSV or Parquet file with the events.")
+
+
+def _is_table(name: str, head: bytes, columns: Columns) -> bool:
+    if columns.headless and head.count(b"\t") == len(columns.headless) - 1:
+        return True
+    if name.lower().removesuffix(".gz").endswith((".csv", ".tsv")):
+        return True
+    if head[:1] in (b"{", b"[", b'"', b""):
+        return columns.is_native and head[:1] == b'"' and "event_name" in _header(head)
+    header = _header(head)
+    if columns.is_native and columns.is_strict:
+        return "event_name" in header
+    return len(header) > 1 and all(_COLUMN.fullmatch(cell) for cell in header)
+
+
+_COLUMN = re.compile(r"[A-Za-z_$][\w$. -]{0,80}")
+
+
+def sample(path: str, columns: Columns, lines: int) -> list[Any]:
+    """The first JSON values of a source, at most so many; of a stream what has arrived, which is read again later.
+
+    Raises SourceError where it cannot be read that way.
+    """
+    source = _open(STDIN, io.BytesIO(_stdin.peek()), None, columns) if path == STDIN else open_source(path, columns)
+    found: list[Any] = []
+    try:
+        chunk = source.read()
+        for line in chunk.body.split(b"\n") if chunk else ():
+            if len(found) < lines and line.strip():
+                with suppress(orjson.JSONDecodeError):
+                    found.append(decode(line)[0])
+    finally:
+        if path != STDIN:
+            source.close()
+    return found
+
+
+class _Stdin:
+    """Standard input, of which the beginning can be looked at before it is read."""
+
+    def __init__(self) -> None:
+        self._held = b""
+
+    def peek(self) -> bytes:
+        """What has arrived so far, at least something unless it is at its end."""
+        if not self._held:
+            self._held = os.read(sys.stdin.fileno(), BLOCK)
+        return self._held
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes, those looked at before first."""
+        held, self._held = self._held, b""
+        return held or sys.stdin.buffer.read(size)
+
+
+_stdin = _Stdin()
 
 
 def _hash(content: bytes) -> Any:
@@ -245,8 +375,19 @@ def _split(chunk: Chunk, lines: int) -> tuple[Chunk, Chunk]:
     *first, others = chunk.body.split(b"\n", lines)
     end = chunk.first_line + lines
     return (
-        Chunk(chunk.first_line, lines, b"\n".join([*first, b""]), tuple(r for r in chunk.refused if r.line < end)),
-        Chunk(end, chunk.lines - lines, others, tuple(r for r in chunk.refused if r.line >= end)),
+        replace(
+            chunk,
+            lines=lines,
+            body=b"\n".join([*first, b""]),
+            refused=tuple(refusal for refusal in chunk.refused if refusal.line < end),
+        ),
+        replace(
+            chunk,
+            first_line=end,
+            lines=chunk.lines - lines,
+            body=others,
+            refused=tuple(refusal for refusal in chunk.refused if refusal.line >= end),
+        ),
     )
 
 
@@ -296,14 +437,14 @@ def _enlarged(blocks: Iterable[bytes]) -> Iterator[bytes]:
         yield b"".join(held)
 
 
-def _whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """Blocks cut at the ends of lines. Of a line not ended in its block, no more than MAX_EVENT + 1 bytes are kept."""
+def _whole_lines(blocks: Iterable[bytes], longest: int) -> Iterator[bytes]:
+    """Blocks cut at the ends of lines. Of a line not ended in its block, what is beyond its longest is not kept."""
     tail = b""
     for block in blocks:
         if end := block.rfind(b"\n") + 1:
             yield tail + block[:end]
             tail = b""
-        tail = (tail + block[end:]).lstrip(b" \t\r")[: MAX_EVENT + 1]  # blanks do not make a line too long
+        tail = (tail + block[end:]).lstrip(b" \t\r")[: longest + 1]  # blanks do not make a line too long
     if tail:
         yield tail
 
@@ -319,7 +460,22 @@ def _ndjson(pieces: Iterable[bytes]) -> Iterator[Chunk]:
         line += lines
 
 
-def _gathered(records: Iterator[Record]) -> Iterator[Chunk]:
+def _documents(name: str, blocks: Iterable[bytes], columns: Columns) -> Iterator[Record]:
+    """The documents of JSON that is not one a line, numbered from 1."""
+    line = 0
+    try:
+        for line, document in enumerate(documents(blocks, columns.documents, MAX_DOCUMENT), 1):
+            if isinstance(document, BrokenDocument):
+                yield line, Refusal(line, "invalid_json", document.message)
+            elif len(document) > columns.longest:
+                yield line, Refusal(line, "too_large", "The document is longer than 64 KiB: shorten it, or split it.")
+            else:
+                yield line, document
+    except BrokenDocument as error:
+        raise SourceError(f"{name} cannot be read on after its document {line:,}: {error.message}") from error
+
+
+def _gathered(records: Iterator[Record], *, is_table: bool = False) -> Iterator[Chunk]:
     """Records as chunks, those refused as empty lines. What came before an error comes out before it."""
     line = 1
     lines: list[bytes] = []
@@ -327,7 +483,7 @@ def _gathered(records: Iterator[Record]) -> Iterator[Chunk]:
     size = 0
 
     def chunk() -> Chunk:
-        return Chunk(line, len(lines), b"\n".join([*lines, b""]), tuple(refused))
+        return Chunk(line, len(lines), b"\n".join([*lines, b""]), tuple(refused), is_table=is_table)
 
     try:
         for number, found in records:
@@ -350,13 +506,21 @@ def _gathered(records: Iterator[Record]) -> Iterator[Chunk]:
 
 
 def _csv(name: str, pieces: Iterable[bytes], columns: Columns) -> Iterator[Record]:
-    texts = (line.decode("utf-8", "surrogateescape") for piece in pieces for line in piece.splitlines(keepends=True))
+    texts: Iterator[str] = (
+        line.decode("utf-8", "surrogateescape") for piece in pieces for line in piece.splitlines(keepends=True)
+    )
     first = next(texts, "")
     header = _header(first.encode("utf-8", "surrogateescape"))
+    begin = 2
+    if columns.headless and first.count("\t") == len(columns.headless) - 1 and header[0] != columns.headless[0]:
+        header, texts, begin = list(columns.headless), chain([first], texts), 1
     columns.check(name, header)
     csv.field_size_limit(MAX_EVENT)
-    delimiter = _delimiter(first)
-    for line, cells in enumerate(_csv_records(texts, delimiter, len(header)), 2):
+    if columns.headless and begin == 1:
+        records: Iterator[list[str] | csv.Error] = csv.reader(texts, delimiter="\t", quoting=csv.QUOTE_NONE)
+    else:
+        records = _csv_records(texts, _delimiter(first), len(header))
+    for line, cells in enumerate(records, begin):
         if isinstance(cells, csv.Error):
             yield line, _broken(line, cells)
             continue
@@ -432,7 +596,7 @@ def _parquet(name: str, file: IO[bytes], columns: Columns) -> Reader:
     except UnicodeDecodeError as error:
         raise SourceError(f"{name} has a column whose name is no UTF-8: rename it where the file is made.") from error
     columns.check(name, schema.names)
-    wanted = [column for column in schema.names if column.partition(".")[0] in columns.wanted]
+    wanted = schema.names
     stored = [table.schema.column(index) for index in range(len(table.schema))]
     legacy = {column.path for column in stored if column.physical_type == "INT96"}  # instants, by convention
     read = pa.schema([(column, _micro(schema.field(column).type, column in legacy)) for column in wanted])
@@ -450,7 +614,7 @@ def _parquet(name: str, file: IO[bytes], columns: Columns) -> Reader:
                 f"{name} cannot be read on after row {line} ({type(error).__name__}): is it damaged?"
             ) from error
 
-    return _gathered(records()), lambda: line / max(table.metadata.num_rows, 1)
+    return _gathered(records(), is_table=True), lambda: line / max(table.metadata.num_rows, 1)
 
 
 def _micro(kind: Any, is_legacy: bool = False) -> Any:
@@ -478,7 +642,8 @@ def _encoded(line: int, event: dict[str, Any]) -> bytes | Refusal:
 
 def _as_json(value: object) -> object:
     if isinstance(value, Decimal):
-        return float(value)
+        number = exact(format(value, "f"))
+        return str(number) if isinstance(number, Digits) else number
     if isinstance(value, bytes):
         return value.decode("utf-8")
     raise TypeError
@@ -486,9 +651,9 @@ def _as_json(value: object) -> object:
 
 def _object(cell: str) -> Any:
     """The object that a cell's text is, or else the text."""
-    if cell.lstrip().startswith("{"):
+    if cell.lstrip().startswith(("{", "[{", '["')):
         try:
-            return orjson.loads(cell)
+            return decode(cell)[0]
         except orjson.JSONDecodeError:
             return cell
     return cell
@@ -499,7 +664,8 @@ def _typed(value: Any, kinds: frozenset[str] | None) -> Any:
     if not isinstance(value, str) or not kinds or "string" in kinds:
         return value
     try:
-        return orjson.loads(value.lower() if "boolean" in kinds else value)
+        found, has_digits = decode(value.lower() if "boolean" in kinds else value)
+        return value if has_digits else found
     except orjson.JSONDecodeError:
         return value
 

@@ -160,7 +160,7 @@ class Writer:
         batches.prepare(connection)
         self._erased = subjects.erased(connection, self.settings)
         self._erased_count = batches.count_erased(connection)
-        load_id = loads.begin(connection, source=SOURCE, dialect=SOURCE)
+        load_id = loads.begin(connection, source=SOURCE, source_format=SOURCE)
         self._position = _position(connection, self.spool)
         self.on_connected(connection)
         self.state.problem = None

@@ -73,7 +73,7 @@ def test_nothing_of_a_person_is_left_and_nothing_else_is_touched(
     ]
     bots = {"event_name": "nobody.knows", "chat_id": ANN, "occurred_at": "2024-01-01T00:00:00Z"}
     load(database, write(tmp_path / "a.ndjson", [*staying, *going, staying[0]]))
-    load(database, write(tmp_path / "bot.ndjson", [bots]), dialect="bot", tenant_id=TENANT)
+    load(database, write(tmp_path / "bot.ndjson", [bots]), source_format="bot", tenant_id=TENANT)
     before = totals(rows)
     stays = {row["event_id"] for row in content(rows)} - {
         row["event_id"] for row in content(rows) if str(row["event_id"]) in {each["event_id"] for each in going}

@@ -111,7 +111,7 @@ def test_rules_are_made_of_what_holds_now(database: Settings, monkeypatch: pytes
         found = arguments(connection, Settings.load(), "bot", "salon-paris")
     assert found["erased"] == {"abc"}
     assert (found["strict_tenants"], found["max_future"].total_seconds()) == (True, 48 * 3600)
-    assert (found["dialect"].name, found["default_tenant"]) == ("bot", "salon-paris")
+    assert (found["source_format"].name, found["default_tenant"]) == ("bot", "salon-paris")
     assert len(found["plan"].types) == len(PLAN.types) + 60
     sent = {"event_name": "loyalty.level_7", "occurred_at": event()["occurred_at"], "tenant_id": "shop-newyork"}
     assert isinstance(Rules(**found).judge(sent, RECEIVED), Accepted)
@@ -205,7 +205,7 @@ def test_a_file_that_keeps_to_the_contract_validates_and_lands_nothing(
         (("register", "no-such-file.yml"), "cannot be read"),
         (("register", "pyproject.toml", "--tenant", "*"), "A tenant cannot be named"),
         (("validate", "no-such-file.ndjson"), "There is no file no-such-file.ndjson"),
-        (("validate", "seeds/tenants.csv", "--dialect", "unheard-of"), "There is no dialect 'unheard-of'"),
+        (("validate", "seeds/tenants.csv", "--dialect", "unheard-of"), "There is no source format 'unheard-of'"),
     ],
 )
 def test_a_mistake_ends_in_one_sentence_and_status_1(parley: Parley, words: tuple[str, ...], says: str) -> None:

@@ -142,7 +142,7 @@ def test_a_dialect_and_a_default_tenant_hold_for_the_load(database: Settings, ro
         "occurred_at": "2024-01-01T00:00:00Z",
     }
     path = write(tmp_path / "a.ndjson", [line, {**line, "chat_id": 8}])
-    load(database, path, dialect="bot", tenant_id="salon-paris", loaded_by="a test")
+    load(database, path, source_format="bot", tenant_id="salon-paris", loaded_by="a test")
     assert sorted((row["tenant_id"], row["event_name"], row["user_id"]) for row in content(rows)) == [
         ("salon-paris", "message.received", "7"),
         ("salon-paris", "message.received", "8"),

@@ -65,7 +65,7 @@ def test_strict_ends_with_status_1_when_something_is_refused(parley: Parley, tmp
     [
         (["missing.ndjson"], "parley: There is no file missing.ndjson: check its name and folder."),
         (["."], "parley: . is a folder: name the files in it, such as *.ndjson.gz."),
-        (["a.ndjson", "--dialect", "elvish"], "parley: There is no dialect 'elvish': use one of"),
+        (["a.ndjson", "--dialect", "elvish"], "parley: There is no source format 'elvish': use one of"),
         (["a.ndjson", "missing.ndjson"], "parley: There is no file missing.ndjson"),
         (["a.ndjson", "--tenant", "x" * 65], "parley:"),
     ],
@@ -149,21 +149,30 @@ def test_an_empty_file_is_a_load_of_nothing(parley: Parley, rows: Rows, tmp_path
     assert totals(rows) == [(0, 0, 0, 0, 0)]
 
 
-def test_a_file_of_noise_is_refused_line_by_line(parley: Parley, rows: Rows, tmp_path: Path) -> None:
-    noise = random.Random(2).randbytes(300_000)
-    (tmp_path / "a.bin").write_bytes(b"\x00" + noise)
-    assert parley("load", str(tmp_path / "a.bin"))[0] == 0
-    ((accepted, _, rejected, _, _),) = totals(rows)
-    assert accepted == 0
-    assert rejected == sum(1 for line in (b"\x00" + noise).split(b"\n") if line.strip())
-    assert_accounted_for(rows)
+@pytest.mark.parametrize("magic", [b"\x00", b"\x89PNG\r\n\x1a\n", b"PK\x03\x04"])
+def test_a_file_that_holds_no_events_at_all_is_one_sentence(
+    parley: Parley, rows: Rows, tmp_path: Path, magic: bytes
+) -> None:
+    (tmp_path / "a.bin").write_bytes(magic + random.Random(2).randbytes(300_000))
+    status, _, err = parley("load", str(tmp_path / "a.bin"))
+    assert status == 1
+    assert err.startswith("parley: a.bin is ")
+    assert rows("select from raw.loads") == []
+
+
+def test_a_file_of_which_most_is_rejected_ends_with_status_1(parley: Parley, rows: Rows, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.ndjson", [event(1), event(2, event_name="no.such"), event(3, event_name="no.such")])
+    status, out, err = parley("load", path)
+    assert (status, "a.ndjson 3 1 0 2 0 0" in out) == (1, True)
+    assert err.startswith("parley: a.ndjson: 2 of 3 events were rejected (mostly unknown_event_type)")
+    assert totals(rows) == [(1, 0, 2, 0, 0)]
 
 
 @pytest.mark.parametrize(
     ("name", "text", "sentence"),
     [
         ("a.csv", "message.sent,t,2024-01-01T00:00:00Z\n", "parley: a.csv has no column 'event_name'"),
-        ("a.json", '[\n  {"event_name": "message.sent"}\n]\n', "parley: a.json is one JSON array"),
+        ("a.json", '[\n  {"event_name": "message.sent"},\n', "parley: a.json cannot be read on after its document 1"),
         ("a.parquet", "PAR1 and nothing more", "parley: a.parquet is damaged as a Parquet file"),
     ],
 )

@@ -82,7 +82,7 @@ def test_what_is_not_the_same_load_begins_anew(database: Settings, rows: Rows, t
     report = load(
         database,
         write(tmp_path / "a.ndjson", lines),
-        dialect="bot" if changed == "the dialect" else "parley",
+        source_format="bot" if changed == "the dialect" else "parley",
         tenant_id="other" if changed == "the tenant" else None,
     )
     assert report.resumed_after == 0

@@ -118,8 +118,8 @@ def test_each_event_is_read_in_the_dialect_and_for_the_tenant_of_its_load(
     database: Settings, rows: Rows, tmp_path: Path
 ) -> None:
     bot: Json = {"event_name": "x.y", "chat_id": 7, "occurred_at": "2024-01-01T00:00:00Z", "properties": {"text": "hi"}}
-    load(database, write(tmp_path / "a.ndjson", [bot]), dialect="bot", tenant_id="one")
-    load(database, write(tmp_path / "b.ndjson", [bot]), dialect="bot", tenant_id="two")
+    load(database, write(tmp_path / "a.ndjson", [bot]), source_format="bot", tenant_id="one")
+    load(database, write(tmp_path / "b.ndjson", [bot]), source_format="bot", tenant_id="two")
     load(database, write(tmp_path / "c.ndjson", [event(1, event_name="x.y", tenant_id="three")]))
     register(tmp_path, "x.y")
     replay(database, EVERYTHING)

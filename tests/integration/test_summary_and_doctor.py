@@ -180,7 +180,7 @@ def test_the_doctor_sees_what_is_wrong_and_says_what_to_do(
 
 def test_a_load_at_work_is_not_called_unfinished(built: Settings) -> None:
     with database.connect(built, autocommit=True) as other:
-        load_id = loads.begin(other, source="endless", dialect="parley")
+        load_id = loads.begin(other, source="endless", source_format="parley")
         assert loads.at_work(other) == {load_id}
         assert found(built)["loads"].verdict == "good"
     assert found(built)["loads"].verdict == "look"

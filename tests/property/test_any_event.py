@@ -7,15 +7,12 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parley.landing.dialects import FIELDS
+from parley.landing.envelope import FIELDS
 from parley.landing.patterns import Scrubber, Words
 from parley.landing.rules import Accepted, Dropped, Rejected, Verdict
 from tests.support.contract import PLAN, RECEIVED, event, rules
 
-BY = {
-    dialect: rules(dialect=dialect, default_tenant="shop", erased=("nobody",))
-    for dialect in ("parley", "bot", "conversation", "segment")
-}
+BY = rules(default_tenant="shop", erased=("nobody",))
 
 WORDS = Words(PLAN.privacy.phone_words, PLAN.privacy.other_words)
 
@@ -55,9 +52,9 @@ def texts_of(verdict: Verdict) -> list[str]:
     )
 
 
-@given(any_json | almost_events, st.sampled_from(sorted(BY)))
-def test_whatever_comes_there_is_a_verdict_that_postgres_can_store(value: Any, dialect: str) -> None:
-    verdict = BY[dialect].judge(value, RECEIVED)
+@given(any_json | almost_events)
+def test_whatever_comes_there_is_a_verdict_that_postgres_can_store(value: Any) -> None:
+    verdict = BY.judge(value, RECEIVED)
     assert isinstance(verdict, Accepted | Rejected | Dropped)
     for text in texts_of(verdict):
         assert "\0" not in text
@@ -70,14 +67,14 @@ def test_whatever_comes_there_is_a_verdict_that_postgres_can_store(value: Any, d
 
 @given(any_json | almost_events)
 def test_the_same_event_has_the_same_verdict_whatever_came_before(value: Any) -> None:
-    fresh = rules(dialect="parley", default_tenant="shop", erased=("nobody",))
-    assert BY["parley"].judge(value, RECEIVED) == BY["parley"].judge(value, RECEIVED) == fresh.judge(value, RECEIVED)
+    fresh = rules(default_tenant="shop", erased=("nobody",))
+    assert BY.judge(value, RECEIVED) == BY.judge(value, RECEIVED) == fresh.judge(value, RECEIVED)
 
 
 @given(almost_events)
 def test_a_refused_event_keeps_the_identity_it_would_have_landed_under(value: dict[str, Any]) -> None:
     value.pop("event_id", None)
-    verdict = BY["parley"].judge(value | {"event_name": "made.up"}, RECEIVED)
+    verdict = BY.judge(value | {"event_name": "made.up"}, RECEIVED)
     if isinstance(verdict, Rejected) and verdict.tenant_id == "shop":
         admitting = rules(default_tenant="shop")
         again = admitting.judge(orjson.loads(verdict.payload or b"") | {"event_name": "user.registered"}, RECEIVED)
@@ -148,16 +145,13 @@ def test_what_is_personal_is_recognised_standing_alone(secret: str) -> None:
     nested=st.booleans(),
     name=st.sampled_from(["message.received", "system.error", "kb.search", "made.up", "conversation.rated"]),
     tenant_id=st.sampled_from(["shop", "open", "hashing"]),
-    dialect=st.sampled_from(["parley", "segment"]),
 )
 def test_nothing_personal_in_a_named_or_a_free_text_field_survives(
-    secret: str, before: str, after: str, place: str, nested: bool, name: str, tenant_id: str, dialect: str
+    secret: str, before: str, after: str, place: str, nested: bool, name: str, tenant_id: str
 ) -> None:
     planted = {place: f"{before} {secret} {after}"}
     sent = event(name, {"details": [planted]} if nested else planted, tenant_id=tenant_id, context={"more": planted})
-    if dialect == "segment":
-        sent |= {"event": sent["event_name"], "properties": sent["attributes"], "timestamp": sent["occurred_at"]}
-    for text in texts_of(BY[dialect].judge(sent, RECEIVED)):
+    for text in texts_of(BY.judge(sent, RECEIVED)):
         assert secret not in text
 
 
@@ -165,7 +159,7 @@ def test_nothing_personal_in_a_named_or_a_free_text_field_survives(
 def test_nothing_personal_survives_in_a_refused_event_wherever_it_stood(
     secret: str, before: str, after: str, field: str, name: str
 ) -> None:
-    verdict = BY["parley"].judge(event(name, occurred_at=None) | {field: [f"{before} {secret} {after}"]}, RECEIVED)
+    verdict = BY.judge(event(name, occurred_at=None) | {field: [f"{before} {secret} {after}"]}, RECEIVED)
     assert isinstance(verdict, Rejected)
     for text in texts_of(verdict):
         assert secret not in text

@@ -9,18 +9,18 @@ import orjson
 from parley.config import tracking_plan
 from parley.config.tenants import Tenant
 from parley.config.tracking_plan import EventType, Plan
-from parley.landing import dialects
+from parley.landing import formats
 from parley.landing.rules import Accepted, Rejected, Rules, Verdict
 
 FOLDER = Path(__file__).parents[2] / tracking_plan.FOLDER
 PLAN = tracking_plan.load(FOLDER)
-DIALECTS = dialects.load(FOLDER / tracking_plan.DIALECTS_FILE)
+FORMATS = formats.load(FOLDER)
 SECRET = b"the tests' secret"
 RECEIVED = datetime(2024, 6, 1, tzinfo=UTC)
 EVENT_ID = "0b6e5a2c-4d1f-4c7e-9a53-8f2d6b1e7c90"
 
 
-def rules(*types: EventType, dialect: str = "parley", **choices: Any) -> Rules:
+def rules(*types: EventType, **choices: Any) -> Rules:
     """Rules of the shipped plan and further types. The tenant `hashing` hashes user ids, `open` admits any type."""
     tenants = {
         "shop": Tenant("shop", "Shop"),
@@ -28,7 +28,7 @@ def rules(*types: EventType, dialect: str = "parley", **choices: Any) -> Rules:
         "open": Tenant("open", "Open", admit_unregistered_types=True),
     }
     plan = Plan((*PLAN.types, *types), PLAN.privacy)
-    return Rules(**{"plan": plan, "tenants": tenants, "dialect": DIALECTS[dialect], "secret": SECRET} | choices)
+    return Rules(**{"plan": plan, "tenants": tenants, "secret": SECRET} | choices)
 
 
 def event(name: str = "message.received", attributes: object = None, **fields: Any) -> dict[str, Any]:

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from dagster_project.failures import may_pass
-from dagster_project.inbox import Outcome, Waiting, land_all, put_away, waiting
 from dagster_project.reporting import group_of, landing_metadata, landing_table, rows_written
 from dagster_project.requests import days_to_show, order, parse_as_of
 from parley.build.builds import BuildRequest
-from parley.errors import ParleyError
+from parley.errors import ParleyError, may_pass
 from parley.landing.batches import Counts
+from parley.landing.inbox import Outcome, Waiting, land_all, put_away, waiting
 from parley.landing.loads import Reason, Report
 
 AS_OF = datetime(2026, 11, 21, 9, tzinfo=UTC)
@@ -110,11 +109,11 @@ def test_a_build_is_shown_under_a_month_at_most() -> None:
     assert days_to_show([set()], date(2026, 11, 21), date(2026, 11, 21)) == (date(2026, 11, 21), date(2026, 11, 21))
 
 
-def test_folders_of_the_inbox_name_dialect_and_tenant(tmp_path: Path) -> None:
+def test_folders_of_the_inbox_name_format_and_tenant(tmp_path: Path) -> None:
     write(tmp_path, "a.ndjson", "segment/b.ndjson", "segment/acme/c.csv", "segment/acme/2026/d.csv")
-    found = {file.name: (file.dialect, file.tenant) for file in waiting(tmp_path)}
+    found = {file.name: (file.source_format, file.tenant) for file in waiting(tmp_path)}
     assert found == {
-        "a.ndjson": ("parley", None),
+        "a.ndjson": (None, None),
         "segment/b.ndjson": ("segment", None),
         "segment/acme/c.csv": ("segment", "acme"),
         "segment/acme/2026/d.csv": ("segment", "acme"),

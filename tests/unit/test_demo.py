@@ -22,7 +22,6 @@ from parley.config import tenants, tracking_plan
 from parley.demo.tenants import PLANS
 from parley.demo.world import Demo, blocks, outage
 from parley.errors import ParleyError
-from parley.landing import dialects
 from parley.landing.rules import Accepted, Dropped, Rejected, Rules
 
 PROJECT = Path(__file__).parents[2]
@@ -65,7 +64,6 @@ def land(wanted: Demo) -> Landed:
     rules = Rules(
         plan=tracking_plan.load(PROJECT / "tracking_plan"),
         tenants=tenants.read(PROJECT / tenants.SEED),
-        dialect=dialects.find(PROJECT / "tracking_plan" / "dialects.yml", "parley"),
         secret=b"test",
         strict_tenants=True,
     )

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from parley.config import tracking_plan
-from parley.landing import dialects, sources
+from parley.landing import formats, sources
 from parley.landing.sources import Chunk, Columns, SourceError, open_source
 from parley.settings import Settings
 
@@ -24,12 +24,12 @@ PLAN = tracking_plan.load(FOLDER)
 HEADER = "event_name,tenant_id,occurred_at"
 
 
-def columns(dialect: str = "parley") -> Columns:
-    return Columns.of(dialects.find(FOLDER / tracking_plan.DIALECTS_FILE, dialect), PLAN.types)
+def columns(name: str = "parley") -> Columns:
+    return Columns.of(formats.find(FOLDER, name), PLAN.types)
 
 
-def read(path: Path, dialect: str = "parley") -> list[Chunk]:
-    with open_source(str(path), columns(dialect)) as source:
+def read(path: Path, name: str = "parley") -> list[Chunk]:
+    with open_source(str(path), columns(name)) as source:
         return list(source)
 
 
@@ -176,8 +176,10 @@ def test_a_line_of_any_length_takes_little_memory(tmp_path: Path) -> None:
     ("content", "sentence"),
     [
         ("\ufeff{}".encode("utf-16-le"), "UTF-16"),
-        (b'[\n {"event_name": "message.sent"},', "one JSON array"),
-        (b'[{"event_name": "message.sent"}]', "one JSON array"),
+        (b'[\n {"event_name": "message.sent"},', "it breaks off"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(range(256)), "is a PNG image"),
+        (b"PK\x03\x04" + bytes(range(256)), "is a zip archive"),
+        (bytes(range(256)) * 20, "is no text"),
         (b"PAR1 but no more", "damaged as a Parquet file"),
     ],
 )
@@ -204,6 +206,7 @@ ai.tool_call_completed,t,2024-01-01T00:00:00Z,7,no,,,
         | {
             "attributes": {"tool_name": "find", "success": True, "duration_ms": 12.5},
             "context": {"page": {"url": "/a"}},
+            "note": "x",
         },
         3: event | {"attributes": {"tool_name": "7", "success": "no"}},
     }
@@ -294,6 +297,7 @@ def test_parquet_is_read_with_its_types(tmp_path: Path) -> None:
         "tenant_id": "t",
         "attributes": {"revenue": 12.5, "order_id": "o"},
         "context": {"page": {"url": "/"}},
+        "else": 1,
     }
     assert refusals_of(chunks) == {2: "invalid_json"}
 

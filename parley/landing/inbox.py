@@ -1,8 +1,8 @@
-"""The inbox: a folder whose files are landed, then put away under `done/`. No Dagster here.
+"""The inbox: a folder whose files are landed, then put away under `done/`. docs/inbox.md describes it.
 
-    inbox/events.ndjson.gz                      the parley dialect
-    inbox/segment/events.ndjson                 another dialect
-    inbox/segment/shop-newyork/events.ndjson    … whose events name no tenant; deeper folders as you like
+    inbox/events.ndjson.gz                      the format is recognised
+    inbox/segment/events.ndjson                 a source format is named
+    inbox/segment/shop-newyork/events.ndjson    … and a tenant for events that name none; deeper folders as you like
 
 A name that begins with a dot or ends in `.part` or `.tmp` is a file still being written: it waits until it is renamed.
 """
@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
 
-from dagster_project.failures import may_pass
-from parley.errors import ParleyError
+from parley.errors import ParleyError, may_pass
+from parley.landing import recognition
 from parley.landing.loader import load
 from parley.landing.loads import Report
 from parley.settings import Settings
 
 DONE = "done"
-DEFAULT_DIALECT = "parley"
+FAILED = "failed"
 UNFINISHED = (".part", ".tmp")
 
 
@@ -29,7 +29,8 @@ class Waiting:
 
     path: Path
     name: str
-    dialect: str
+    source_format: str | None
+    """None: it is recognised."""
     tenant: str | None
     size: int
     modified_ns: int
@@ -49,8 +50,9 @@ class Outcome:
     problem: str | None = None
 
 
-def land_all(inbox: Path, land: Callable[[Waiting], Report]) -> Iterator[Outcome]:
-    """Land every waiting file and put it away; one that cannot be landed stays where it is, and the others go on.
+def land_all(inbox: Path, land: Callable[[Waiting], Report], *, puts_failed_away: bool = False) -> Iterator[Outcome]:
+    """Land every waiting file and put it away. One that cannot be landed stays where it is or is put away under
+    `failed/` with the reason beside it, and the others go on.
 
     A file that was written to meanwhile stays too: landed again, only what is new in it counts. An error that may pass
     by itself (a database that is down) is nothing about the file, and is raised.
@@ -61,11 +63,15 @@ def land_all(inbox: Path, land: Callable[[Waiting], Report]) -> Iterator[Outcome
         except ParleyError as error:
             if may_pass(error):
                 raise
+            if puts_failed_away:
+                _put_failed(file, inbox, str(error))
             yield Outcome(file.name, problem=str(error))
             continue
-        if file.is_unchanged():
+        if puts_failed_away and report.problem:
+            _put_failed(file, inbox, report.problem)
+        elif file.is_unchanged():
             put_away(file, inbox)
-        yield Outcome(file.name, report)
+        yield Outcome(file.name, report, report.problem if puts_failed_away else None)
 
 
 def waiting(inbox: Path) -> list[Waiting]:
@@ -77,29 +83,35 @@ def _files(inbox: Path) -> Iterator[Waiting]:
     for path in inbox.rglob("*"):
         relative = path.relative_to(inbox)
         folders = relative.parts[:-1]
-        if folders[:1] == (DONE,) or any(part.startswith(".") for part in relative.parts):
+        if folders[:1] in ((DONE,), (FAILED,)) or any(part.startswith(".") for part in relative.parts):
             continue
         if path.is_file() and not path.name.endswith(UNFINISHED):
             found = path.stat()
             yield Waiting(
                 path=path,
                 name=relative.as_posix(),
-                dialect=folders[0] if folders else DEFAULT_DIALECT,
+                source_format=folders[0] if folders else None,
                 tenant=folders[1] if len(folders) > 1 else None,
                 size=found.st_size,
                 modified_ns=found.st_mtime_ns,
             )
 
 
-def put_away(file: Waiting, inbox: Path) -> Path:
-    """Move a landed file to `done/` and return its new path: its own name, or where that is taken one with a number."""
-    own = inbox / DONE / file.name
+def _put_failed(file: Waiting, inbox: Path, why: str) -> None:
+    path = put_away(file, inbox, FAILED)
+    path.with_name(f"{path.name}.reason.txt").write_text(f"{why}\n", encoding="utf-8")
+
+
+def put_away(file: Waiting, inbox: Path, folder: str = DONE) -> Path:
+    """Move a file to a folder and return its new path: its own name, or where that is taken one with a number."""
+    own = inbox / folder / file.name
     numbered = (own.with_name(f"{own.name}.{number}") for number in count(2))
     target = next(path for path in chain([own], numbered) if not path.exists())
     target.parent.mkdir(parents=True, exist_ok=True)
     return file.path.rename(target)
 
 
-def land_file(settings: Settings, file: Waiting) -> Report:
-    """Land one file with `parley.landing`; raises ParleyError where it cannot be read to its end."""
-    return load(settings, str(file.path), dialect=file.dialect, tenant_id=file.tenant, loaded_by="dagster")
+def land_file(settings: Settings, file: Waiting, *, by: str | None = "dagster") -> Report:
+    """Land one file; raises ParleyError where its format is unclear or it cannot be read to its end."""
+    named = file.source_format or recognition.recognise(settings, str(file.path))
+    return load(settings, str(file.path), source_format=named, tenant_id=file.tenant, loaded_by=by)

@@ -1,0 +1,65 @@
+# description: Events of PostHog, as its batch exports (JSON lines, Parquet), its API and its webhooks give them.
+# recognise: >
+#   type == "object" and (.event | type) == "string" and has("distinct_id")
+#   and (has("properties") or has("uuid") or has("person_id")) and (has("type") | not)
+# event_names:
+#   $pageview: page.viewed
+#   $screen: screen.viewed
+#   $identify: user.identified
+#   $create_alias: user.aliased
+#   $groupidentify: group.identified
+#   $exception: system.error
+#   $ai_generation: ai.response
+#   $ai_span: ai.tool_call_completed
+#   user_signed_up: user.registered
+#   user signed up: user.registered
+#   sign up: user.registered
+#   user_logged_in: user.logged_in
+# samples:
+#   - document: {"uuid": "018fce2a-7b3c-7000-8000-000000000001", "event": "$pageview", "distinct_id": "ida", "properties": {"$current_url": "https://shop.example/", "$pathname": "/", "$session_id": "s1", "$device_id": "d1", "$lib": "web", "title": "Home"}, "timestamp": "2024-05-31 12:00:00.250000+00:00", "team_id": 1}
+#     events:
+#       - {"event_id": "018fce2a-7b3c-7000-8000-000000000001", "event_name": "page.viewed", "occurred_at": "2024-05-31 12:00:00.250000+00:00", "user_id": "ida", "session_id": "s1", "source": "web", "attributes": {"url": "https://shop.example/", "path": "/", "title": "Home"}, "anonymous_id": "d1"}
+#   - document: {"uuid": "018fce2a-7b3c-7000-8000-000000000002", "event": "$ai_generation", "distinct_id": "ida", "properties": {"$ai_model": "gpt-4o", "$ai_provider": "openai", "$ai_latency": 1.25, "$ai_input_tokens": 12, "$ai_output_tokens": 30, "$ai_trace_id": "t1", "$ai_is_error": false}, "timestamp": "2024-05-31T12:00:01Z"}
+#     events:
+#       - {"event_id": "018fce2a-7b3c-7000-8000-000000000002", "event_name": "ai.response", "occurred_at": "2024-05-31T12:00:01Z", "user_id": "ida", "conversation_id": "t1", "attributes": {"model": "gpt-4o", "provider": "openai", "duration_ms": 1250, "input_tokens": 12, "output_tokens": 30}, "context": {"ai_is_error": false}}
+#   - document: {"uuid": "018fce2a-7b3c-7000-8000-000000000003", "event": "Order Completed", "distinct_id": "018fce2a-0000-7000-8000-000000000009", "properties": "{\"order_id\": \"7\", \"revenue\": 12.5, \"$is_identified\": false}", "timestamp": "2024-05-31T12:00:02Z"}
+#     events:
+#       - {"event_id": "018fce2a-7b3c-7000-8000-000000000003", "event_name": "Order Completed", "occurred_at": "2024-05-31T12:00:02Z", "anonymous_id": "018fce2a-0000-7000-8000-000000000009", "attributes": {"order_id": "7", "revenue": 12.5}, "context": {"is_identified": false}}
+
+# PostHog's own properties begin with a dollar sign; the others are the sender's.
+def own: with_entries(select(.key | startswith("$") | not));
+def posthogs: with_entries(select(.key | startswith("$")) | .key |= .[1:]);
+
+if type != "object" or (.event | type) != "string" then reject("is no event of PostHog, which has event and distinct_id") else . end
+| (.properties | if type == "string" then (try fromjson catch {}) else . end | object) as $properties
+| ($properties | posthogs) as $p
+| (.distinct_id | text) as $who
+| ($p.is_identified == false or $p.process_person_profile == false) as $is_anonymous
+| {
+    event_id: (.uuid | text),
+    event_name: .event,
+    occurred_at: (.timestamp | time),
+    user_id: (if $is_anonymous then null else $who end),
+    anonymous_id: (
+      if $is_anonymous then $who
+      else ($p.anon_distinct_id // $p.device_id) | text | if . == $who then null else . end end),
+    session_id: (($p.session_id) | text),
+    conversation_id: (($properties.conversation_id // $p.ai_session_id // $p.ai_trace_id) | text),
+    source: ($p.lib | text | if . == null then null else .[:32] end),
+    attributes: ({
+        url: $p.current_url, path: $p.pathname, referrer: $p.referrer, name: $p.screen_name,
+        traits: (if .event == "$identify" then $p.set else null end),
+        group_type: $p.group_type, group_id: $p.group_key,
+        model: $p.ai_model, provider: $p.ai_provider,
+        duration_ms: ($p.ai_latency | number | if . == null then null else . * 1000 end),
+        input_tokens: $p.ai_input_tokens, output_tokens: $p.ai_output_tokens,
+        tool_name: (if .event == "$ai_span" then $p.ai_span_name else null end),
+        success: (if .event == "$ai_span" then $p.ai_is_error != true else null end),
+        error_class: ($p.exception_type // $p.exception_list[0].type?), error_message: ($p.exception_message // $p.exception_list[0].value?)
+      } | present) + ($properties | own),
+    context: ($p | del(.current_url, .pathname, .referrer, .screen_name, .set, .group_type, .group_key, .ai_model, .ai_provider,
+        .ai_latency, .ai_input_tokens, .ai_output_tokens, .ai_span_name, .exception_type, .exception_message, .exception_list,
+        .anon_distinct_id, .device_id, .session_id, .ai_trace_id, .ai_session_id, .lib, .ai_input, .ai_output_choices,
+        .ai_input_state, .ai_output_state, .ai_tools)
+      | if . == {} then null else . end)
+  } | present

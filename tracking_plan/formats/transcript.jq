@@ -1,0 +1,41 @@
+# description: Messages with a role, a text and a time, one a line or in a list inside their conversation. The least that anybody has; also as CSV.
+# recognise: >
+#   def has_any($names): . as $it | any($names[]; . as $name | $it | has($name));
+#   def is_message: type == "object" and has_any(["role", "sender", "author", "speaker"]) and has_any(["content", "text", "message", "body", "utterance"]);
+#   def is_timed: has_any(["timestamp", "time", "created_at", "createdAt", "date", "ts", "sent_at"]);
+#   type == "object" and (has_any(["event_name", "event_type", "event", "message_type", "object", "request", "mapping", "from_id", "uuid", "inbox_id", "ticket_id"]) | not)
+#   and (is_message and is_timed or ((.messages // .turns // .transcript // .conversation) | type == "array" and length > 0 and all(is_message)))
+# samples:
+#   - document: {"conversation_id": "c1", "role": "user", "content": "I lost my card", "timestamp": "2024-05-31T12:00:00Z", "user_id": "ida"}
+#     events:
+#       - {"event_name": "message.received", "occurred_at": "2024-05-31T12:00:00Z", "sequence": 1, "conversation_id": "c1", "user_id": "ida", "attributes": {"text": "I lost my card"}}
+#   - document: {"id": "c2", "user": "ida", "channel": "web", "messages": [{"role": "user", "content": "Hi", "timestamp": 1717156800}, {"role": "agent", "content": "Hello", "timestamp": 1717156800}, {"role": "tool", "content": "{}", "timestamp": 1717156800}]}
+#     events:
+#       - {"event_name": "message.received", "occurred_at": "2024-05-31T12:00:00Z", "sequence": 0, "conversation_id": "c2", "user_id": "ida", "source": "web", "attributes": {"text": "Hi"}}
+#       - {"event_name": "message.sent", "actor": "agent", "occurred_at": "2024-05-31T12:00:00Z", "sequence": 1, "conversation_id": "c2", "user_id": "ida", "source": "web", "attributes": {"text": "Hello", "actor": "human"}}
+
+def who: (.role // .sender // .author // .speaker) | if type == "object" then .role // .type // .name else . end | text // "" | ascii_downcase;
+def at: (.timestamp // .time // .created_at // .createdAt // .date // .ts // .sent_at) | time;
+def thread: (.conversation_id // .conversationId // .thread_id // .chat_id // .session_id // .dialogue_id) | text;
+def person: (.user_id // .userId // .customer_id // .user) | if type == "object" then .id else . end | text;
+def place: (.channel // .source // .platform) | text | if . == null then null else .[:32] end;
+def message($around; $sequence):
+    who as $who
+    | ((.content // .text // .message // .body // .utterance) | said) as $text
+    | (if $who | IN("user", "customer", "human", "client", "visitor", "contact", "end_user", "guest", "caller", "enduser", "usr") then {event_name: "message.received"}
+       elif $who | IN("assistant", "bot", "ai", "system_bot", "chatbot", "model", "sys", "virtual_agent") then {event_name: "message.sent", actor: "assistant"}
+       elif $who | IN("agent", "human_agent", "operator", "support", "staff", "employee", "admin", "representative", "advisor") then {event_name: "message.sent", actor: "agent"}
+       elif $who | IN("system", "tool", "function", "developer", "note", "event") then null
+       else reject("has a role that is neither the customer's nor the assistant's: write user, assistant or agent") end) as $kind
+    | if $kind == null then empty else
+        $around + ({conversation_id: thread, user_id: person, source: place, tenant_id, event_id: ((.message_id // .messageId) | if . == null then null else "transcript:\(text)" end)} | present)
+        + {occurred_at: (at // $around.occurred_at), sequence: $sequence, attributes: ({text: $text, actor: (if $kind.actor == "agent" then "human" else null end), intent} | present)}
+        + $kind | present end;
+
+if type != "object" then reject("is no message and no conversation") else . end
+| (.messages // .turns // .transcript // .conversation) as $messages
+| if ($messages | type) == "array" then
+    ({conversation_id: (thread // (.id | text)), user_id: person, source: place, tenant_id, occurred_at: at} | present) as $around
+    | $messages | to_entries[] | .key as $at | .value
+    | if type == "object" then message($around; $at) else reject("holds a message that is no object") end
+  else message({}; $line) end

@@ -1,0 +1,64 @@
+# description: Tickets, comments and chats of Zendesk, as its APIs and exports give them. Comments are in their ticket, or name it as ticket_id.
+# recognise: >
+#   type == "object" and ((has("requester_id") and has("status") and has("created_at"))
+#     or (.type == "chat" or .type == "offline_msg") and has("visitor") or has("ticket_id") and has("author_id") and (has("body") or has("plain_body")))
+# documents: [tickets, chats, comments, results]
+# samples:
+#   - document: {"id": 35, "subject": "Lost card", "description": "I lost my card", "status": "solved", "requester_id": 7, "assignee_id": 5, "created_at": "2024-05-31T12:00:00Z", "updated_at": "2024-05-31T13:00:00Z", "via": {"channel": "email"}, "satisfaction_rating": {"score": "good", "comment": "Thanks"}, "comments": [{"id": 1, "author_id": 7, "plain_body": "I lost my card", "public": true, "created_at": "2024-05-31T12:00:00Z"}, {"id": 2, "author_id": 5, "plain_body": "It is blocked", "public": true, "created_at": "2024-05-31T12:30:00Z"}, {"id": 3, "author_id": 5, "plain_body": "Called the bank", "public": false, "created_at": "2024-05-31T12:30:00Z"}]}
+#     events:
+#       - {"event_id": "zendesk:comment:1", "event_name": "message.received", "occurred_at": "2024-05-31T12:00:00Z", "sequence": 0, "conversation_id": "35", "user_id": "7", "source": "email", "attributes": {"text": "I lost my card", "message_id": 1}}
+#       - {"event_id": "zendesk:comment:2", "event_name": "message.sent", "actor": "agent", "occurred_at": "2024-05-31T12:30:00Z", "sequence": 1, "conversation_id": "35", "user_id": "7", "source": "email", "attributes": {"text": "It is blocked", "message_id": 2, "actor": "human"}}
+#       - {"event_id": "zendesk:comment:3", "event_name": "message.noted", "occurred_at": "2024-05-31T12:30:00Z", "sequence": 2, "conversation_id": "35", "user_id": "7", "source": "email", "attributes": {"text": "Called the bank", "message_id": 3}}
+#       - {"event_id": "zendesk:solved:35", "event_name": "conversation.resolved", "occurred_at": "2024-05-31T13:00:00Z", "conversation_id": "35", "user_id": "7", "source": "email", "attributes": {"resolved_by": "human"}}
+#       - {"event_id": "zendesk:rating:35", "event_name": "conversation.rated", "occurred_at": "2024-05-31T13:00:00Z", "conversation_id": "35", "user_id": "7", "source": "email", "attributes": {"rating": 1, "comment": "Thanks"}}
+#   - document: {"id": "1705.ab", "type": "chat", "timestamp": "2024-05-31T12:00:00Z", "visitor": {"id": "v-1", "name": "Visitor 1"}, "history": [{"type": "chat.msg", "name": "Visitor 1", "msg": "Hi", "timestamp": "2024-05-31T12:00:00Z", "sender_type": "Visitor"}, {"type": "chat.msg", "name": "Ann", "msg": "Hello", "timestamp": "2024-05-31T12:00:04Z", "sender_type": "Agent"}], "rating": "good"}
+#     events:
+#       - {"event_id": "zendesk:chat:1705.ab:0", "event_name": "message.received", "occurred_at": "2024-05-31T12:00:00Z", "sequence": 0, "conversation_id": "1705.ab", "user_id": "v-1", "source": "chat", "attributes": {"text": "Hi"}}
+#       - {"event_id": "zendesk:chat:1705.ab:1", "event_name": "message.sent", "actor": "agent", "occurred_at": "2024-05-31T12:00:04Z", "sequence": 1, "conversation_id": "1705.ab", "user_id": "v-1", "source": "chat", "attributes": {"text": "Hello", "actor": "human"}}
+#       - {"event_id": "zendesk:chat:1705.ab:rating", "event_name": "conversation.rated", "occurred_at": "2024-05-31T12:00:04Z", "conversation_id": "1705.ab", "user_id": "v-1", "source": "chat", "attributes": {"rating": 1}}
+
+def of_comment($common; $requester; $at):
+    (.plain_body // (.html_body | plain) // .body) as $text
+    | $common + {event_id: "zendesk:comment:\(.id)", occurred_at: (.created_at | time), sequence: $at}
+      + (if .public == false then {event_name: "message.noted", attributes: {text: $text, message_id: .id}}
+         elif $requester != null and .author_id == $requester then {event_name: "message.received", attributes: {text: $text, message_id: .id}}
+         else {event_name: "message.sent", actor: "agent", attributes: {text: $text, message_id: .id, actor: "human"}} end)
+    | .attributes |= present | present;
+def mark: if . == "good" then 1 elif . == "bad" then 0 else null end;
+
+def ticket:
+    . as $t
+    | ({conversation_id: (.id | text), user_id: (.requester_id | text), source: (.via.channel? | text | if . == null then null else .[:32] end)} | present) as $common
+    | (if (.comments | type) == "array" then
+        .comments | to_entries[] | select(.value | type == "object") | .key as $at | .value | of_comment($common; $t.requester_id; $at)
+       elif .description != null then
+        $common + {event_id: "zendesk:ticket:\(.id)", event_name: "message.received", occurred_at: (.created_at | time), sequence: 0, attributes: {text: .description}}
+       else empty end),
+      (if .status == "solved" or .status == "closed" then
+        $common + {event_id: "zendesk:solved:\(.id)", event_name: "conversation.resolved", occurred_at: ((.metric_set.solved_at? // .solved_at // .updated_at) | time), attributes: {resolved_by: "human"}}
+       else empty end),
+      ((.satisfaction_rating | object) as $r | ($r.score | mark) as $score | if $score != null then
+        $common + {event_id: "zendesk:rating:\(.id)", event_name: "conversation.rated", occurred_at: (($r.updated_at // .updated_at) | time), attributes: ({rating: $score, comment: $r.comment} | present)}
+       else empty end);
+
+def chat:
+    . as $c
+    | ({conversation_id: (.id | text), user_id: (.visitor.id? | text), source: "chat"} | present) as $common
+    | (if .type == "offline_msg" then $common + {event_id: "zendesk:chat:\(.id):0", event_name: "message.received", occurred_at: (.timestamp | time), attributes: {text: .message}} else empty end),
+      ((.history | list) | to_entries[] | select((.value | type) == "object" and .value.type == "chat.msg") | .key as $at | .value
+        | $common + {event_id: "zendesk:chat:\($c.id):\($at)", occurred_at: (.timestamp | time), sequence: $at}
+          + (if .sender_type == "Visitor" then {event_name: "message.received", attributes: {text: .msg}}
+             elif .sender_type == "Trigger" or .sender_type == "Bot" then {event_name: "message.sent", actor: "assistant", attributes: {text: .msg, actor: "assistant"}}
+             else {event_name: "message.sent", actor: "agent", attributes: {text: .msg, actor: "human"}} end)
+        | .attributes |= present | present),
+      ((.rating | mark) as $score | if $score != null then
+        $common + {event_id: "zendesk:chat:\(.id):rating", event_name: "conversation.rated", occurred_at: (([(.history | list)[] | .timestamp? | select(. != null)] | last // .end_timestamp // .timestamp) | time), attributes: ({rating: $score, comment} | present)}
+       else empty end);
+
+if type != "object" then reject("is no ticket, comment or chat of Zendesk") else . end
+| if has("requester_id") then ticket
+  elif has("visitor") then chat
+  elif has("author_id") then
+    if .ticket_id == null then reject("is a comment of Zendesk without ticket_id: export tickets with their comments") else
+      of_comment({conversation_id: (.ticket_id | text), user_id: (.requester_id | text), source: (.via.channel? | text)} | present; .requester_id; null) end
+  else reject("is no ticket, comment or chat of Zendesk") end
