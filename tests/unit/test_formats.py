@@ -1,0 +1,210 @@
+"""Source formats: each one's sample is its test, and a file of one's own is checked before it reads anything."""
+
+import os
+import random
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from parley.errors import ParleyError
+from parley.landing import formats
+from parley.landing.formats import Failure, Format, Mapper, Sample
+from parley.landing.judging import Unread, verdicts
+from parley.landing.rules import Accepted, Dropped, Rejected
+from parley.landing.sources import Chunk
+from tests.support.contract import FOLDER, FORMATS, rules
+
+SHIPPED = {
+    "bot chatgpt chatwoot claude conversation ga4 intercom langfuse openai otel parley posthog rasa segment snowplow "
+    "telegram transcript zendesk"
+}
+SAMPLES = [
+    pytest.param(source_format, sample, id=f"{source_format.name}-{number}")
+    for source_format in FORMATS.values()
+    for number, sample in enumerate(source_format.samples)
+]
+MUTANTS = 60  # of each format; PARLEY_MUTANTS=10000 takes as many as a release does
+
+
+def document(sample: Sample) -> Any:
+    """The sample's document as the reader hands it on."""
+    return sample.document if sample.parent is None else {"parent": sample.parent, "document": sample.document}
+
+
+def with_uuid(event: dict[str, Any]) -> dict[str, Any]:
+    if "event_id" not in event:
+        return event
+    given = event["event_id"]
+    return {**event, "event_id": formats.canonical_uuid(given) or formats.named_uuid(given.encode())}
+
+
+def test_the_shipped_formats_are_those_of_the_contract() -> None:
+    assert {" ".join(FORMATS)} == SHIPPED
+    assert [name for name, each in FORMATS.items() if each.is_native] == ["parley"]
+    assert all(each.samples and each.recognise for each in FORMATS.values())
+
+
+@pytest.mark.parametrize(("source_format", "sample"), SAMPLES)
+def test_a_sample_becomes_the_events_that_its_file_says(source_format: Format, sample: Sample) -> None:
+    assert Mapper(source_format).events(document(sample), derive=False) == [with_uuid(e) for e in sample.events]
+
+
+@pytest.mark.parametrize(("source_format", "sample"), SAMPLES)
+def test_a_sample_is_recognised_as_its_format_alone(source_format: Format, sample: Sample) -> None:
+    assert [each.name for each in FORMATS.values() if formats.fits(each, [document(sample)])] == [source_format.name]
+
+
+@pytest.mark.parametrize(("source_format", "sample"), SAMPLES)
+def test_a_samples_events_land_whatever_their_format(source_format: Format, sample: Sample) -> None:
+    found = judged(source_format, [orjson.dumps(document(sample))])
+    assert found == {"accepted": len(sample.events)}
+
+
+def judged(source_format: Format, lines: list[bytes]) -> Counter[str]:
+    by = rules(source_format=source_format, default_tenant="open")
+    counts: Counter[str] = Counter()
+    for _, verdict in verdicts(by, Chunk(1, len(lines), b"\n".join(lines))):
+        match verdict:
+            case Accepted():
+                counts["accepted"] += 1
+            case Rejected():
+                counts[verdict.reason] += 1
+            case Dropped():
+                counts[verdict.outcome] += 1
+    return counts
+
+
+@pytest.mark.parametrize("named", sorted(FORMATS))
+def test_a_wrong_format_lands_no_event_of_another(named: str) -> None:
+    """A format may read what another does too (a page of the same API), but nothing lands without its words."""
+    for other in FORMATS.values():
+        lines = [orjson.dumps(document(sample)) for sample in other.samples]
+        if named == other.name or {named, other.name} == {"posthog", "segment"}:
+            continue
+        landed = judged(FORMATS[named], lines)["accepted"]
+        assert not landed, (named, other.name, landed)
+
+
+def mutated(value: Any, random_: random.Random) -> Any:
+    """A document with one thing changed somewhere inside."""
+    if isinstance(value, dict) and value and random_.random() < 0.9:
+        key = random_.choice(sorted(value))
+        if random_.random() < 0.1:
+            return {name: inner for name, inner in value.items() if name != key}
+        return value | {key: mutated(value[key], random_)}
+    if isinstance(value, list) and value and random_.random() < 0.9:
+        index = random_.randrange(len(value))
+        return [*value[:index], mutated(value[index], random_), *value[index + 1 :]]
+    return random_.choice(
+        [None, True, "", "x", "\U0001f600", -1, 2**63, 1.5, [], {}, [None], {"a": 1}, "9" * 30, "2024-13-45", [[[]]]]
+    )
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS))
+def test_any_document_is_accepted_or_rejected_with_a_reason(name: str) -> None:
+    source_format = FORMATS[name]
+    random_ = random.Random(name)
+    lines = [
+        orjson.dumps(mutated(document(random_.choice(source_format.samples)), random_))
+        for _ in range(int(os.environ.get("PARLEY_MUTANTS", MUTANTS)))
+    ]
+    by = rules(source_format=source_format, default_tenant="open")
+    unread = Unread()
+    seen: Counter[int] = Counter()
+    for line, verdict in verdicts(by, Chunk(1, len(lines), b"\n".join(lines)), unread):
+        seen[line] += 1
+        if isinstance(verdict, Rejected):
+            assert verdict.message.endswith(".")
+    assert len(seen) + unread.empty.total() == len(lines)
+
+
+def own(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "own.jq"
+    path.write_text(text)
+    return path
+
+
+def test_a_format_of_ones_own_needs_no_code(tmp_path: Path) -> None:
+    path = own(tmp_path, "# description: Ours.\n{event_name: .n, occurred_at: (.at | time), attributes: .d}\n")
+    events = Mapper(formats.find(FOLDER, str(path))).events({"n": "user.registered", "at": 1717156800, "d": {}, "x": 1})
+    assert isinstance(events, list)
+    assert events[0] | {"event_id": None} == {
+        "event_id": None,
+        "event_name": "user.registered",
+        "occurred_at": "2024-05-31T12:00:00Z",
+        "attributes": {},
+    }
+
+
+def test_documents_that_differ_in_an_unread_field_are_two_events(tmp_path: Path) -> None:
+    mapper = Mapper(
+        formats.find(FOLDER, str(own(tmp_path, "# description: Ours.\n{event_name: .n}, {event_name: .n}\n")))
+    )
+    ids = [
+        event["event_id"]
+        for unread in (1, 2, 2)
+        for event in mapper.events({"n": "a.b", "unread": unread})  # type: ignore[union-attr]
+    ]
+    assert ids[2:4] == ids[4:]
+    assert len(set(ids)) == 4
+
+
+def test_what_a_filter_does_not_read_is_named() -> None:
+    mapper = Mapper(FORMATS["segment"])
+    call = {
+        "type": "track",
+        "event": "x",
+        "properties": {"a": 1},
+        "writeKey": "w",
+        "context": {"ip": "1"},
+        "_": {"b": 2},
+    }
+    events = mapper.events(call)
+    assert not isinstance(events, Failure)
+    assert sorted(mapper.unread(call, events)) == ["_", "writeKey"]
+    assert list(mapper.unread({"jane@example.com": 1}, [])) == ["(another name)"]
+
+
+def test_a_filter_sees_nothing_but_its_document(tmp_path: Path) -> None:
+    for program in ("{event_name: env.HOME}", "{event_name: $ENV.PATH}"):
+        mapper = Mapper(formats.find(FOLDER, str(own(tmp_path, f"# description: Ours.\n{program}\n"))))
+        (event,) = mapper.events({}, derive=False)
+        assert event["event_name"] is None  # type: ignore[index]
+    for program in ("input", "now", "halt", "[inputs]"):
+        mapper = Mapper(formats.find(FOLDER, str(own(tmp_path, f"# description: Ours.\n{program}\n"))))
+        found = dict(mapper.map([(1, b"{}"), (2, b"{}")]))
+        assert all(isinstance(each, Failure) for each in found.values()), program
+
+
+def test_one_document_that_fails_holds_up_no_other() -> None:
+    found = dict(
+        Mapper(FORMATS["segment"]).map([(1, b'{"type":"track","event":"a"}'), (2, b"5"), (3, b'{"type":"page"}')])
+    )
+    assert isinstance(found[2], Failure)
+    assert [line for line, events in found.items() if not isinstance(events, Failure)] == [1, 3]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("# description: Ours.\n", "has no jq filter"),
+        ("{event_name: .n}\n", "own.jq"),
+        ("# description: Ours.\n# aliases: {}\n.\n", "aliases"),
+        ("# description: [\n.\n", "is not right as YAML"),
+        ("# description: Ours.\n{event_name: .n\n", "own.jq is not right as jq"),
+        ("# description: Ours.\n# recognise: .a |\n{a}\n", "own.jq is not right as jq"),
+    ],
+)
+def test_a_file_that_is_wrong_is_named_with_what_is_wrong(tmp_path: Path, text: str, sentence: str) -> None:
+    with pytest.raises(ParleyError, match=sentence):
+        formats.find(FOLDER, str(own(tmp_path, text)))
+
+
+def test_an_unknown_format_is_named_with_those_there_are() -> None:
+    with pytest.raises(ParleyError, match=r"no source format 'amplitude': use one of bot, chatgpt, "):
+        formats.find(FOLDER, "amplitude")
+    with pytest.raises(ParleyError, match=r"There is no file mine\.jq"):
+        formats.find(FOLDER, "mine.jq")
