@@ -14,7 +14,7 @@
     union all
     {% if has_tenants %}
     select
-        '*{{ name }}:' || tenant_id,
+        '*{{ name }}@' || tenant_id,
         nullif(tenant_id, '*'),
         md5(string_agg(definition::text, '|' order by definition::text))
     from {{ relation }} as definition
@@ -43,7 +43,11 @@
     where current_ones.key <> '*as_of' and definitions.fingerprint is distinct from current_ones.fingerprint
     union
     -- a definition that is gone
-    select case when definitions.tenant_id like '%:%' then nullif(split_part(definitions.tenant_id, ':', 2), '*') end
+    select
+        case
+            when definitions.tenant_id like '%@%'
+                then nullif(substr(definitions.tenant_id, strpos(definitions.tenant_id, '@') + 1), '*')
+        end
     from ops.definitions
     left join pg_temp.current_definitions as current_ones on definitions.tenant_id = current_ones.key
     where definitions.model = '{{ model.name }}' and definitions.tenant_id like '*%' and current_ones.key is null
