@@ -33,15 +33,16 @@
         {{ get_create_view_as_sql(built, sql) if target.is_view else get_create_table_as_sql(False, built, sql) }}
     {% endcall %}
     {% call statement('finish') %}
+        {% for index in indexes_of() %}{{ get_create_index_sql(built, index) }};{% endfor %}
+        {{ describe(built) }}
+        {#- what is built of a table next is planned by its size, which Postgres would find out in a minute -#}
+        {% if target.is_table %}analyze {{ built }};{% endif %}
+        {#- last, so that readers of the existing one wait no longer than this takes -#}
         {% if existing is not none %}
         {#- it may have gone with a view that it reads, since dbt looked -#}
         drop {{ existing.type }} if exists {{ existing }} cascade;
         alter {{ target.type }} {{ built }} rename to {{ adapter.quote(target.identifier) }};
         {% endif %}
-        {% for index in indexes_of() %}{{ get_create_index_sql(target, index) }};{% endfor %}
-        {{ describe(target) }}
-        {#- what is built of a table next is planned by its size, which Postgres would find out in a minute -#}
-        {% if target.is_table %}analyze {{ target }}{% endif %}
     {% endcall %}
 {% endmacro %}
 
