@@ -23,9 +23,12 @@ def main() -> None:
     from dbt.cli.main import dbtRunner
     from dbt.contracts.graph.manifest import Manifest
 
+    from parley.build.dbt import kept_connections
+
     parsed = dbtRunner().invoke(["--quiet", "--no-write-json", "parse"]).result
     # where it cannot be parsed there is no manifest: dbt parses again, and says aloud what is wrong
-    outcome = dbtRunner(parsed if isinstance(parsed, Manifest) else None).invoke(arguments)
+    with kept_connections():
+        outcome = dbtRunner(parsed if isinstance(parsed, Manifest) else None).invoke(arguments)
     if outcome.exception:
         print(outcome.exception, file=sys.stderr)
     sys.exit(0 if outcome.success else 2 if outcome.exception else 1)

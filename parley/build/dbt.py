@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 LOG = "logs/dbt.log"
 
 _LEVELS = {"info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
-_HEARD = ("NodeStart", "NodeFinished")  # of dbt's messages for debugging
 _MOST_BYTES = 10 * 1024 * 1024
 _OLDER_LOGS = 5
 
@@ -44,7 +43,6 @@ def invoke(
     with (
         _environment(database.variables(settings)),
         _as_own_command_line(command),
-        _only_what_is_heard(),
         kept_connections(),
         _logging(log) as write,
     ):
@@ -105,26 +103,6 @@ def _as_own_command_line(command: list[str]) -> Iterator[None]:
         yield
     finally:
         sys.argv = standing
-
-
-@contextmanager
-def _only_what_is_heard() -> Iterator[None]:
-    """dbt makes some twenty messages for debugging of each table; writing them out took a tenth of a small build."""
-    from dbt_common.events.base_types import EventLevel
-    from dbt_common.events.event_manager import EventManager
-    from dbt_common.events.event_manager_client import ctx_set_event_manager, get_event_manager
-
-    class Heard(EventManager):
-        def fire_event(self, e: Any, level: EventLevel | None = None, *arguments: Any, **named: Any) -> None:
-            if (level or e.level_tag()) is not EventLevel.DEBUG or type(e).__name__ in _HEARD:
-                super().fire_event(e, level, *arguments, **named)
-
-    standing = get_event_manager()
-    ctx_set_event_manager(Heard())
-    try:
-        yield
-    finally:
-        ctx_set_event_manager(standing)
 
 
 @contextmanager
