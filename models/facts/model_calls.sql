@@ -7,7 +7,6 @@
     meta={'rebuild': {
         'key': {'thread_id': 'id'},
         'reads': {'stg_events': 'thread'},
-        'definitions': ['model_prices'],
         'publishes': {'day': {'date': 'called_on'}},
         'date': 'called_on',
     }}
