@@ -47,7 +47,10 @@ def forget(
     if not tenant or not user:
         raise ParleyError("Whom to erase is missing: give --tenant and --user, or --open for those asked for already.")
     if verify:
-        _show_places(erasure.search(settings, tenant, user))
+        places = erasure.search(settings, tenant, user)
+        _show_places(places)
+        if places:
+            raise typer.Exit(1)
         return
     if dry_run:
         _show_rows(erasure.preview(settings, tenant, user), "would be deleted")
@@ -101,7 +104,7 @@ def _show_places(places: "Mapping[str, int]") -> None:
     if not places:
         console.print("No table and no file names the person.")
         return
-    console.print("The person is still named in:")
+    console.print("The person is still named or quoted in:")
     for place, times in places.items():
         console.print(f"  {escape(place)}" + (f" ({times:,})" if times else ""), soft_wrap=True)
     console.print("Delete or rewrite these; docs/privacy.md says which are whose.")

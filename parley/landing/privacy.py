@@ -261,6 +261,11 @@ def thread_hmac(secret: bytes, tenant_id: str, thread_id: str) -> str:
     return hashed(secret, f"{tenant_id}\0thread\0{thread_id}")
 
 
+def text_hmac(secret: bytes, tenant_id: str, text: str) -> str:
+    """What `ops.erasures` knows a text by that only an erased subject wrote, whatever its spaces and capitals."""
+    return hashed(secret, f"{tenant_id}\0text\0{' '.join(text.split()).casefold()}")
+
+
 class Erased:
     """Who was erased, by what `raw.erased_subjects` knows them by (`hmacs`)."""
 

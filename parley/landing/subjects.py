@@ -12,14 +12,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import sql
 
-from parley.landing.privacy import Erased, subject_hmacs, texts, words
+from parley.landing.privacy import Erased, subject_hmacs, text_hmac, texts, words
 from parley.settings import Settings
 from parley.warehouse import database
 from parley.warehouse.database import Connection
 from parley.warehouse.names import UNKNOWN_TENANT
 
 STAGED = "staging.stg_events"
+GAP_QUESTIONS = "facts.gap_questions"
 CACHED_TEXTS = 200_000
+SHORTEST_TEXT = 12  # characters; shorter ones are anybody's
 DERIVED = ("staging", "facts", "marts", "ops")
 """The schemas whose tables are made of events."""
 
@@ -66,6 +68,8 @@ class Subject:
     tenant_id: str
     hmacs: frozenset[str]
     secret: bytes = field(repr=False)
+    said: frozenset[str] = frozenset()
+    """Of the texts that only they wrote (`text_hmac`), where they were erased."""
 
     @classmethod
     def of(cls, settings: Settings, tenant_id: str, user_id: str) -> "Subject":
@@ -81,6 +85,16 @@ class Subject:
             return not self.hmacs.isdisjoint(subject_hmacs(self.secret, self.tenant_id, text))
 
         return judge
+
+    @cached_property
+    def wrote(self) -> Callable[[str], bool]:
+        """Whether a text is one that only this person wrote."""
+
+        @lru_cache(CACHED_TEXTS)
+        def judge(text: str) -> bool:
+            return len(text) >= SHORTEST_TEXT and text_hmac(self.secret, self.tenant_id, text) in self.said
+
+        return judge if self.said else lambda text: False
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +142,29 @@ def find(connection: Connection, subject: Subject) -> Traces:
         {"tenant": subject.tenant_id, "users": sorted(users)},
     )
     return Traces(tuple(sorted(users)), tuple(sorted(str(thread) for (thread,) in threads)))
+
+
+def texts_of(connection: Connection, subject: Subject, traces: Traces) -> list[str]:
+    """The texts that a subject wrote: in the attributes of their events, and in what is kept of days gone."""
+    said = """
+        select distinct value #>> '{}' from raw.events, jsonb_each(attributes) as attribute (key, value)
+        where jsonb_typeof(value) = 'string' and length(value #>> '{}') >= %(shortest)s and """
+    query = said + EVENT_IS_OF
+    if database.has(connection, GAP_QUESTIONS):
+        of_subject = is_of(("user_id", "conversation_id", "thread_id")).as_string(connection)
+        query += f" union select question from {GAP_QUESTIONS} where length(question) >= %(shortest)s and {of_subject}"
+    found = connection.execute(query.encode(), parameters(subject, traces) | {"shortest": SHORTEST_TEXT})
+    return sorted(str(text) for (text,) in found)
+
+
+def written_by_others(connection: Connection, subject: Subject, texts: Collection[str]) -> set[str]:
+    """Which of these texts stand in the tenant's events, once the subject's own are gone: reads all of them."""
+    found = connection.execute(
+        "select distinct value #>> '{}' from raw.events, jsonb_each(attributes) as attribute (key, value)"
+        " where tenant_id = %s and jsonb_typeof(value) = 'string' and value #>> '{}' = any(%s)",
+        [subject.tenant_id, list(texts)],
+    )
+    return {str(text) for (text,) in found}
 
 
 def refused_lines(connection: Connection, subject: Subject, traces: Traces) -> list[RefusedLine]:

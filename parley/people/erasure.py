@@ -8,7 +8,7 @@ after it: `work_off` takes up every open erasure. It knows people by their hashe
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -21,9 +21,9 @@ from parley.build.builds import BuildRequest
 from parley.errors import ParleyError
 from parley.history import archives
 from parley.landing import partitions, subjects
-from parley.landing.privacy import hashed, subject_hmacs, thread_hmac
+from parley.landing.privacy import hashed, subject_hmacs, text_hmac, thread_hmac
 from parley.landing.subjects import EVENT_IS_OF, STAGED, Subject, Traces
-from parley.people import residue
+from parley.people import residue, superset
 from parley.settings import Settings
 from parley.warehouse import audit, database, migrate
 from parley.warehouse.database import Connection
@@ -34,7 +34,7 @@ Specs = Mapping[str, Mapping[str, Any]]
 """What the rebuilt models say of themselves, by schema and name (`builds.rebuilt_models`)."""
 
 _OPEN = """
-    select erasure_id, tenant_id, subject_hmacs, requested_by, erased_at, traces, rows_deleted
+    select erasure_id, tenant_id, subject_hmacs, requested_by, erased_at, traces, rows_deleted, text_hmacs
     from ops.erasures where finished_at is null order by erasure_id
 """
 _TAKE_EVENTS = """
@@ -130,10 +130,11 @@ class Erasure:
     erased_at: datetime | None
     traces: dict[str, list[str]] | None
     rows_deleted: dict[str, int] | None
+    text_hmacs: list[str]
 
     def subject(self, settings: Settings) -> Subject:
         """Whom it erases."""
-        return Subject(self.tenant_id, frozenset(self.subject_hmacs), settings.secret)
+        return Subject(self.tenant_id, frozenset(self.subject_hmacs), settings.secret, frozenset(self.text_hmacs))
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +226,7 @@ def _specs(connection: Connection, settings: Settings) -> Specs:
 def _erase(connection: Connection, erasure: Erasure, subject: Subject, specs: Specs, by: str | None) -> None:
     """Delete what the database holds of a person, refuse them from now on, and write down that it was done."""
     with connection.transaction():
-        found, rows_deleted = _delete(connection, subject, specs)
+        found, rows_deleted, said = _delete(connection, subject, specs)
         threads = [thread_hmac(subject.secret, subject.tenant_id, thread) for thread in found.threads]
         connection.execute(
             "insert into raw.erased_subjects (tenant_id, subject_hmac) select %s, unnest(%s::text[])"
@@ -233,9 +234,9 @@ def _erase(connection: Connection, erasure: Erasure, subject: Subject, specs: Sp
             [subject.tenant_id, [*erasure.subject_hmacs, *threads]],
         )
         connection.execute(
-            "update ops.erasures set erased_at = clock_timestamp(), traces = %s, rows_deleted = %s"
-            " where erasure_id = %s",
-            [Jsonb(found.as_json()), Jsonb(rows_deleted), erasure.erasure_id],
+            "update ops.erasures set erased_at = clock_timestamp(), traces = %s, rows_deleted = %s,"
+            " text_hmacs = %s where erasure_id = %s",
+            [Jsonb(found.as_json()), Jsonb(rows_deleted), said, erasure.erasure_id],
         )
         audit.record(
             connection,
@@ -246,14 +247,16 @@ def _erase(connection: Connection, erasure: Erasure, subject: Subject, specs: Sp
         )
 
 
-def _delete(connection: Connection, subject: Subject, specs: Specs) -> tuple[Traces, dict[str, int]]:
-    """Delete a person's rows from every table, and tell the models downstream; returns what named them, and how many
-    rows it was by table. In the caller's transaction, in which nothing else lands or builds."""
+def _delete(connection: Connection, subject: Subject, specs: Specs) -> tuple[Traces, dict[str, int], list[str]]:
+    """Delete a person's rows from every table, and tell the models downstream; returns what named them, how many rows
+    it was by table, and the hashes of the texts that only they wrote. In the caller's transaction, in which nothing
+    else lands or builds."""
     partitions.take_turn(connection)
     connection.execute("lock table ops.watermarks in exclusive mode")  # no model is built, by plain dbt neither
     found = subjects.find(connection, subject)
     named = subjects.parameters(subject, found)
     deleted: Counter[str] = Counter()
+    texts = subjects.texts_of(connection, subject, found) if found.users else []
     connection.execute(_TAKE_EVENTS)
     if found.users:
         deleted["raw.events"] = connection.execute(_DELETE_EVENTS, named).rowcount
@@ -265,7 +268,7 @@ def _delete(connection: Connection, subject: Subject, specs: Specs) -> tuple[Tra
     deleted["raw.rejected_events"] = _delete_refused(connection, refused)
     connection.execute(_RECOUNT_BATCHES)
     connection.execute(_RECOUNT_LOADS)
-    if specs:
+    if specs and database.has(connection, "staging.stg_load_batches"):
         connection.execute(_PUBLISH_ARRIVALS)
     if found.users and specs:
         _forget_questions(connection, named)
@@ -276,7 +279,9 @@ def _delete(connection: Connection, subject: Subject, specs: Specs) -> tuple[Tra
         for table, columns in subjects.personal_tables(connection).items():
             condition = _IS_ERASED_EVENT if "event_id" in columns else subjects.is_of(columns)
             deleted[table] = _delete_rows(connection, table, condition, named, specs.get(table))
-    return found, {table: rows for table, rows in sorted(deleted.items()) if rows}
+    texts = sorted(set(texts) - subjects.written_by_others(connection, subject, texts)) if texts else []
+    said = [text_hmac(subject.secret, subject.tenant_id, text) for text in texts]
+    return found, {table: rows for table, rows in sorted(deleted.items()) if rows}, said
 
 
 def _delete_refused(connection: Connection, refused: Sequence[subjects.RefusedLine]) -> int:
@@ -326,6 +331,8 @@ def _expression(written: str | None) -> sql.SQL:
 def _forget_questions(connection: Connection, named: Mapping[str, object]) -> None:
     """Take a person's questions out of the examples of topics, and drop what was learned from them: the next build
     learns the tenant's language without them, and names the topics anew."""
+    if not database.has(connection, subjects.GAP_QUESTIONS):
+        return
     asked = sql.SQL("select distinct question from facts.gap_questions where {}").format(
         subjects.is_of(("user_id", "conversation_id", "thread_id"))
     )
@@ -342,7 +349,9 @@ def _finish(connection: Connection, settings: Settings, erasure: Erasure) -> Out
     known = Traces.from_json(erasure.traces or {"users": (), "threads": ()})
     subject = erasure.subject(settings)
     rows_deleted = dict(sorted((rows_deleted | _rewrite_archives(connection, settings, subject, known)).items()))
+    rows_deleted |= superset.erase(settings, known.users)
     places = residue.in_database(connection, erasure.tenant_id, known.users)
+    places |= superset.search(settings, erasure.tenant_id, known.users)
     places |= residue.in_files(settings, subject)
     connection.execute(
         "update ops.erasures set finished_at = clock_timestamp(), traces = null, rows_deleted = %s, places_left = %s"
@@ -372,7 +381,14 @@ def _vacuum(connection: Connection, tables: Sequence[str]) -> None:
 
 
 def search(settings: Settings, tenant_id: str, user_id: str) -> dict[str, int]:
-    """The tables and files in which a person is named, and how often."""
+    """The tables and files in which a person is named, or, once erased, quoted, and how often."""
+    subject = Subject.of(settings, tenant_id, user_id)
+    names = (user_id, hashed(settings.secret, user_id))
     with migrate.connect(settings, autocommit=True) as connection:
-        places = residue.in_database(connection, tenant_id, (user_id, hashed(settings.secret, user_id)))
-    return places | residue.in_files(settings, Subject.of(settings, tenant_id, user_id))
+        said = connection.execute(
+            "select unnest(text_hmacs) from ops.erasures where tenant_id = %s and subject_hmacs && %s",
+            [tenant_id, sorted(subject.hmacs)],
+        )
+        subject = replace(subject, said=frozenset(str(text) for (text,) in said))
+        places = residue.in_database(connection, tenant_id, names)
+    return places | superset.search(settings, tenant_id, names) | residue.in_files(settings, subject)

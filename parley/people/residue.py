@@ -1,11 +1,15 @@
 """Searches tables and files for what still names a person. It reads and counts; it changes nothing."""
 
+import csv
 import gzip
+import html
 import os
 import re
 import zlib
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import IO, cast
 
 import orjson
 import pyarrow as pa
@@ -19,6 +23,8 @@ from parley.settings import Settings
 from parley.warehouse.database import Connection
 from parley.warehouse.embedded import data_folder
 
+_IN_QUOTES = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_BETWEEN_TAGS = re.compile(r"<[^>]*>")
 _COLUMNS = """
     select nspname || '.' || relname, array_agg(attname::text order by attnum), bool_or(attname = 'tenant_id')
     from pg_class
@@ -34,6 +40,12 @@ _COLUMNS = """
 """
 
 
+def pattern_of(names: Collection[str]) -> str:
+    """A regular expression of Postgres for one of these names standing by itself, in JSON too."""
+    spellings = {spelling for name in names for spelling in (name, orjson.dumps(name).decode()[1:-1])}
+    return f"(?<![\\w-])({'|'.join(map(re.escape, sorted(spellings)))})(?![\\w-])"
+
+
 def in_database(connection: Connection, tenant_id: str, names: Collection[str]) -> dict[str, int]:
     """The tables in which one of these names stands by itself in any column, and in how many rows of them.
 
@@ -42,8 +54,7 @@ def in_database(connection: Connection, tenant_id: str, names: Collection[str]) 
     """
     if not names:
         return {}
-    spellings = {spelling for name in names for spelling in (name, orjson.dumps(name).decode()[1:-1])}
-    pattern = f"(?<![\\w-])({'|'.join(map(re.escape, sorted(spellings)))})(?![\\w-])"
+    pattern = pattern_of(names)
     found: dict[str, int] = {}
     for table, columns, is_by_tenant in connection.execute(_COLUMNS).fetchall():
         if table == "ops.erasures" or not isinstance(columns, list):
@@ -61,12 +72,13 @@ def in_database(connection: Connection, tenant_id: str, names: Collection[str]) 
 
 
 def in_files(settings: Settings, subject: Subject) -> dict[str, int]:
-    """The files in which a person is named, by path, and how often: all that Parley, dbt and Dagster leave on disk, and
-    the inbox. Gzipped files and Parquet are read as what they hold; what cannot be read is listed too."""
+    """The files in which a person is named, or quoted with words of theirs alone, by path, and how often: all that
+    Parley, dbt and Dagster leave on disk, and the inbox. Gzipped files and Parquet are read as what they hold; what
+    cannot be read is listed too."""
     found: dict[str, int] = {}
     for path in sorted(files(settings)):
         try:
-            times = sum(subject.is_called(word) for word in _words(path))
+            times = sum(subject.is_called(word) or subject.wrote(word) for word in _words(path))
         except FileNotFoundError:
             continue  # somebody removed it meanwhile
         except (OSError, EOFError, zlib.error, pa.ArrowException):
@@ -93,13 +105,44 @@ def _files(folder: Path, database: Path) -> Iterator[Path]:
 
 
 def _words(path: Path) -> Iterator[str]:
-    """Every word, and every whole JSON text, of a file."""
+    """Every word of a file, and every whole text: of JSON, of a table's cell, of an HTML page."""
     if path.suffix == ".parquet":
         yield from _words_of_table(path)
         return
-    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as opened:
+        file = cast(IO[bytes], opened)
         for line in file:
             yield from _words_of_line(line)
+        if path.name.endswith((".csv", ".csv.gz", ".tsv")):
+            file.seek(0)
+            yield from _cells(file)
+        elif path.suffix in (".html", ".htm"):
+            file.seek(0)
+            yield from _texts_of_page(file.read())
+
+
+def _cells(file: IO[bytes]) -> Iterator[str]:
+    """The cells of a CSV file, as far as it is one."""
+    lines = (line.decode("utf-8", "replace") for line in file)
+    with suppress(csv.Error):
+        for cells in csv.reader(lines):
+            for cell in cells:
+                yield from (text for text in (cell, *_quoted(cell)) if " " in text)  # ids are words already
+
+
+def _quoted(cell: str) -> Iterator[str]:
+    """Texts within a cell that is a list, as Postgres and JSON write them."""
+    if cell[:1] in "[{":
+        yield from (text.replace('\\"', '"') for text in _IN_QUOTES.findall(cell))
+
+
+def _texts_of_page(content: bytes) -> Iterator[str]:
+    """What stands between the tags of a page, and in attributes."""
+    text = content.decode("utf-8", "replace")
+    for part in (*_BETWEEN_TAGS.split(text), *_IN_QUOTES.findall(text)):
+        plain = html.unescape(part).strip(" \t\r\n\"'\u201c\u201d\u00ab\u00bb\u2018\u2019")
+        if " " in plain:
+            yield plain
 
 
 def _words_of_line(line: bytes) -> Iterator[str]:

@@ -607,6 +607,13 @@ erasures = Table(
     Column("rows_deleted", JSONB, comment="by table"),
     Column("finished_at", _instant, comment="when tables and files had followed and been searched"),
     Column("places_left", JSONB, comment="where something of the person was still found then, and how often"),
+    Column(
+        "text_hmacs",
+        ARRAY(Text),
+        nullable=False,
+        server_default="{}",
+        comment="of texts that only the subject wrote, to find them in files",
+    ),
     schema=OPS,
     comment="One row per erasure asked for: open until finished_at.",
 )

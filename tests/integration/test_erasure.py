@@ -271,7 +271,8 @@ def test_archives_are_rewritten_and_files_are_told_of(database: Settings, rows: 
 def test_the_command_line(database: Settings, rows: Rows, tmp_path: Path) -> None:
     load(database, write(tmp_path / "a.ndjson", [anns(1)]))
     who = ("--tenant", TENANT, "--user", ANN)
-    assert "raw.events" in parley("forget", *who, "--verify").stdout
+    seen = parley("forget", *who, "--verify")
+    assert (seen.returncode, "raw.events" in seen.stdout) == (1, True)
     unsure = parley("forget", *who)
     assert unsure.returncode == 1
     assert len(content(rows)) == 1
@@ -281,6 +282,7 @@ def test_the_command_line(database: Settings, rows: Rows, tmp_path: Path) -> Non
     assert done.returncode == 0, done.stderr
     assert "No table and no file names the person." in done.stdout
     assert not content(rows)
+    assert parley("forget", *who, "--verify").returncode == 0
     alone = parley("forget", "--tenant", TENANT)
     assert (alone.returncode, "Traceback" in alone.stderr) == (1, False)
     assert "--user" in alone.stderr
