@@ -81,7 +81,7 @@
     when upstream = '{{ upstream }}' then
     {%- if upstream != 'raw' %}
     (select max(change_id) from ops.changes where model = '{{ upstream }}')
-    {%- elif model.name == 'stg_events' %}
+    {%- elif model.name in ('stg_events', 'stg_visitor_users') %}
     (select least(max(last_batch_id), {{ 'null' if var('judged_to') is none else var('judged_to') }}) from raw.loads)
     {%- else %}
     (select position from ops.watermarks where model = 'stg_events' and upstream = 'raw')

@@ -34,6 +34,7 @@ named_events as (
     {{ only_affected('events', date='occurred_on') }}
     where
         events.user_id is not null
+        and events.actor = 'customer'
         and events.event_name in (
             select cohort_event from definitions where cohort_event is not null
             union

@@ -31,6 +31,7 @@ events as (
     {{ only_affected('events', started_at='occurred_at') }}
     where
         events.user_id is not null
+        and events.actor = 'customer'
         {% if rebuilding() %}and events.occurred_on between affected.from_on and affected.to_on{% endif %}
 
 ),

@@ -11,7 +11,9 @@
 
 with events as (
 
-    select events.*
+    select
+        events.*,
+        events.actor = 'customer' as is_customers
     from {{ ref('stg_events') }} as events
     {{ only_affected('events', date='occurred_on') }}
     where events.user_id is not null
@@ -39,16 +41,17 @@ summed as (
         tenant_id,
         user_id,
         occurred_on as date,
-        min(occurred_at) as first_event_at,
-        max(occurred_at) as last_event_at,
-        count(*) as events,
-        count(distinct conversation_id) filter (where marks_conversation) as conversations,
-        count(*) filter (where event_name = 'message.received') as messages_received,
+        min(occurred_at) filter (where is_customers) as first_event_at,
+        max(occurred_at) filter (where is_customers) as last_event_at,
+        count(*) filter (where is_customers) as events,
+        count(distinct conversation_id) filter (where marks_conversation and is_customers) as conversations,
+        count(*) filter (where event_name = 'message.received' and is_customers) as messages_received,
         count(*) filter (where event_name in ('message.received', 'message.sent')) as messages,
-        count(*) filter (where event_name like 'commerce.%') as commerce_events,
+        count(*) filter (where event_name like 'commerce.%' and is_customers) as commerce_events,
         coalesce(sum(revenue) filter (where event_name = 'commerce.order_refunded'), 0)::numeric(20, 4) as refunds
     from events
     group by tenant_id, user_id, occurred_on
+    having bool_or(is_customers)
 
 ),
 

@@ -10,7 +10,7 @@
     ],
     meta={'rebuild': {
         'key': {'event_id': 'event_id'},
-        'reads': {'raw': 'batch'},
+        'reads': {'raw': 'batch', 'stg_visitor_users': 'visitor'},
         'affected_by': 'affected_new_events',
         'definitions': ['stg_event_types'],
         'publishes': {
@@ -26,21 +26,16 @@
     }}
 ) }}
 
-with source as (
+with known as (
 
-    select * from {{ new_or_all_events() }}
-
-),
-
-tenants as (
-
-    select * from {{ ref('stg_tenants') }}
+    {{ known_events(new_or_all_events()) }}
 
 ),
 
-event_types as (
+source as (
 
-    select * from {{ ref('stg_event_types') }}
+    select * from known
+    where {{ exclusion('known', 'known.person_id') }} is null
 
 ),
 
@@ -56,24 +51,24 @@ typed as (
         source.conversation_id is not null
         or (
             source.session_id is not null
-            and coalesce(own_type.is_conversational, shared_type.is_conversational, false)
+            and source.is_conversational
         ) as marks_conversation,
-        source.user_id,
+        source.person_id as user_id,
         source.anonymous_id,
         coalesce(source.source, 'unknown') as channel,
         source.batch_id,
 
         -- times
         source.occurred_at,
-        {{ local_date('source.occurred_at', 'tenants.time_zone') }} as occurred_on,
+        source.occurred_on,
         source.received_at,
-        {{ local_date('source.received_at', 'tenants.time_zone') }} as received_on,
+        source.received_on,
         source.sequence,
-        {{ event_rank('own_type', 'shared_type') }} as event_rank,
+        source.event_rank,
 
         -- messages and outcomes
         coalesce({{ text_attribute('text') }}, {{ text_attribute('query') }}) as text,
-        {{ event_actor('source', 'own_type', 'shared_type') }} as actor,
+        source.doer as actor,
         {{ text_attribute('intent') }} as intent,
         {{ boolean_attribute('is_fallback') }} as is_fallback,
         {{ boolean_attribute('is_private') }} as is_private,
@@ -120,11 +115,6 @@ typed as (
         -- what it carries, for the checks of the input
         {{ shape('source') }} as shape
     from source
-    inner join tenants on source.tenant_id = tenants.tenant_id
-    left join event_types as own_type
-        on source.tenant_id = own_type.tenant_id and source.event_name = own_type.event_name
-    left join event_types as shared_type
-        on shared_type.tenant_id = '*' and source.event_name = shared_type.event_name
 
 ),
 

@@ -4,9 +4,9 @@
     indexes=[{'columns': ['tenant_id', 'owner_id', 'funnel_id']}],
     meta={'rebuild': {
         'key': {'event_id': 'event_id'},
-        'reads': {'raw': 'batch'},
+        'reads': {'raw': 'batch', 'stg_visitor_users': 'visitor'},
         'affected_by': 'affected_new_events',
-        'definitions': ['stg_funnels', 'stg_funnel_matchers'],
+        'definitions': ['stg_funnels', 'stg_funnel_matchers', 'stg_event_types'],
         'publishes': {'owner': {'id': 'owner_id'}},
         'beside': {'stg_events': 'built before, so that it says how far raw is taken in'},
         'date': 'occurred_on',
@@ -14,15 +14,16 @@
     }}
 ) }}
 
-with source as (
+with known as (
 
-    select * from {{ new_or_all_events() }}
+    {{ known_events(new_or_all_events()) }}
 
 ),
 
-tenants as (
+source as (
 
-    select * from {{ ref('stg_tenants') }}
+    select * from known
+    where {{ exclusion('known', 'known.person_id') }} is null
 
 ),
 
@@ -88,11 +89,11 @@ final as (
         case
             when candidates.unit = 'conversation'
                 then coalesce(candidates.conversation_id, candidates.session_id)
-            else candidates.user_id
+            else candidates.person_id
         end as owner_id,
         candidates.unit,
         candidates.occurred_at,
-        {{ local_date('candidates.occurred_at', 'tenants.time_zone') }} as occurred_on,
+        candidates.occurred_on,
         bit_or(candidates.step_mask) as step_mask,
         bit_or(candidates.exclusion_mask) as exclusion_mask,
         case
@@ -101,11 +102,10 @@ final as (
                 then {{ first_at_path('candidates.attributes', 'candidates.breakdown') }}
         end as breakdown_value
     from candidates
-    inner join tenants on candidates.tenant_id = tenants.tenant_id
     where case
         when candidates.unit = 'conversation'
             then coalesce(candidates.conversation_id, candidates.session_id)
-        else candidates.user_id
+        else candidates.person_id
     end is not null
     group by
         candidates.tenant_id,
@@ -115,11 +115,11 @@ final as (
         candidates.unit,
         candidates.conversation_id,
         candidates.session_id,
-        candidates.user_id,
+        candidates.person_id,
         candidates.source,
         candidates.attributes,
         candidates.occurred_at,
-        tenants.time_zone,
+        candidates.occurred_on,
         candidates.breakdown
 
 )

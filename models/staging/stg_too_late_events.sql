@@ -21,9 +21,12 @@ still_in_raw as (
     inner join tenants on events.tenant_id = tenants.tenant_id
     left join {{ ref('stg_events') }} as staged
         on events.tenant_id = staged.tenant_id and events.event_id = staged.event_id
+    left join {{ ref('stg_excluded_events') }} as excluded
+        on events.tenant_id = excluded.tenant_id and events.event_id = excluded.event_id
     where
         events.occurred_at < {{ local_midnight('horizon.frozen_before', 'tenants.time_zone') }}
         and staged.event_id is null
+        and excluded.event_id is null
 
 ),
 

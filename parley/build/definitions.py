@@ -14,7 +14,7 @@ from psycopg import sql
 
 from parley.alerts import rules
 from parley.analytics.anomalies import CHANGED_FIELDS, DIRECTIONS, SCALES
-from parley.config import report_recipients, retention_periods, seeds, tenants, tracking_plan
+from parley.config import people, report_recipients, retention_periods, seeds, tenants, tracking_plan
 from parley.config.seeds import Column, Row, day, flag, names, number, one_of, optional, text, whole
 from parley.config.tenants import Tenant
 from parley.errors import ParleyError
@@ -24,6 +24,7 @@ from parley.warehouse.names import EVERY_TENANT
 MOST_STEPS = 12
 MOST_EXCLUSIONS = 31  # bits of a mask
 CHANNEL = "channel"
+EXCLUDED_BY = ("user_id", "anonymous_id", "site_id", "source", "event_name")
 SCORES = ("helpfulness", "accuracy", "politeness")
 SIGNALS = (  # as the macro signals_of has them
     *("resolution", "rating", "ending", "bookings", "answered", "fallbacks", "escalation", "repetition"),
@@ -47,6 +48,13 @@ class Seed:
 _ID, _NAME, _TENANT = Column(text), Column(text), Column(text)
 _EVENTS, _PREDICATE = Column(names), optional(text)
 _SHARE, _MONEY = Column(number(0, 1)), Column(number(0))
+
+
+def _looked_at(cell: str) -> str:
+    if cell not in EXCLUDED_BY and not (cell.startswith("context.") and all(cell.split("."))):
+        raise ValueError(f"{', '.join(EXCLUDED_BY)}, or a place in the context such as context.userAgent")
+    return cell
+
 
 SEEDS = {
     "funnel_definitions": Seed(
@@ -194,6 +202,11 @@ SEEDS = {
             **dict.fromkeys(("training_days", "min_training_days"), Column(whole(7, 366))),
         },
         key=("tenant_id", "event_name", "metric"),
+    ),
+    "placeholder_ids": Seed(people.COLUMNS, key=("id",)),
+    "excluded_traffic": Seed(
+        {"tenant_id": _TENANT, "field": Column(_looked_at), "pattern": Column(text), "reason": Column(text)},
+        key=("tenant_id", "field", "pattern"),
     ),
     "holidays": Seed({"tenant_id": _TENANT, "date": Column(day), "name": Column(text)}, key=("tenant_id", "date")),
     "freshness_settings": Seed(

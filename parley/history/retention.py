@@ -425,6 +425,10 @@ def _note_too_late(connection: Connection, month: str, names: Sequence[str]) -> 
                     select from staging.stg_events as staged
                     where staged.tenant_id = events.tenant_id and staged.event_id = events.event_id
                 )
+                and not exists (
+                    select from staging.stg_excluded_events as excluded
+                    where excluded.tenant_id = events.tenant_id and excluded.event_id = events.event_id
+                )
             on conflict do nothing
             """
         ).format(_partition(month)),

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import orjson
 
+from parley.config.people import VISITOR, is_id
 from parley.config.tracking_plan import Json, PrivacyLists
 from parley.landing import patterns
 
@@ -266,21 +267,31 @@ def text_hmac(secret: bytes, tenant_id: str, text: str) -> str:
     return hashed(secret, f"{tenant_id}\0text\0{' '.join(text.split()).casefold()}")
 
 
+def visitor_hmac(secret: bytes, tenant_id: str, anonymous_id: str) -> str:
+    """What `raw.erased_subjects` knows a visitor by who was an erased subject alone."""
+    return hashed(secret, f"{tenant_id}\0visitor\0{anonymous_id}")
+
+
 class Erased:
     """Who was erased, by what `raw.erased_subjects` knows them by (`hmacs`)."""
 
-    def __init__(self, secret: bytes, hmacs: Collection[str]) -> None:
+    def __init__(self, secret: bytes, hmacs: Collection[str], placeholders: frozenset[str] = frozenset()) -> None:
         self._secret = secret
+        self._placeholders = placeholders
         self._hmacs = frozenset(hmacs)
         self.has_user = lru_cache(CACHED_SUBJECTS)(self._has_user)
         """Whether a subject was erased, under its own name or under the hash that its tenant may keep."""
         self.has_thread = lru_cache(CACHED_SUBJECTS)(self._has_thread)
         """Whether a conversation (or session) was of an erased subject alone."""
+        self.has_visitor = lru_cache(CACHED_SUBJECTS)(self._has_visitor)
+        """Whether a visitor was an erased subject alone."""
 
-    def has(self, tenant_id: str, user_id: Any, thread_id: Any) -> bool:
+    def has(self, tenant_id: str, user_id: Any, thread_id: Any, anonymous_id: Any = None) -> bool:
         """Whether an event is of an erased subject, or names nobody in a conversation that was of such a one alone."""
-        if user_id not in (None, ""):
-            return type(user_id) is str and self.has_user(tenant_id, user_id)
+        if is_id(user_id, self._placeholders):
+            return self.has_user(tenant_id, user_id)
+        if is_id(anonymous_id, self._placeholders):
+            return self.has_visitor(tenant_id, anonymous_id)
         return type(thread_id) is str and self.has_thread(tenant_id, thread_id)
 
     def _has_user(self, tenant_id: str, user_id: str) -> bool:
@@ -289,6 +300,13 @@ class Erased:
     def _has_thread(self, tenant_id: str, thread_id: str) -> bool:
         return not self._hmacs.isdisjoint(
             thread_hmac(self._secret, tenant_id, name) for name in (thread_id, hashed(self._secret, thread_id))
+        )
+
+    def _has_visitor(self, tenant_id: str, anonymous_id: str) -> bool:
+        known = (anonymous_id, hashed(self._secret, anonymous_id))
+        return any(
+            visitor_hmac(self._secret, tenant_id, name) in self._hmacs or self._has_user(tenant_id, VISITOR + name)
+            for name in known
         )
 
 

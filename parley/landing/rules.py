@@ -22,7 +22,8 @@ from typing import Any, Literal, NamedTuple, TypedDict
 import orjson
 from jsonschema_rs import ValidationError
 
-from parley.config import tenants, tracking_plan
+from parley.config import people, tenants, tracking_plan
+from parley.config.people import VISITOR, is_id
 from parley.config.tenants import Tenant, country_of, is_admitted
 from parley.config.tracking_plan import ACTORS, MAX_NAME, EventType, Json, Plan, compile_schema, seen_by
 from parley.landing import consent, fidelity, formats
@@ -185,6 +186,7 @@ class Arguments(TypedDict):
     secret: bytes
     default_tenant: str | None
     erased: Collection[str]
+    placeholders: frozenset[str]
     strict_tenants: bool
     max_future: timedelta
     tenant_pattern: str
@@ -208,6 +210,7 @@ def arguments(
         secret=settings.secret,
         default_tenant=default_tenant,
         erased=frozenset(str(row[0]) for row in erased),
+        placeholders=people.placeholders(settings.project),
         strict_tenants=settings.strict_tenants,
         max_future=timedelta(hours=settings.max_future_hours),
         tenant_pattern=settings.tenant_pattern,
@@ -226,6 +229,7 @@ class Rules:
         source_format: Format | None = None,
         default_tenant: str | None = None,
         erased: Collection[str] = (),
+        placeholders: frozenset[str] = frozenset(),
         strict_tenants: bool = False,
         max_future: timedelta = timedelta(hours=24),
         tenant_pattern: str = TENANT_PATTERN,
@@ -234,7 +238,8 @@ class Rules:
         self.mapper = formats.Mapper(source_format) if source_format and not source_format.is_native else None
         """Makes events of the documents of a source; None where documents are events."""
         self._default_tenant = default_tenant
-        self._erased = Erased(secret, erased) if erased else None
+        self._erased = Erased(secret, erased, placeholders) if erased else None
+        self._placeholders = placeholders
         self._strict_tenants = strict_tenants
         self._max_future = max_future
         self._is_admitted = lru_cache(CACHED_TENANTS)(partial(is_admitted, pattern=tenant_pattern))
@@ -326,7 +331,7 @@ class Rules:
         if (
             self._erased
             and type(tenant_id) is str
-            and self._erased.has(tenant_id, user_id, get("conversation_id") or get("session_id"))
+            and self._erased.has(tenant_id, user_id, get("conversation_id") or get("session_id"), get("anonymous_id"))
         ):
             return Dropped(tenant_id, "erased_subject")
         if unknown and (found := next((key for key in event if key in unknown), None)) is not None:
@@ -350,6 +355,10 @@ class Rules:
             session_id = _id("session_id", session_id, tenant.privacy)
         if user_id is not None:
             user_id = self._person("user_id", user_id, tenant)
+            if user_id is not None and user_id.startswith(VISITOR):
+                raise _Refusal(
+                    "invalid_value", "user_id", f"begins with {VISITOR}, as visitors do: send an anonymous_id"
+                )
         anonymous_id = get("anonymous_id")
         if anonymous_id is not None:
             anonymous_id = self._person("anonymous_id", anonymous_id, tenant)
@@ -409,7 +418,7 @@ class Rules:
         if not tenant.hash_user_ids:
             return _id(field, value, tenant.privacy)
         found = _text(field, value, MAX_ID)
-        return found and self._hash_user(found)
+        return self._hash_user(found) if found and is_id(found, self._placeholders) else found
 
     def _check_unlisted(self, tenant_id: Any) -> _Tenant:
         if tenant_id is None:
@@ -501,7 +510,7 @@ class Rules:
         anywhere. Where its tenant cannot be read it may be anybody's."""
         named = {word for text in texts(content) for word in (text, *words(text))}
         return any(
-            erased.has_user(tenant, word) or erased.has_thread(tenant, word)
+            erased.has_user(tenant, word) or erased.has_thread(tenant, word) or erased.has_visitor(tenant, word)
             for tenant in ((tenant_id,) if tenant_id else self._tenants)
             for word in named
         )

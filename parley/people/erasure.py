@@ -21,7 +21,7 @@ from parley.build.builds import BuildRequest
 from parley.errors import ParleyError
 from parley.history import archives
 from parley.landing import partitions, subjects
-from parley.landing.privacy import hashed, subject_hmacs, text_hmac, thread_hmac
+from parley.landing.privacy import hashed, subject_hmacs, text_hmac, thread_hmac, visitor_hmac
 from parley.landing.subjects import EVENT_IS_OF, STAGED, Subject, Traces
 from parley.people import residue, superset
 from parley.settings import Settings
@@ -51,7 +51,9 @@ _DELETE_EVENTS = f"""
 """
 _TAKE_STAGED = f"""
     insert into erased_events select event_id, batch_id from {STAGED}
-    where tenant_id = %(tenant)s and (user_id = any(%(users)s) or thread_id = any(%(threads)s))
+    where tenant_id = %(tenant)s and (
+        user_id = any(%(users)s) or thread_id = any(%(threads)s) or anonymous_id = any(%(visitors)s)
+    )
     on conflict do nothing
 """
 _IS_ERASED_EVENT = sql.SQL("tenant_id = %(tenant)s and event_id in (select event_id from erased_events)")
@@ -134,7 +136,7 @@ class Erasure:
 
     def subject(self, settings: Settings) -> Subject:
         """Whom it erases."""
-        return Subject(self.tenant_id, frozenset(self.subject_hmacs), settings.secret, frozenset(self.text_hmacs))
+        return Subject.known_by(settings, self.tenant_id, self.subject_hmacs, self.text_hmacs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,10 +230,11 @@ def _erase(connection: Connection, erasure: Erasure, subject: Subject, specs: Sp
     with connection.transaction():
         found, rows_deleted, said = _delete(connection, subject, specs)
         threads = [thread_hmac(subject.secret, subject.tenant_id, thread) for thread in found.threads]
+        visitors = [visitor_hmac(subject.secret, subject.tenant_id, visitor) for visitor in found.visitors]
         connection.execute(
             "insert into raw.erased_subjects (tenant_id, subject_hmac) select %s, unnest(%s::text[])"
             " on conflict do nothing",
-            [subject.tenant_id, [*erasure.subject_hmacs, *threads]],
+            [subject.tenant_id, [*erasure.subject_hmacs, *threads, *visitors]],
         )
         connection.execute(
             "update ops.erasures set erased_at = clock_timestamp(), traces = %s, rows_deleted = %s,"
@@ -256,9 +259,9 @@ def _delete(connection: Connection, subject: Subject, specs: Specs) -> tuple[Tra
     found = subjects.find(connection, subject)
     named = subjects.parameters(subject, found)
     deleted: Counter[str] = Counter()
-    texts = subjects.texts_of(connection, subject, found) if found.users else []
+    texts = subjects.texts_of(connection, subject, found) if found.users or found.visitors else []
     connection.execute(_TAKE_EVENTS)
-    if found.users:
+    if found.users or found.visitors:
         deleted["raw.events"] = connection.execute(_DELETE_EVENTS, named).rowcount
         if specs:
             connection.execute(_TAKE_STAGED, named)
@@ -270,7 +273,7 @@ def _delete(connection: Connection, subject: Subject, specs: Specs) -> tuple[Tra
     connection.execute(_RECOUNT_LOADS)
     if specs and database.has(connection, "staging.stg_load_batches"):
         connection.execute(_PUBLISH_ARRIVALS)
-    if found.users and specs:
+    if (found.users or found.visitors) and specs:
         _forget_questions(connection, named)
         if database.has(connection, COUNTED):
             connection.execute(_RECOUNT_FROZEN_DAYS, named)
@@ -346,13 +349,13 @@ def _finish(connection: Connection, settings: Settings, erasure: Erasure) -> Out
     """Take the person out of the archives, clear away dead rows, search what is left, and close the erasure."""
     rows_deleted = dict(erasure.rows_deleted or {})
     _vacuum(connection, [*rows_deleted, "raw.load_batches", "ops.changes"])
-    known = Traces.from_json(erasure.traces or {"users": (), "threads": ()})
+    known = Traces.from_json(erasure.traces or {})
     subject = erasure.subject(settings)
     rows_deleted = dict(sorted((rows_deleted | _rewrite_archives(connection, settings, subject, known)).items()))
     rows_deleted |= superset.erase(settings, known.users)
-    places = residue.in_database(connection, erasure.tenant_id, known.users)
+    places = residue.in_database(connection, erasure.tenant_id, (*known.users, *known.visitors))
     places |= superset.search(settings, erasure.tenant_id, known.users)
-    places |= residue.in_files(settings, subject)
+    places |= residue.in_files(settings, subject, known.visitors)
     connection.execute(
         "update ops.erasures set finished_at = clock_timestamp(), traces = null, rows_deleted = %s, places_left = %s"
         " where erasure_id = %s",

@@ -71,14 +71,14 @@ def in_database(connection: Connection, tenant_id: str, names: Collection[str]) 
     return found
 
 
-def in_files(settings: Settings, subject: Subject) -> dict[str, int]:
+def in_files(settings: Settings, subject: Subject, visitors: Collection[str] = ()) -> dict[str, int]:
     """The files in which a person is named, or quoted with words of theirs alone, by path, and how often: all that
     Parley, dbt and Dagster leave on disk, and the inbox. Gzipped files and Parquet are read as what they hold; what
     cannot be read is listed too."""
     found: dict[str, int] = {}
     for path in sorted(files(settings)):
         try:
-            times = sum(subject.is_called(word) or subject.wrote(word) for word in _words(path))
+            times = sum(word in visitors or subject.is_called(word) or subject.wrote(word) for word in _words(path))
         except FileNotFoundError:
             continue  # somebody removed it meanwhile
         except (OSError, EOFError, zlib.error, pa.ArrowException):

@@ -95,7 +95,7 @@ def _tables(
     yield "raw.rejected_events", _select(connection, sql.SQL(_REFUSED), [refused])
     for archive in archives.find(settings.home):
         yield f"archive-{archive.archive_id.replace('/', '-')}", _archived(archive, subject, found)
-    if found.users:
+    if found.users or found.visitors:
         for table, columns in subjects.personal_tables(connection).items():
             if subjects.NAMED_BY.keys().isdisjoint(columns):
                 continue  # known by the id of an event alone, of which raw.events says more

@@ -9,7 +9,7 @@ from decimal import Decimal
 from tests.oracle.figures import ratio
 from tests.oracle.metrics import next_start, period_start
 from tests.oracle.users import user_days
-from tests.oracle.world import Event, Row, Tenant, World, grouped
+from tests.oracle.world import Event, Row, Tenant, World, by_customer, grouped
 
 PERIODS = ("day", "week", "month")
 
@@ -104,8 +104,8 @@ def _days_by_user(world: World, events: Iterable[Event], name: str) -> dict[str,
     """The local dates on which each user did the event; with no name, any event."""
     days: dict[str, set[date]] = defaultdict(set)
     for event in events:
-        if event["user_id"] is not None and name in ("", event["event_name"]):
-            days[event["user_id"]].add(world.local_date(event))
+        if by_customer(event) and name in ("", event["event_name"]):
+            days[str(event["user_id"])].add(world.local_date(event))
     return days
 
 

@@ -10,7 +10,7 @@ from tests.oracle.conversations import conversations
 from tests.oracle.metrics import next_start, period_start
 from tests.oracle.sessions import sessions
 from tests.oracle.users import user_days
-from tests.oracle.world import Row, World, grouped
+from tests.oracle.world import Row, World, by_customer, grouped
 
 ALL_TIME = date(1970, 1, 1)
 
@@ -32,9 +32,7 @@ def _customers_until(world: World, last_days: dict[str, date]) -> list[Row]:
 
     begun = Counter(of_user(row) for row in sessions(world) if by_then(row, "started_on"))
     talked = Counter(of_user(row) for row in conversations(world) if by_then(row, "started_on"))
-    moments = grouped(
-        (event for event in world.events if event["user_id"] is not None), lambda event: of_user(dict(event))
-    )
+    moments = grouped((event for event in world.events if by_customer(event)), lambda event: of_user(dict(event)))
     rows = []
     for key, days in grouped((row for row in user_days(world) if by_then(row, "date")), of_user).items():
         seen = [

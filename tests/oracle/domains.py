@@ -8,9 +8,9 @@ from typing import Any
 
 from tests.oracle.commerce import REFUNDED, bookings, first_completions, orders, total
 from tests.oracle.conversations import attributes, count
-from tests.oracle.figures import distinct, mean, percentile, ratio
+from tests.oracle.figures import mean, percentile, ratio
 from tests.oracle.tools import kb_searches, tool_calls
-from tests.oracle.world import Event, Row, World, grouped, identity
+from tests.oracle.world import Event, Row, World, by_customer, grouped, identity
 
 SHOP = ("commerce.view", "commerce.add_to_cart", "commerce.checkout", "commerce.order_completed", REFUNDED)
 SUGGESTIONS = ("service.suggested", "ai.suggestion_accepted", "service.added", "cart.confirmed")
@@ -119,8 +119,8 @@ def commerce_metrics(world: World) -> list[Row]:
         if not any(event["event_name"] in (*SHOP, *SUGGESTIONS) for event in events):
             continue
         completed = [event for event in events if identity(event) in counted]
-        shoppers = {event["user_id"] for event in events if event["event_name"] in SHOP} - {None}
-        buyers = distinct(event["user_id"] for event in completed)
+        shoppers = {event["user_id"] for event in events if event["event_name"] in SHOP and by_customer(event)}
+        buyers = len({event["user_id"] for event in completed} & shoppers)
         rows.append(
             {
                 **_day(key),

@@ -16,9 +16,9 @@ SHARED = Path(__file__).resolve().parents[3] / "shared"
 
 
 def read(path: Path) -> list[Event]:
-    """The events of a gzipped file, which must all be valid, under canonical names."""
+    """The events of a file, gzipped or not, which must all be valid, under canonical names."""
     renames = {kind.event_name: kind.renames for kind in tracking_plan.load(PROJECT / tracking_plan.FOLDER).types}
-    with gzip.open(path, "rt", encoding="utf-8") as lines:
+    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open() as lines:
         return [_event(record, renames[record["event_name"]]) for record in map(json.loads, lines)]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from tests.oracle.figures import mean, percentile, ratio
 from tests.oracle.metrics import next_start, period_start
 from tests.oracle.sessions import split_at_gaps
-from tests.oracle.world import Event, Row, World, grouped, thread
+from tests.oracle.world import Event, Row, World, by_customer, grouped, thread
 
 ALL_TIME = date(1970, 1, 1)
 PERIODS = ("week", "month", "all")
@@ -101,8 +101,11 @@ def units(world: World, funnel: Funnel) -> Iterator[tuple[str, str, str, list[Ev
         if owner_id is None:
             continue
         if funnel.unit == "session":
-            for session in split_at_gaps(events, timedelta(minutes=world.tenant(tenant_id).session_gap_minutes)):
-                yield tenant_id, owner_id, str(session[0]["event_id"]), session
+            done = [event for event in events if by_customer(event)]
+            for session in split_at_gaps(done, timedelta(minutes=world.tenant(tenant_id).session_gap_minutes)):
+                began, ended = session[0]["occurred_at"], session[-1]["occurred_at"]
+                within = [event for event in events if began <= event["occurred_at"] <= ended]
+                yield tenant_id, owner_id, str(session[0]["event_id"]), within
         else:
             yield tenant_id, owner_id, owner_id, events
 

@@ -46,7 +46,7 @@ def event_fields(world: World) -> list[Row]:
 
 
 def _fields(event: Event) -> Iterable[tuple[str, object]]:
-    yield "user_id", event["user_id"]
+    yield "user_id", event.get("said_user_id")
     yield "conversation_id", event["conversation_id"]
     yield "session_id", event["session_id"]
     for name, value in event["attributes"].items():

@@ -3,14 +3,14 @@
 from datetime import timedelta
 
 from tests.oracle.figures import distinct, mean, percentile, ratio
-from tests.oracle.world import Event, Row, World, conversations_in, grouped
+from tests.oracle.world import Event, Row, World, by_customer, conversations_in, grouped
 
 CONVERSIONS = ("booking.confirmed", "commerce.order_completed", "cart.confirmed")
 
 
 def sessions(world: World) -> list[Row]:
-    """One row per session: the events of one user with no gap longer than the tenant's limit."""
-    known = [event for event in world.events if event["user_id"] is not None]
+    """One row per session: what one user did with no gap longer than the tenant's limit."""
+    known = [event for event in world.events if by_customer(event)]
     rows = []
     for (tenant_id, user_id), events in grouped(known, lambda e: (e["tenant_id"], e["user_id"])).items():
         for session in split_at_gaps(events, timedelta(minutes=world.tenant(tenant_id).session_gap_minutes)):

@@ -7,28 +7,30 @@ from tests.oracle.commerce import REFUNDED, first_completions, total
 from tests.oracle.conversations import conversations, count
 from tests.oracle.figures import distinct, ratio
 from tests.oracle.sessions import sessions
-from tests.oracle.world import Row, World, conversations_in, grouped, identity
+from tests.oracle.world import Row, World, by_customer, conversations_in, grouped, identity
 
 
 def user_days(world: World) -> list[Row]:
-    """One row per tenant, user and local date with an event of theirs."""
+    """One row per tenant, user and local date on which they did something."""
     counted_orders = first_completions(world)
     known = [event for event in world.events if event["user_id"] is not None]
     rows = []
     for (tenant_id, user_id, day), events in grouped(
         known, lambda event: (event["tenant_id"], event["user_id"], world.local_date(event))
     ).items():
-        received, sent = count(events, "message.received"), count(events, "message.sent")
+        done = [event for event in events if by_customer(event)]
+        if not done:
+            continue
         orders = [event for event in events if identity(event) in counted_orders]
         rows.append(
             {
                 "tenant_id": tenant_id,
                 "user_id": user_id,
                 "date": day,
-                "events": len(events),
-                "conversations": conversations_in(events),
-                "messages_received": received,
-                "messages": received + sent,
+                "events": len(done),
+                "conversations": conversations_in(done),
+                "messages_received": count(done, "message.received"),
+                "messages": count(events, "message.received") + count(events, "message.sent"),
                 "orders": len(orders),
                 "revenue": total(orders),
                 "refunds": total([event for event in events if event["event_name"] == REFUNDED]),

@@ -1,7 +1,7 @@
 """What the oracle starts from: landed events, the tenants' settings and the build's clock."""
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from math import inf
@@ -16,6 +16,9 @@ K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 PROJECT = Path(__file__).resolve().parents[2]
 SHIPPED = {kind.event_name: kind for kind in tracking_plan.load(PROJECT / tracking_plan.FOLDER).types}
+PLACEHOLDERS = {
+    line.strip().lower() for line in (PROJECT / "seeds/placeholder_ids.csv").read_text().split("\n")[1:]
+} - {""} | {"null"}
 Row = dict[str, Any]
 """A row of a fact or a mart, by column name."""
 
@@ -33,7 +36,9 @@ class Event(TypedDict):
     user_id: str | None
     source: str | None
     attributes: dict[str, Any]
+    said_user_id: NotRequired[str | None]  # in a world, where user_id is the person found
     anonymous_id: NotRequired[str | None]
+    context: NotRequired[dict[str, Any] | None]
     sequence: NotRequired[int | None]
     actor: NotRequired[str | None]
 
@@ -73,11 +78,11 @@ class World:
 
     @classmethod
     def of(cls, events: Iterable[Event], as_of: datetime, tenants: Iterable[Tenant] = ()) -> "World":
-        """The world of these events, given in any order and any zone."""
+        """The world of these events, given in any order and any zone, each of the person it is found to be of."""
         # Datetimes that share a zone compare and subtract by the clock on the wall, so all are in UTC.
         in_utc = (Event(**{**event, "occurred_at": event["occurred_at"].astimezone(UTC)}) for event in events)
         return cls(
-            events=sorted(in_utc, key=order),
+            events=identified(sorted(in_utc, key=order)),
             as_of=as_of.astimezone(UTC),
             tenants={tenant.tenant_id: tenant for tenant in tenants},
         )
@@ -105,6 +110,38 @@ def rank(event: Event) -> int:
     """The place of the event's type within an instant, from 1: starts, the customer's, answers, ends, afterwards."""
     kind = SHIPPED.get(event["event_name"])
     return 1 + tracking_plan.RANKS.index(kind.rank if kind else "customer")
+
+
+def identified(events: Sequence[Event]) -> list[Event]:
+    """Events in order, each with the person it is of in the place of its user_id."""
+    ties: dict[tuple[str, str], list[Event]] = defaultdict(list)
+    for event in events:
+        if is_id(event["user_id"]) and is_id(event.get("anonymous_id")):
+            ties[event["tenant_id"], str(event.get("anonymous_id"))].append(event)
+    return [Event(**{**event, "user_id": _person(event, ties), "said_user_id": event["user_id"]}) for event in events]
+
+
+def _person(event: Event, ties: Mapping[tuple[str, str], Sequence[Event]]) -> str | None:
+    visitor = event.get("anonymous_id")
+    if is_id(event["user_id"]):
+        return event["user_id"]
+    if not is_id(visitor):
+        return None
+    known = ties.get((event["tenant_id"], str(visitor)), ())
+    before = [tie for tie in known if order(tie) <= order(event)]
+    if known:
+        return (before[-1] if before else known[0])["user_id"]
+    return f"visitor:{visitor}"
+
+
+def is_id(text: str | None) -> bool:
+    """Whether it names anybody."""
+    return text is not None and text.strip() != "" and text.strip().lower() not in PLACEHOLDERS
+
+
+def by_customer(event: Event) -> bool:
+    """Whether it is what a customer known by an id did."""
+    return event["user_id"] is not None and actor(event) == "customer"
 
 
 def actor(event: Event) -> str:

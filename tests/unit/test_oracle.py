@@ -696,7 +696,7 @@ def test_a_user_day_counts_what_one_user_did_on_a_local_date() -> None:
         time_zone="Asia/Kolkata",
     )
     second = found[1]
-    assert columns(found, "date", "events") == [(date(2024, 3, 5), 1), (date(2024, 3, 6), 6)]
+    assert columns(found, "date", "events") == [(date(2024, 3, 5), 1), (date(2024, 3, 6), 4)]  # what the customer did
     counted = ("conversations", "messages_received", "messages", "orders", "revenue", "refunds")
     assert columns([second], *counted) == [(1, 1, 2, 1, Decimal("2.5"), Decimal(1))]
 
@@ -886,3 +886,27 @@ def test_the_world_reads_every_zone_as_the_same_instant() -> None:
     shifted = moment("12:00") + timedelta(minutes=20)
     world = World.of([event("2024-03-05 14:20+02:00", "commerce.view")], shifted)
     assert world.events[0]["occurred_at"] == shifted
+
+
+def test_a_visitor_is_the_user_told_last_before_else_first_after_else_a_user_of_its_own() -> None:
+    def seen(at: str, number: int, user: str | None, visitor: str | None, **fields: Any) -> Event:
+        made = event(at, "commerce.view", number=number, user=user)
+        return Event(**{**made, "anonymous_id": visitor, **fields})  # type: ignore[typeddict-item]
+
+    world = World.of(
+        [
+            seen("10:00", 1, None, "a"),
+            seen("10:01", 2, "ann", "a"),
+            seen("10:02", 3, None, "a"),
+            seen("10:03", 4, None, "a", sequence=1),
+            seen("10:03", 5, "bob", "a", sequence=2),
+            seen("10:03", 6, None, "a", sequence=3),
+            seen("10:04", 7, "null", "a"),
+            seen("10:05", 8, None, "b"),
+            seen("10:06", 9, "b", None),
+            seen("10:07", 10, "n/a", " ANONYMOUS "),
+        ],
+        datetime(2026, 1, 1, tzinfo=UTC),
+    )
+    found = ["ann", "ann", "ann", "ann", "bob", "bob", "bob", "visitor:b", "b", None]
+    assert [event["user_id"] for event in world.events] == found

@@ -2,7 +2,12 @@
     unique_key=['tenant_id', 'date'],
     meta={'rebuild': {
         'key': {'date': 'date'},
-        'reads': {'raw': 'batch', 'stg_events': 'arrival', 'event_days': 'arrival'},
+        'reads': {
+            'raw': 'batch',
+            'stg_events': 'arrival',
+            'stg_excluded_events': 'arrival',
+            'event_days': 'arrival',
+        },
         'affected_by': 'affected_arrivals',
         'beside': {
             'stg_load_batches': 'batches are what raw gains, and affect their day',
@@ -67,6 +72,18 @@ too_late as (
 
 ),
 
+excluded as (
+
+    select
+        events.tenant_id,
+        events.received_on as date,
+        count(*) as excluded_events
+    from {{ ref('stg_excluded_events') }} as events
+    {{ only_affected('events', date='received_on') }}
+    group by events.tenant_id, events.received_on
+
+),
+
 final as (
 
     select
@@ -74,11 +91,15 @@ final as (
         coalesce(staged.staged_events, 0) as staged_events,
         coalesce(in_facts.fact_events, 0) as fact_events,
         coalesce(too_late.too_late_events, 0) as too_late_events,
-        landed.accepted = coalesce(staged.staged_events, 0) + coalesce(too_late.too_late_events, 0)
-        and landed.accepted = coalesce(in_facts.fact_events, 0) + coalesce(too_late.too_late_events, 0)
-            as is_accounted_for
+        coalesce(excluded.excluded_events, 0) as excluded_events,
+        landed.accepted
+        = coalesce(staged.staged_events, 0)
+        + coalesce(too_late.too_late_events, 0)
+        + coalesce(excluded.excluded_events, 0)
+        and coalesce(staged.staged_events, 0) = coalesce(in_facts.fact_events, 0) as is_accounted_for
     from landed
     left join too_late on landed.tenant_id = too_late.tenant_id and landed.date = too_late.date
+    left join excluded on landed.tenant_id = excluded.tenant_id and landed.date = excluded.date
     left join staged on landed.tenant_id = staged.tenant_id and landed.date = staged.date
     left join in_facts on landed.tenant_id = in_facts.tenant_id and landed.date = in_facts.date
 
