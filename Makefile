@@ -18,7 +18,7 @@ DEMO := $(or $(PARLEY_HOME),.parley)/demo-$(SIZE).ndjson.gz
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-fast test-bi test-ui ui bi metabase docs lint lock clean
+.PHONY: help run test test-fast test-bi test-ui ui bi serve metabase docs lint lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ ui: $(READY) ## Dagster on localhost:3000 (PORT=…): schedules, partitions, lin
 
 bi: $(READY) $(BI_READY) ## dashboards: Superset in an environment of its own, on localhost:8088 (PORT=…)
 	$(BIN)/python -m dashboards.superset.serve $(if $(PORT),--port $(PORT))
+
+serve: $(READY) ## the HTTP server on localhost:8090 (PORT=…, PROCESSES=…): events in, live numbers
+	$(PARLEY) serve $(if $(PORT),--port $(PORT)) $(if $(PROCESSES),--processes $(PROCESSES))
 
 metabase: $(READY) ## the same dashboards in your own Metabase (METABASE_URL=…, METABASE_API_KEY=…)
 	$(BIN)/python -m dashboards.metabase.provision

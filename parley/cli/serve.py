@@ -11,7 +11,7 @@ def serve(
     processes: Annotated[int, typer.Option(help="Server processes.", min=1, max=64)] = 1,
     spool_mib: Annotated[int, typer.Option(help="Disk for what Postgres has not taken in yet, in MiB.", min=1)] = 1024,
 ) -> None:
-    """Take events in by HTTP: Parley's own API, made for browsers, servers and SDKs. Ctrl-C or SIGTERM drains.
+    """Take events in by HTTP, and show live numbers at /live. Ctrl-C or SIGTERM drains.
 
     Example: [bold]parley keys create --tenant my-shop --scope write && parley serve --processes 2[/]
     """
@@ -33,5 +33,5 @@ def serve(
         log_level="warning",
         access_log=False,  # a query string may hold a key
         server_header=False,
-        timeout_graceful_shutdown=30,
+        timeout_graceful_shutdown=5,
     )

@@ -1,7 +1,6 @@
 """The routes. `create` is the application of one server process; `parley serve` starts one or several."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any
@@ -11,19 +10,17 @@ from fastapi.responses import ORJSONResponse
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
-from parley.server import access, intake
+from parley.server import clients, intake, realtime
 from parley.server.collector import Collector, Options
 from parley.server.documents import EVENT_BODY, RESPONSES, describe
-from parley.server.intake import Answer, Received
-from parley.server.keys import Key
+from parley.server.intake import Received
 from parley.server.problems import Problem
+from parley.server.routes import accept, authorized, body_of, collector_of, content_type
 from parley.settings import Settings
 
 BASE = "/api/v1/analytics"
 JSON_TYPES = ("application/json", "text/plain", "")
 LINES_TYPES = ("application/x-ndjson", "application/jsonl")
-
-Made = Callable[[Any], Sequence[Any]]
 
 
 def create() -> FastAPI:
@@ -58,6 +55,8 @@ def create() -> FastAPI:
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _fault)
     _add_intake(app)
+    realtime.add(app)
+    clients.add(app)
     _add_health(app)
     describe(app)
     return app
@@ -90,24 +89,6 @@ async def _take(request: Request) -> Response:
     return await accept(request, key, found, headers)
 
 
-async def accept(
-    request: Request, key: Key, found: Received, headers: Mapping[str, str], made: Made | None = None
-) -> Response:
-    """Validate, make durable, and answer 202."""
-    answer = await taken_in(request, key, found, made)
-    return ORJSONResponse(answer.as_json(), HTTPStatus.ACCEPTED, dict(headers))
-
-
-async def taken_in(request: Request, key: Key, found: Received, made: Made | None = None) -> Answer:
-    """Validate the events of a request and make what became of them durable."""
-    collector = collector_of(request)
-    rules = collector.current()
-    answer = rules.validate(found, key, made)
-    await collector.keep(answer, rules.erased)
-    collector.limits.count(key, len(answer.verdicts))
-    return answer
-
-
 async def _received(request: Request) -> Received:
     kind = content_type(request)
     body = await body_of(request)
@@ -118,45 +99,6 @@ async def _received(request: Request) -> Received:
     raise Problem(
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send application/json, application/x-ndjson or text/plain with JSON in it."
     )
-
-
-def content_type(request: Request) -> str:
-    """The media type without its parameters."""
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
-async def body_of(request: Request) -> bytes:
-    """The body, unpacked. Raises Problem as soon as it is too large."""
-    pieces: list[bytes] = []
-    size = 0
-    async for piece in request.stream():
-        size += len(piece)
-        intake.check_size(size)
-        pieces.append(piece)
-    return intake.unpacked(b"".join(pieces), request.headers.get("content-encoding", "").strip().lower())
-
-
-async def authorized(request: Request, scope: str, given: str | None = None) -> tuple[Key, Mapping[str, str]]:
-    """The request's key, and the RateLimit headers of its answer. `given` is a key that the body names."""
-    collector = collector_of(request)
-    sent = access.key_of(request) or given
-    if not sent:
-        raise Problem(
-            HTTPStatus.UNAUTHORIZED,
-            "The request has no key: send it as `Authorization: Bearer KEY`.",
-            {"WWW-Authenticate": "Bearer"},
-        )
-    key, is_fresh = collector.key_ring.remembered(sent)
-    if not is_fresh:
-        key = await asyncio.to_thread(collector.key_ring.look_up, sent)
-    checked = access.check(key, scope, request.headers.get("origin"))
-    return checked, collector.limits.take(checked)
-
-
-def collector_of(request: Request) -> Collector:
-    """The process's collector."""
-    found: Collector = request.app.state.collector
-    return found
 
 
 def _add_health(app: FastAPI) -> None:

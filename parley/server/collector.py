@@ -15,6 +15,8 @@ from parley.errors import ParleyError
 from parley.landing import batches
 from parley.server.access import KeyRing, Limits
 from parley.server.intake import Answer, Intake
+from parley.server.live import Live
+from parley.server.news import News
 from parley.server.problems import Problem
 from parley.server.spool import Spool, SpoolFull
 from parley.server.writer import Writer, pack
@@ -61,6 +63,8 @@ class Collector:
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.spool = Spool.create(home, max_bytes=options.spool_bytes // options.processes)
         self.writer = Writer(settings, self.spool, home)
+        self.live = Live()
+        self._news = News(settings, self.live)
         self.intake: Intake | None = None
         self.received = 0
         self._signature: tuple[object, ...] = ()
@@ -72,7 +76,8 @@ class Collector:
         """Begin: read the rules and let the writer land. Raises ParleyError where Postgres is not there yet."""
         await asyncio.to_thread(self._prepare)
         self.writer.start()
-        self._tasks = [asyncio.create_task(self._sync_forever()), asyncio.create_task(self._refresh_forever())]
+        work = (self._sync_forever(), self._refresh_forever(), self._news.tell_forever(), self._news.hear_forever())
+        self._tasks = [asyncio.create_task(task) for task in work]
 
     async def stop(self) -> None:
         """Drain: everything acknowledged is on disk already; land as much of it as there is time for."""
@@ -135,6 +140,7 @@ class Collector:
         with database.connect(self.settings, autocommit=True) as connection:
             self._signature = self._signed(connection)
             self.intake = Intake.load(connection, self.settings)
+            self._news.recall(connection)
 
     def _refresh(self) -> None:
         """Take in a changed plan, seed, or erasure. Where the files are wrong now, the rules stay as they were."""

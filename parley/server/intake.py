@@ -202,7 +202,13 @@ class Intake:
                 reason, message = found.malformed[index]
                 yield Rejected(tenant_id, None, reason, None, message, None)  # type: ignore[arg-type]
                 continue
-            for event in made(document) if made else (document,):
+            try:
+                events = made(document) if made else (document,)
+            except ValueError as error:
+                message = f"The document {error}."
+                yield Rejected(tenant_id, None, "invalid_value", "$", message, None, None, "It could not be read.")
+                continue
+            for event in events:
                 yield self._verdict(event, tenant_id, now)
 
     def _verdict(self, event: Document, tenant_id: str | None, now: datetime) -> Verdict:

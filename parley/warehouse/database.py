@@ -109,11 +109,21 @@ def connect(settings: Settings, *, autocommit: bool = False, database: str | Non
     return connection
 
 
+def conninfo(settings: Settings) -> str:
+    """libpq's connection string of the warehouse. Raises ParleyError as `variables` does."""
+    found = variables(settings)
+    return _conninfo(found, found["PGDATABASE"])
+
+
 def _open(found: Mapping[str, str], name: str, autocommit: bool) -> Connection:
+    return psycopg.connect(_conninfo(found, name), autocommit=autocommit)
+
+
+def _conninfo(found: Mapping[str, str], name: str) -> str:
     keywords = {option.envvar.decode(): option.keyword.decode() for option in Conninfo.get_defaults() if option.envvar}
     named: dict[str, str] = {keywords[variable]: value for variable, value in found.items()}
     named |= {"dbname": name, "application_name": "parley", "connect_timeout": "10"}
-    return psycopg.connect(psycopg.conninfo.make_conninfo(**named), autocommit=autocommit)
+    return psycopg.conninfo.make_conninfo(**named)
 
 
 def _create_database(found: Mapping[str, str], name: str) -> None:

@@ -1,0 +1,168 @@
+"""Ways in for clients that exist already: Segment's libraries, and OpenTelemetry's exporters.
+
+What they send is read by the source formats that read files of it (`tracking_plan/formats/segment.jq`, `otel.jq`).
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import ORJSONResponse
+
+from parley.config import tracking_plan
+from parley.landing import formats
+from parley.landing.formats import Failure, Mapper
+from parley.server import intake
+from parley.server.collector import Collector
+from parley.server.documents import RESPONSES
+from parley.server.intake import Answer, Received
+from parley.server.problems import Problem
+from parley.server.routes import authorized, body_of, collector_of, content_type, taken_in
+
+_CALLS = {
+    **{name: name for name in ("track", "page", "screen", "identify", "group", "alias")},
+    **{name[0]: name for name in ("track", "page", "screen", "identify", "group", "alias")},
+}
+_BATCHES = ("batch", "b", "import")
+_AROUND = ("sentAt", "context", "integrations")
+_PROTOBUF, _JSON = "application/x-protobuf", "application/json"
+_SEGMENT_BODY: dict[str, Any] = {
+    "requestBody": {"required": True, "content": {_JSON: {"schema": {"type": "object"}}, "text/plain": {"schema": {}}}}
+}
+_OTLP_BODY: dict[str, Any] = {
+    "requestBody": {"required": True, "content": {_JSON: {"schema": {"type": "object"}}, _PROTOBUF: {"schema": {}}}}
+}
+
+
+def add(app: FastAPI) -> None:
+    """Add the routes."""
+
+    @app.post("/v1/traces", tags=["OpenTelemetry"], responses=RESPONSES, openapi_extra=_OTLP_BODY)
+    async def send_spans(request: Request) -> Response:
+        """Take spans of OTLP/HTTP, protobuf or JSON: GenAI, OpenInference and OpenLLMetry attributes become events."""
+        key, headers = await authorized(request, "write")
+        kind = content_type(request)
+        body = await body_of(request)
+        if kind == _PROTOBUF:
+            document = _of_protobuf(body)
+        elif kind == _JSON:
+            document = intake.decoded(body)
+        else:
+            raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Send OTLP as {_PROTOBUF} or {_JSON}.")
+        spans = _spans_apart(document)
+        answer = await taken_in(request, key, Received(spans, {}), _maker(collector_of(request), "otel"))
+        return _otlp_answer(answer, kind, dict(headers))
+
+    @app.get("/v1/projects/{write_key}/settings", tags=["Segment"])
+    async def browser_settings(request: Request, write_key: str) -> dict[str, Any]:
+        """Tell Segment's browser library where to send to: here."""
+        segment = {"apiKey": write_key, "apiHost": f"{request.url.netloc}/v1", "protocol": request.url.scheme}
+        return {"integrations": {"Segment.io": segment}, "plan": {"track": {}}, "enabledMiddleware": {}}
+
+    @app.post("/v1/{call}", tags=["Segment"], responses=RESPONSES, openapi_extra=_SEGMENT_BODY)
+    async def send_call(request: Request, call: str) -> Response:
+        """Take a call, or a batch of calls, of Segment's libraries."""
+        if call not in _CALLS and call not in _BATCHES:
+            raise Problem(HTTPStatus.NOT_FOUND, "There is no such call: see the Segment spec.")
+        content = intake.decoded(await body_of(request))
+        if type(content) is not dict:
+            raise Problem(HTTPStatus.BAD_REQUEST, "The body is no JSON object: send a call, or a batch of calls.")
+        given = content.get("writeKey")
+        key, headers = await authorized(request, "write", given if type(given) is str else None)
+        found = intake.received(_calls(content, call), is_small=False)
+        answer = await taken_in(request, key, found, _maker(collector_of(request), "segment"))
+        return ORJSONResponse({"success": True, **answer.as_json()}, headers=dict(headers))
+
+
+def _calls(content: dict[str, Any], call: str) -> list[Any]:
+    """The calls of a body, each with what stands around it. Raises Problem where a batch is none."""
+    around = {name: content[name] for name in _AROUND if name in content}
+    around["receivedAt"] = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if "batch" in content or call in _BATCHES:
+        batch = content.get("batch")
+        if type(batch) is not list:
+            raise Problem(HTTPStatus.BAD_REQUEST, "`batch` is no list: send the calls as a list.")
+        return [{**around, **one, "sequence": index} if type(one) is dict else one for index, one in enumerate(batch)]
+    alone = {name: value for name, value in content.items() if name != "writeKey"}
+    return [{**around, "type": _CALLS[call], **alone}]
+
+
+def _spans_apart(document: Any) -> list[Any]:
+    """One document a span, so that a span that cannot be read spoils none of the others."""
+    if type(document) is not dict or type(document.get("resourceSpans")) is not list:
+        raise Problem(HTTPStatus.BAD_REQUEST, "The body is no OTLP export of traces: it has no `resourceSpans`.")
+    found: list[Any] = []
+    for resource in document["resourceSpans"]:
+        for scope in (resource.get("scopeSpans") or ()) if type(resource) is dict else ():
+            for span in (scope.get("spans") or ()) if type(scope) is dict else ():
+                inner = [{**scope, "spans": [span]}]
+                found.append({"resourceSpans": [{"resource": resource.get("resource"), "scopeSpans": inner}]})
+    return found
+
+
+def _of_protobuf(body: bytes) -> Any:
+    from google.protobuf.json_format import MessageToDict
+    from google.protobuf.message import DecodeError
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+    try:
+        message = ExportTraceServiceRequest.FromString(body)
+    except DecodeError:
+        raise Problem(HTTPStatus.BAD_REQUEST, "The body is no OTLP export in protobuf: check the exporter.") from None
+    document = MessageToDict(message)
+    # OTLP's JSON has these ids in hex, where protobuf's own mapping has base64
+    spans = [span for resource in message.resource_spans for scope in resource.scope_spans for span in scope.spans]
+    shown = [
+        span
+        for resource in document.get("resourceSpans", ())
+        for scope in resource.get("scopeSpans", ())
+        for span in scope.get("spans", ())
+    ]
+    for span, one in zip(spans, shown, strict=True):
+        one |= {"traceId": span.trace_id.hex(), "spanId": span.span_id.hex(), "parentSpanId": span.parent_span_id.hex()}
+    document.setdefault("resourceSpans", [])
+    return document
+
+
+def _otlp_answer(answer: Answer, kind: str, headers: dict[str, str]) -> Response:
+    rejected = answer.as_json()["rejected"]
+    message = rejected[0]["message"] if rejected else ""
+    if kind == _JSON:
+        partial = {"partialSuccess": {"rejectedSpans": str(len(rejected)), "errorMessage": message}} if rejected else {}
+        return ORJSONResponse(partial, headers=headers)
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+        ExportTracePartialSuccess,
+        ExportTraceServiceResponse,
+    )
+
+    success = ExportTracePartialSuccess(rejected_spans=len(rejected), error_message=message) if rejected else None
+    return Response(
+        ExportTraceServiceResponse(partial_success=success).SerializeToString(), media_type=_PROTOBUF, headers=headers
+    )
+
+
+def _maker(collector: Collector, name: str) -> Callable[[Any], Sequence[Any]]:
+    """Makes events of documents of a source format. Raises ValueError with a sentence where it cannot."""
+    mapper = _mapper(str(collector.settings.project / tracking_plan.FOLDER), name)
+
+    def made(document: Any) -> Sequence[Any]:
+        try:
+            found = mapper.events(document)
+        except orjson.JSONEncodeError:
+            found = Failure("holds a number that cannot be kept")
+        if isinstance(found, Failure):
+            raise ValueError(found.message)
+        return list(found)
+
+    return made
+
+
+@lru_cache(maxsize=8)
+def _mapper(folder: str, name: str) -> Mapper:
+    from pathlib import Path
+
+    return Mapper(formats.find(Path(folder), name))

@@ -1,0 +1,93 @@
+"""How the processes of a server, and of other servers, tell each other what they acknowledged: by NOTIFY."""
+
+import asyncio
+import logging
+
+import psycopg
+from psycopg import sql
+
+from parley.errors import ParleyError
+from parley.server.live import CHANNEL, TELL_SECONDS, WINDOWS, Live, Sums
+from parley.server.writer import SOURCE
+from parley.settings import Settings
+from parley.warehouse import database
+from parley.warehouse.database import Connection
+
+PAUSE = 5.0  # seconds, where Postgres is away
+MOST_RECALLED = 500_000
+
+log = logging.getLogger("parley.server")
+
+_RECALL = """
+    select
+        tenant_id, extract(epoch from received_at)::float, event_name, user_id,
+        coalesce(conversation_id, session_id), attributes -> 'duration_ms', attributes -> 'revenue'
+    from raw.events
+    where
+        batch_id >= (
+            select min(batch_id) from raw.load_batches inner join raw.loads using (load_id)
+            where loads.source = %s and load_batches.received_at >= now() - %s * interval '1 second'
+        )
+        and load_id in (select load_id from raw.loads where source = %s)
+    order by batch_id desc
+    limit %s
+"""
+
+
+class News:
+    """Tells others what this process acknowledged, and hears what they did."""
+
+    def __init__(self, settings: Settings, live: Live) -> None:
+        self._settings = settings
+        self._live = live
+        self._own_pid = 0
+
+    def recall(self, connection: Connection) -> None:
+        """Read what the last half hour brought by HTTP."""
+        half_hour = max(WINDOWS.values())
+        for tenant_id, at, name, user, conversation, duration, revenue in connection.execute(
+            _RECALL, [SOURCE, half_hour, SOURCE, MOST_RECALLED]
+        ):
+            sums = Sums()
+            attributes = {"duration_ms": duration, "revenue": revenue}
+            sums.add(str(name), _text(user), _text(conversation), attributes)
+            self._live.recall(str(tenant_id), sums, float(str(at)))
+
+    async def tell_forever(self) -> None:
+        """Send what is new, some twenty times a second. While Postgres is away, others do not hear of it."""
+        connection: psycopg.AsyncConnection[tuple[object, ...]] | None = None
+        while True:
+            await asyncio.sleep(TELL_SECONDS)
+            payloads = self._live.untold()
+            if not payloads:
+                continue
+            try:
+                if connection is None:
+                    connection = await self._connect()
+                    self._own_pid = connection.info.backend_pid
+                for payload in payloads:
+                    await connection.execute("select pg_notify(%s, %s)", [CHANNEL, payload])
+            except (psycopg.Error, ParleyError):
+                connection = None
+                await asyncio.sleep(PAUSE)
+
+    async def hear_forever(self) -> None:
+        """Take in what others send."""
+        while True:
+            try:
+                connection = await self._connect()
+                await connection.execute(sql.SQL("listen {}").format(sql.Identifier(CHANNEL)))
+                async for notify in connection.notifies():
+                    if notify.pid != self._own_pid:
+                        self._live.hear(notify.payload)
+            except (psycopg.Error, ParleyError):
+                log.warning("What other processes acknowledge is not heard: Postgres is away.")
+            await asyncio.sleep(PAUSE)
+
+    async def _connect(self) -> psycopg.AsyncConnection[tuple[object, ...]]:
+        found = await asyncio.to_thread(database.conninfo, self._settings)
+        return await psycopg.AsyncConnection.connect(found, autocommit=True)
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
