@@ -1,8 +1,11 @@
 """What tests stand on: one embedded Postgres for the whole run, and a fresh, migrated database for each test.
 
+With several processes (pytest-xdist) they share the server, its migrated template and the built demo.
+
 `PARLEY_TEST_POSTGRES` (16 or 18) says on which version; 18 where it is unset.
 """
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -36,8 +39,26 @@ QUICK = {
     "synchronous_commit": "off",
 }  # a test's data may die with the machine
 VERSION = os.environ.get("PARLEY_TEST_POSTGRES", "18")
+RUN = "TESTS_HOME"  # the variable that names the folder of the run, to its processes
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
 PARSED = "partial_parse.msgpack"  # dbt's name for the project as it has read it
 _copies: set[str] = set()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the run's folder, in the process that starts the others."""
+    if not hasattr(config, "workerinput"):
+        os.environ[RUN] = tempfile.mkdtemp(prefix="parley-")  # not pytest's folder: a socket's path must be short
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop the run's server, once every process has ended."""
+    if not hasattr(config, "workerinput"):
+        home = os.environ.pop(RUN)
+        with pytest.MonkeyPatch.context() as environment:
+            _name_server(environment, home)
+            embedded.stop(Settings.load())
+        shutil.rmtree(home, ignore_errors=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -49,22 +70,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def server() -> Iterator[dict[str, str]]:
     """The libpq variables of a Postgres of this run's own, with a migrated database to clone (`TEMPLATE`)."""
-    home = Path(tempfile.mkdtemp(prefix="parley-"))  # not pytest's folder: a socket's path must be short
     with pytest.MonkeyPatch.context() as environment:
-        _forget_the_outside(environment)
-        environment.setenv("PARLEY_HOME", str(home))
-        environment.setenv("PARLEY_POSTGRES_VERSION", VERSION)
+        _name_server(environment, os.environ[RUN])
         settings = Settings.load()
-        variables = embedded.start(settings)
-        try:
-            _administer(variables, *(f"alter system set {name} = {value}" for name, value in QUICK.items()))
-            _administer(variables, "select pg_reload_conf()", f"create database {TEMPLATE}")
-            _use(environment, {**variables, "PGDATABASE": TEMPLATE})
-            migrate.upgrade(settings)
-            yield variables
-        finally:
-            embedded.stop(settings)
-            shutil.rmtree(home, ignore_errors=True)
+        with _one_at_a_time():
+            variables = embedded.start(settings)
+            if not _exists(variables, TEMPLATE):
+                _administer(variables, *(f"alter system set {name} = {value}" for name, value in QUICK.items()))
+                _administer(variables, "select pg_reload_conf()", f"create database {TEMPLATE}")
+                _use(environment, {**variables, "PGDATABASE": TEMPLATE})
+                migrate.upgrade(settings)
+        yield variables
 
 
 @pytest.fixture
@@ -78,9 +94,12 @@ def database(server: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: 
 def built_template(server: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("demo")
     with (
+        _one_at_a_time(),
         pytest.MonkeyPatch.context() as environment,
         database_copy(server, TEMPLATE, environment, folder / "home"),
     ):
+        if _exists(server, BUILT):
+            return BUILT
         for command in (
             f"demo {folder}/demo.ndjson --size 400 --days 5 --end 2025-06-30",
             f"load {folder}/demo.ndjson",
@@ -150,8 +169,8 @@ def database_copy(
     Copies have the same name one after the other: dbt reads its project anew, for ten seconds, where the name differs.
     What it has read is kept for the copies to come, which read only the files that differ.
     """
-    kept = Path(server["PGHOST"], PARSED)
-    name = next(name for number in count(1) if (name := f"parley_test_{number}") not in _copies)
+    kept = Path(os.environ[RUN], f"{WORKER}-{PARSED}")
+    name = next(name for number in count(1) if (name := f"parley_test_{WORKER}_{number}") not in _copies)
     _administer(server, f"create database {name} template {template}")
     _copies.add(name)
     try:
@@ -188,18 +207,37 @@ def _forget_the_outside(environment: pytest.MonkeyPatch) -> None:
             environment.delenv(name)
 
 
+def _name_server(environment: pytest.MonkeyPatch, home: str) -> None:
+    """The environment in which Parley's own Postgres is the run's."""
+    _forget_the_outside(environment)
+    environment.setenv("PARLEY_HOME", home)
+    environment.setenv("PARLEY_POSTGRES_VERSION", VERSION)
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Keep the run's other processes from making what they share meanwhile."""
+    with Path(os.environ[RUN], "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _exists(variables: dict[str, str], name: str) -> bool:
+    with _administrator(variables) as connection:
+        return connection.execute("select 1 from pg_database where datname = %s", [name]).fetchone() is not None
+
+
 def _use(environment: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
     for name, value in variables.items():
         environment.setenv(name, value)
 
 
 def _administer(variables: dict[str, str], *statements: str) -> None:
-    with psycopg.connect(
-        host=variables["PGHOST"],
-        port=variables["PGPORT"],
-        user=variables["PGUSER"],
-        dbname="postgres",
-        autocommit=True,
-    ) as connection:
+    with _administrator(variables) as connection:
         for statement in statements:
             connection.execute(statement.encode())
+
+
+def _administrator(variables: dict[str, str]) -> psycopg.Connection[tuple[object, ...]]:
+    host, port, user = (variables[name] for name in ("PGHOST", "PGPORT", "PGUSER"))
+    return psycopg.connect(host=host, port=port, user=user, dbname="postgres", autocommit=True)

@@ -170,7 +170,7 @@ def kill_at(step: str) -> None:
     """Work off the open erasures in a process that dies, as by kill -9, when it comes to a step."""
     script = f"""
 import os, signal
-from parley import erasure
+from parley.people import erasure
 from parley.settings import Settings
 
 def die(step):

@@ -223,7 +223,11 @@ def test_partitions_are_made_ahead_and_on_demand(database: Settings, rows: Rows,
         select split_part(indexdef, ' USING ', 2) as index
         from pg_indexes where schemaname = 'raw' and tablename = 'events_2003_02' order by index
     """)
-    assert [row["index"] for row in indexed] == ["brin (occurred_at) WITH (autosummarize='on')", "btree (batch_id)"]
+    assert [row["index"] for row in indexed] == [
+        "brin (occurred_at) WITH (autosummarize='on')",
+        "btree (batch_id)",
+        "btree (tenant_id, anonymous_id) WHERE (anonymous_id IS NOT NULL)",
+    ]
 
 
 @pytest.mark.slow

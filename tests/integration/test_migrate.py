@@ -68,6 +68,10 @@ def test_raw_events_is_partitioned_and_indexed_by_batch_and_lightly_by_time(data
             "indexdef": "CREATE INDEX events_occurred_at_idx ON ONLY raw.events USING brin (occurred_at)"
             " WITH (autosummarize='on')"
         },
+        {
+            "indexdef": "CREATE INDEX events_tenant_id_anonymous_id_idx ON ONLY raw.events USING btree"
+            " (tenant_id, anonymous_id) WHERE (anonymous_id IS NOT NULL)"
+        },
     ]
 
 
@@ -122,7 +126,7 @@ def test_a_database_of_a_newer_parley_is_left_alone(database: Settings) -> None:
 
 def test_processes_that_migrate_at_once_take_turns(database: Settings, rows: Rows) -> None:
     start_anew()
-    code = "from parley import migrate; from parley.settings import Settings; migrate.upgrade(Settings.load())"
+    code = "from parley.warehouse import migrate; from parley.settings import Settings; migrate.upgrade(Settings.load())"
     racers = [
         subprocess.Popen(
             [sys.executable, "-c", code], cwd=database.project, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
