@@ -50,7 +50,7 @@ def add(app: FastAPI) -> None:
         if kind == _PROTOBUF:
             document = _of_protobuf(body)
         elif kind == _JSON:
-            document = intake.decoded(body)
+            document, _ = intake.decoded(body)
         else:
             raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Send OTLP as {_PROTOBUF} or {_JSON}.")
         spans = _spans_apart(document)
@@ -68,12 +68,12 @@ def add(app: FastAPI) -> None:
         """Take a call, or a batch of calls, of Segment's libraries."""
         if call not in _CALLS and call not in _BATCHES:
             raise Problem(HTTPStatus.NOT_FOUND, "There is no such call: see the Segment spec.")
-        content = intake.decoded(await body_of(request))
+        content, has_digits = intake.decoded(await body_of(request))
         if type(content) is not dict:
             raise Problem(HTTPStatus.BAD_REQUEST, "The body is no JSON object: send a call, or a batch of calls.")
         given = content.get("writeKey")
         key, headers = await authorized(request, "write", given if type(given) is str else None)
-        found = intake.received(_calls(content, call), is_small=False)
+        found = intake.received(_calls(content, call), is_small=False, has_digits=has_digits)
         answer = await taken_in(request, key, found, _maker(collector_of(request), "segment"))
         return ORJSONResponse({"success": True, **answer.as_json()}, headers=dict(headers))
 

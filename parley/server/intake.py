@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from parley.landing.envelope import decode
 from parley.landing.judging import Judged, collect
 from parley.landing.rules import Accepted, Arguments, Dropped, Rejected, Rules, Verdict, arguments
 from parley.landing.sources import MAX_EVENT
@@ -34,6 +35,8 @@ class Received:
 
     documents: Sequence[Document]
     malformed: dict[int, Malformed]
+    has_digits: bool = False
+    """Whether some numbers are `Digits`: a float would round them."""
 
 
 def unpacked(body: bytes, encoding: str) -> bytes:
@@ -65,10 +68,10 @@ def check_size(size: int) -> None:
         )
 
 
-def decoded(body: bytes) -> Any:
-    """A body as JSON. Raises Problem where it is none."""
+def decoded(body: bytes) -> tuple[Any, bool]:
+    """A body as JSON, and whether it holds `Digits`. Raises Problem where it is none."""
     try:
-        return orjson.loads(body)
+        return decode(body)
     except orjson.JSONDecodeError as error:
         raise Problem(
             HTTPStatus.BAD_REQUEST, f"The body is no JSON (line {error.lineno}, column {error.colno}): correct it."
@@ -77,33 +80,36 @@ def decoded(body: bytes) -> Any:
 
 def of_json(body: bytes) -> Received:
     """One event, a list of events, or `{"events": […]}`."""
-    content = decoded(body)
+    content, has_digits = decoded(body)
     if isinstance(content, dict) and "events" in content and "event_name" not in content:
         content = content["events"]
         if not isinstance(content, list):
             raise Problem(HTTPStatus.BAD_REQUEST, "`events` is no list: send a list of events.")
     documents = content if isinstance(content, list) else [content]
-    return received(documents, is_small=len(body) <= MAX_EVENT)
+    return received(documents, is_small=len(body) <= MAX_EVENT, has_digits=has_digits)
 
 
 def of_lines(body: bytes) -> Received:
     """NDJSON: an event a line; blank lines are none."""
     documents: list[Document] = []
     malformed: dict[int, Malformed] = {}
+    has_digits = False
     for line in body.split(b"\n"):
         if not line.strip():
             continue
         try:
-            documents.append(orjson.loads(line))
+            document, with_digits = decode(line)
+            documents.append(document)
+            has_digits |= with_digits
         except orjson.JSONDecodeError as error:
             why = f"The line is no JSON (column {error.colno}): write one JSON object per line."
             malformed[len(documents)] = ("invalid_json", why)
             documents.append(None)
     found = received(documents, is_small=len(body) <= MAX_EVENT)
-    return Received(found.documents, found.malformed | malformed)
+    return Received(found.documents, found.malformed | malformed, has_digits)
 
 
-def received(documents: Sequence[Document], *, is_small: bool) -> Received:
+def received(documents: Sequence[Document], *, is_small: bool, has_digits: bool = False) -> Received:
     """The documents of a request, each within the limit of an event; `is_small` says that none can be over it.
 
     Raises Problem where there are too many.
@@ -111,10 +117,11 @@ def received(documents: Sequence[Document], *, is_small: bool) -> Received:
     if len(documents) > MAX_EVENTS:
         raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"More than {MAX_EVENTS} events: send several requests.")
     if is_small:
-        return Received(documents, {})
+        return Received(documents, {}, has_digits)
     too_large = ("too_large", "The event is larger than 64 KiB: shorten it, or split it.")
     sizes = (len(orjson.dumps(document)) for document in documents)
-    return Received(documents, {index: too_large for index, size in enumerate(sizes) if size > MAX_EVENT})
+    too_large_ones = {index: too_large for index, size in enumerate(sizes) if size > MAX_EVENT}
+    return Received(documents, too_large_ones, has_digits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,16 +216,16 @@ class Intake:
                 yield Rejected(tenant_id, None, "invalid_value", "$", message, None, None, "It could not be read.")
                 continue
             for event in events:
-                yield self._verdict(event, tenant_id, now)
+                yield self._verdict(event, tenant_id, now, found.has_digits)
 
-    def _verdict(self, event: Document, tenant_id: str | None, now: datetime) -> Verdict:
+    def _verdict(self, event: Document, tenant_id: str | None, now: datetime, has_digits: bool) -> Verdict:
         if tenant_id is not None and isinstance(event, dict):
             named = event.get("tenant_id")
             if named is not None and named != tenant_id:
                 message = "tenant_id is not the key's: leave it out, or use a key of that tenant."
                 never = "It names a tenant that its key does not belong to."
                 return Rejected(tenant_id, None, "wrong_tenant", "$.tenant_id", message, None, None, never)
-        verdict = self._rules.judge(event, now, tenant_id)
+        verdict = self._rules.judge(event, now, tenant_id, has_digits=has_digits)
         if isinstance(verdict, Rejected) and verdict.tenant_id is None:
             return verdict._replace(tenant_id=tenant_id)  # of what is no event, the key still says whose it is
         return verdict

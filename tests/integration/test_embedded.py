@@ -15,7 +15,9 @@ from parley.errors import ParleyError
 from parley.settings import Settings
 from parley.warehouse import database, embedded
 
-CONNECT = "from parley.warehouse import database; from parley.settings import Settings; database.connect(Settings.load())"
+CONNECT = (
+    "from parley.warehouse import database; from parley.settings import Settings; database.connect(Settings.load())"
+)
 
 
 @pytest.fixture

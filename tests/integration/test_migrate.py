@@ -126,7 +126,9 @@ def test_a_database_of_a_newer_parley_is_left_alone(database: Settings) -> None:
 
 def test_processes_that_migrate_at_once_take_turns(database: Settings, rows: Rows) -> None:
     start_anew()
-    code = "from parley.warehouse import migrate; from parley.settings import Settings; migrate.upgrade(Settings.load())"
+    code = (
+        "from parley.warehouse import migrate; from parley.settings import Settings; migrate.upgrade(Settings.load())"
+    )
     racers = [
         subprocess.Popen(
             [sys.executable, "-c", code], cwd=database.project, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
