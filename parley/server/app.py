@@ -6,7 +6,6 @@ from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import ORJSONResponse
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
@@ -14,7 +13,7 @@ from parley.server import clients, intake, realtime
 from parley.server.collector import Collector, Options
 from parley.server.documents import EVENT_BODY, RESPONSES, describe
 from parley.server.intake import Received
-from parley.server.problems import Problem
+from parley.server.problems import Json, Problem
 from parley.server.routes import accept, authorized, body_of, collector_of, content_type
 from parley.settings import Settings
 
@@ -41,7 +40,6 @@ def create() -> FastAPI:
         openapi_url=f"{BASE}/openapi.json",
         docs_url=None,  # FastAPI's page loads scripts from outside
         redoc_url=None,
-        default_response_class=ORJSONResponse,
     )
     app.add_middleware(
         CORSMiddleware,
@@ -80,7 +78,7 @@ def _add_intake(app: FastAPI) -> None:
         """Say what would become of each event; keep nothing."""
         key, headers = await authorized(request, "write")
         answer = collector_of(request).current().validate(await _received(request), key)
-        return ORJSONResponse(answer.in_detail(), headers=dict(headers))
+        return Json(answer.in_detail(), headers=dict(headers))
 
 
 async def _take(request: Request) -> Response:
@@ -114,7 +112,7 @@ def _add_health(app: FastAPI) -> None:
         """Whether events land: Postgres is there, and the spool is not full."""
         state = collector_of(request).writer.state
         body = {"status": "ok" if state.problem is None else "waiting", "problem": state.problem}
-        return ORJSONResponse(body, HTTPStatus.OK if state.problem is None else HTTPStatus.SERVICE_UNAVAILABLE)
+        return Json(body, HTTPStatus.OK if state.problem is None else HTTPStatus.SERVICE_UNAVAILABLE)
 
     @app.get("/stats", tags=["Health"])
     async def stats(request: Request) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from typing import Any
 
 import orjson
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import ORJSONResponse
 
 from parley.config import tracking_plan
 from parley.landing import formats
@@ -20,7 +19,7 @@ from parley.server import intake
 from parley.server.collector import Collector
 from parley.server.documents import RESPONSES
 from parley.server.intake import Answer, Received
-from parley.server.problems import Problem
+from parley.server.problems import Json, Problem
 from parley.server.routes import authorized, body_of, collector_of, content_type, taken_in
 
 _CALLS = {
@@ -75,7 +74,7 @@ def add(app: FastAPI) -> None:
         key, headers = await authorized(request, "write", given if type(given) is str else None)
         found = intake.received(_calls(content, call), is_small=False, has_digits=has_digits)
         answer = await taken_in(request, key, found, _maker(collector_of(request), "segment"))
-        return ORJSONResponse({"success": True, **answer.as_json()}, headers=dict(headers))
+        return Json({"success": True, **answer.as_json()}, headers=dict(headers))
 
 
 def _calls(content: dict[str, Any], call: str) -> list[Any]:
@@ -133,7 +132,7 @@ def _otlp_answer(answer: Answer, kind: str, headers: dict[str, str]) -> Response
     message = rejected[0]["message"] if rejected else ""
     if kind == _JSON:
         partial = {"partialSuccess": {"rejectedSpans": str(len(rejected)), "errorMessage": message}} if rejected else {}
-        return ORJSONResponse(partial, headers=headers)
+        return Json(partial, headers=headers)
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
         ExportTracePartialSuccess,
         ExportTraceServiceResponse,

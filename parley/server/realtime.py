@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import FastAPI, Query, Request, Response, WebSocket
-from fastapi.responses import HTMLResponse, ORJSONResponse
+from fastapi.responses import HTMLResponse
 from starlette.responses import StreamingResponse
 from starlette.websockets import WebSocketDisconnect
 
 from parley.server.documents import RESPONSES
-from parley.server.problems import Problem
+from parley.server.problems import Json, Problem
 from parley.server.routes import authorized, collector_of
 
 BASE = "/api/v1/analytics/realtime"
@@ -30,7 +30,7 @@ def add(app: FastAPI) -> None:
         """Return the numbers of now."""
         key, headers = await authorized(request, "read")
         found = collector_of(request).live.snapshot(key.tenant_id, _listed(event))
-        return ORJSONResponse(_chosen(found, metrics), headers=dict(headers))
+        return Json(_chosen(found, metrics), headers=dict(headers))
 
     @app.get(BASE, tags=["Live"], responses=RESPONSES)
     async def stream(request: Request, metrics: Metrics = None, event: Event = None) -> Response:

@@ -6,14 +6,13 @@ from http import HTTPStatus
 from typing import Any
 
 from fastapi import Request, Response
-from fastapi.responses import ORJSONResponse
 from starlette.requests import HTTPConnection
 
 from parley.server import access, intake
 from parley.server.collector import Collector
 from parley.server.intake import Answer, Received
 from parley.server.keys import Key
-from parley.server.problems import Problem
+from parley.server.problems import Json, Problem
 
 Made = Callable[[Any], Sequence[Any]]
 """Makes events of a source's document."""
@@ -24,7 +23,7 @@ async def accept(
 ) -> Response:
     """Validate, make durable, and answer 202."""
     answer = await taken_in(request, key, found, made)
-    return ORJSONResponse(answer.as_json(), HTTPStatus.ACCEPTED, dict(headers))
+    return Json(answer.as_json(), HTTPStatus.ACCEPTED, dict(headers))
 
 
 async def taken_in(request: Request, key: Key, found: Received, made: Made | None = None) -> Answer:
