@@ -98,6 +98,9 @@ def _spans_apart(document: Any) -> list[Any]:
     for resource in document["resourceSpans"]:
         for scope in (resource.get("scopeSpans") or ()) if type(resource) is dict else ():
             for span in (scope.get("spans") or ()) if type(scope) is dict else ():
+                if type(span) is not dict:
+                    found.append(span)  # the format says that it is none
+                    continue
                 inner = [{**scope, "spans": [span]}]
                 found.append({"resourceSpans": [{"resource": resource.get("resource"), "scopeSpans": inner}]})
     return found
