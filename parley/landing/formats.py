@@ -161,6 +161,7 @@ class Mapper:
             )
         if not all(type(event) is dict for event in found):
             return Failure(_NOT_READ % self.format.name, "the filter makes something that is no object")
+        found = [{key: value for key, value in event.items() if value is not None and value != ""} for event in found]
         identity: bytes | None = None
         for index, event in enumerate(found):
             given = event.get("event_id")
@@ -173,7 +174,7 @@ class Mapper:
             elif type(given) is str:
                 event["event_id"] = canonical_uuid(given) or named_uuid(given.encode("utf-8", "surrogatepass"))
             self._rename(event)
-        return list(found)
+        return found
 
     def _rename(self, event: Json) -> None:
         """Put the format's names of event types into those of the plan; leave out attributes that are null."""

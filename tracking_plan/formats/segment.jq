@@ -34,46 +34,55 @@
 
 # The device's clock is wrong by receivedAt - sentAt; `timestamp` beside `originalTimestamp` is corrected already.
 def corrected:
-    (.timestamp | time) as $stated
-    | if $stated != null and .originalTimestamp != null then $stated
-      elif .sentAt != null and .receivedAt != null and ($stated // .originalTimestamp) != null then
-        (($stated // (.originalTimestamp | time)) | seconds) as $at
+    if .sentAt == null or .receivedAt == null or (.timestamp != null and .originalTimestamp != null) then
+        (.timestamp // .originalTimestamp) | if type == "string" and endswith("Z") then . else time end
+    elif .timestamp == null and .originalTimestamp == null then null
+    else
+        ((.timestamp // .originalTimestamp) | seconds) as $at
         | ((.receivedAt | seconds) - (.sentAt | seconds)) as $skew
         | (($at + $skew) * 1000 | round) as $ms
         | if $ms % 1000 == 0 then $ms / 1000 | from_seconds else $ms | from_milliseconds end
-      else $stated // (.originalTimestamp | time) end;
+    end;
+def id: if type == "string" then . else text end;
 
 def call:
     if type != "object" then reject("holds a call that is no object") else . end
+    | .type as $type
+    | .properties as $given
+    | (if ($given | type) == "object" then $given else {} end) as $properties
     | {
         event_id: .messageId,
         occurred_at: corrected,
         tenant_id,
-        user_id: (.userId | text),
-        anonymous_id: (.anonymousId | text),
-        conversation_id: (.properties.conversation_id? | text),
-        session_id: ((.properties.session_id? // .context.sessionId?) | text),
+        user_id: (.userId | id),
+        anonymous_id: ((if $type == "alias" then .previousId else .anonymousId end) | id),
+        conversation_id: ($properties.conversation_id | id),
+        session_id: (($properties.session_id // (if (.context | type) == "object" then .context.sessionId else null end)) | id),
         source: .channel,
-        context
-      } as $common
-    | (.properties | if . == null then {} else . end) as $properties
-    | if .type == "track" then
-        {event_name: .event, attributes: (
-          if (.event == "Order Completed" or .event == "Order Refunded") and ($properties | type) == "object" and $properties.revenue == null and $properties.total != null
-          then $properties | .revenue = .total | del(.total) else $properties end)}
-      elif .type == "page" then
-        {event_name: "page.viewed", attributes: ({name, category} + ($properties | object))}
-      elif .type == "screen" then
-        {event_name: "screen.viewed", attributes: ({name, category} + ($properties | object))}
-      elif .type == "identify" then {event_name: "user.identified", attributes: {traits}}
-      elif .type == "group" then {event_name: "group.identified", attributes: {group_id: .groupId, traits}}
-      elif .type == "alias" then {event_name: "user.aliased", anonymous_id: (.previousId | text), attributes: {}}
-      else reject("is no call of the Segment spec: its type must be track, page, screen, identify, group or alias") end
-    | ($common + .) | present;
+        context,
+        event_name: (
+          if $type == "track" then .event
+          elif $type == "page" then "page.viewed"
+          elif $type == "identify" then "user.identified"
+          elif $type == "screen" then "screen.viewed"
+          elif $type == "group" then "group.identified"
+          elif $type == "alias" then "user.aliased"
+          else reject("is no call of the Segment spec: its type must be track, page, screen, identify, group or alias") end),
+        attributes: (
+          if $type == "track" then
+            if ($given | type) != "object" then $given // {}
+            elif $given.revenue == null and $given.total != null and (.event == "Order Completed" or .event == "Order Refunded") then
+              $given | .revenue = .total | del(.total)
+            else $given end
+          elif $type == "page" or $type == "screen" then {name, category} + $properties
+          elif $type == "identify" then {traits}
+          elif $type == "group" then {group_id: .groupId, traits}
+          else {} end)
+      };
 
 if type != "object" then reject("is no call of the Segment spec") else . end
 | if (.batch | type) == "array" then
     {sentAt, receivedAt, context, tenant_id} as $around
     | .batch | to_entries[] | .key as $index | .value
-    | if type == "object" then $around + present else . end | call | .sequence = $index
+    | if type == "object" then ($around | present) + . else . end | call | .sequence = $index
   else call end
