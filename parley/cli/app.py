@@ -29,6 +29,7 @@ from parley.cli import (
     serve,
     stop,
     summary,
+    unload,
 )
 
 app = typer.Typer(
@@ -64,3 +65,4 @@ app.command()(retention.retention)
 app.command()(serve.serve)
 app.command()(stop.stop)
 app.command()(summary.summary)
+app.command()(unload.unload)

@@ -45,7 +45,7 @@ def is_stream(first: bytes) -> bool:
     if _documents_on(line) > 1:
         return True
     following = next((each for each in rest.split(b"\n", 50)[:50] if each.strip()), b"")
-    return bool(end) and not _is_json(following) and (line.strip() in (b"{", b"[") or _begins(start))
+    return bool(end and following) and not _is_json(following) and (line.strip() in (b"{", b"[") or _begins(start))
 
 
 def _is_json(line: bytes) -> bool:

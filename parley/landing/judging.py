@@ -5,7 +5,7 @@ This is what worker processes do, so that the process that talks to Postgres onl
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from heapq import merge
@@ -58,6 +58,13 @@ class Judged:
     """Fields that were not read, and how often they came."""
     empty: Counter[str] = field(default_factory=Counter)
     """Documents that hold no event, by their kind where they say one."""
+
+    def as_sent_again(self) -> "Judged":
+        """The batch where its lines have landed before: what is rejected again is only counted, as a duplicate."""
+        counts: Counter[tuple[str, str]] = Counter()
+        for (tenant_id, outcome), lines in self.counts.items():
+            counts[tenant_id, "duplicate" if outcome == "rejected" else outcome] += lines
+        return replace(self, rejected=b"", counts=counts)
 
 
 @dataclass(slots=True)

@@ -95,6 +95,7 @@ def _open(connection: Connection, path: str, contract: Arguments, loaded_by: str
                 return source, earlier.load_id, earlier.lines_done
             source.close()
             source = sources.open_source(path, columns)
+        source = _known(connection, path, source, columns, source_format.name, tenant_id)
     load_id = loads.begin(
         connection,
         source=source.name,
@@ -104,6 +105,21 @@ def _open(connection: Connection, path: str, contract: Arguments, loaded_by: str
         loaded_by=loaded_by,
     )
     return source, load_id, 0
+
+
+def _known(
+    connection: Connection, path: str, source: Source, columns: Columns, source_format: str, tenant_id: str | None
+) -> Source:
+    """The source, with its boundary after the lines that a complete load has landed: of a file that is sent again, or
+    that has grown since."""
+    for lines, fingerprint in loads.complete(connection, source.head, source_format, tenant_id):
+        is_known = source.skip(lines) and source.fingerprint == fingerprint
+        source.close()
+        source = sources.open_source(path, columns)
+        if is_known:
+            source.boundary = lines
+            break
+    return source
 
 
 def _store_all(
@@ -120,7 +136,7 @@ def _store_all(
                 counts = batches.store(
                     connection,
                     load_id,
-                    judged,
+                    judged.as_sent_again() if lines_done <= source.boundary else judged,
                     lines_done=lines_done,
                     fingerprint=chunk.fingerprint,
                     erased=len(contract["erased"]),

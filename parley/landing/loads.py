@@ -22,6 +22,12 @@ _UNFINISHED = """
     where status <> 'complete' and starts_with(fingerprint, %s) and dialect = %s and tenant_id is not distinct from %s
     order by lines_done desc
 """
+_COMPLETE = """
+    select lines_done, fingerprint from raw.loads
+    where status = 'complete' and starts_with(fingerprint, %s) and dialect = %s and tenant_id is not distinct from %s
+    and lines_done > 0 and rejected > 0
+    order by lines_done desc
+"""
 _STILL_UNFINISHED = "select load_id, lines_done, fingerprint from raw.loads where load_id = %s and status <> 'complete'"
 _RESUME = """
     update raw.loads set status = 'running', finished_at = null, source = %s, loaded_by = %s where load_id = %s
@@ -125,6 +131,12 @@ def unfinished(connection: Connection, head: str, source_format: str, tenant_id:
             if found:
                 yield found
             connection.execute("select pg_advisory_unlock(%s, %s)", _key(int(str(load_id))))
+
+
+def complete(connection: Connection, head: str, source_format: str, tenant_id: str | None) -> list[tuple[int, str]]:
+    """Lines and fingerprint of the complete loads of sources that begin like this one, the longest first."""
+    found = connection.execute(_COMPLETE, [head, source_format, tenant_id])
+    return [(int(str(lines)), str(fingerprint)) for lines, fingerprint in found]
 
 
 def resume(connection: Connection, load_id: int, *, source: str, loaded_by: str | None) -> None:

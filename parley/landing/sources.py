@@ -183,6 +183,8 @@ class Source(AbstractContextManager["Source"]):
         """What the fingerprints of all that begins with this first line begin with."""
         self._file = file
         self._chunks, self._share = reader
+        self.boundary = 0
+        """A line after which a chunk ends: what comes then is another matter."""
         self._rest: Chunk | None = None
         self._read = _hash(b"")
 
@@ -207,6 +209,8 @@ class Source(AbstractContextManager["Source"]):
     def read(self, lines: int | None = None) -> Chunk | None:
         """The next chunk, of so many lines at most; None at the end. Raises SourceError where it cannot be read on."""
         chunk, self._rest = self._rest or next(self._chunks, None), None
+        if lines is None and chunk and chunk.first_line <= self.boundary:
+            lines = self.boundary - chunk.first_line + 1
         if chunk and lines is not None and chunk.lines > lines:
             chunk, self._rest = _split(chunk, lines)
         if chunk is None:

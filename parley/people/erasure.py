@@ -281,7 +281,7 @@ def _delete(connection: Connection, subject: Subject, specs: Specs) -> tuple[Tra
         connection.execute(_PUBLISH_OWNERS, named)  # a user and a conversation may be called the same
         for table, columns in subjects.personal_tables(connection).items():
             condition = _IS_ERASED_EVENT if "event_id" in columns else subjects.is_of(columns)
-            deleted[table] = _delete_rows(connection, table, condition, named, specs.get(table))
+            deleted[table] = delete_rows(connection, table, condition, named, specs.get(table))
     texts = sorted(set(texts) - subjects.written_by_others(connection, subject, texts)) if texts else []
     said = [text_hmac(subject.secret, subject.tenant_id, text) for text in texts]
     return found, {table: rows for table, rows in sorted(deleted.items()) if rows}, said
@@ -299,7 +299,7 @@ def _delete_refused(connection: Connection, refused: Sequence[subjects.RefusedLi
     ).rowcount
 
 
-def _delete_rows(
+def delete_rows(
     connection: Connection, table: str, condition: sql.SQL, named: Mapping[str, object], spec: Mapping[str, Any] | None
 ) -> int:
     """Delete a table's rows, and publish their changes as the table's own rebuilding would."""

@@ -236,3 +236,14 @@ def _members(session: int) -> set[int]:
             if int(of) == session and state != "Z":
                 found.add(int(folder.name))
     return found
+
+
+def test_a_rejected_line_that_is_sent_again_is_not_stored_twice(database: Settings, rows: Rows, tmp_path: Path) -> None:
+    lines: list[Json | bytes] = [event(1), event(2, event_name="no.such"), b"{", event(3)]
+    path = write(tmp_path / "a.ndjson", lines)
+    load(database, path)
+    load(database, path)
+    load(database, write(tmp_path / "a.ndjson", [*lines, event(4), event(5, event_name="no.such")]))  # it has grown
+    assert totals(rows) == [(2, 0, 2, 0, 0), (0, 4, 0, 0, 0), (1, 4, 1, 0, 0)]
+    assert [row["line_number"] for row in rows("select line_number from raw.rejected_events order by 1")] == [2, 3, 6]
+    assert_accounted_for(rows)
