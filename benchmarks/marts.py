@@ -26,13 +26,13 @@ from benchmarks.build import build, land, write_world
 
 READS = 20  # of which the median counts
 FUNNEL_TABLES = (
-    *("stg_funnel_events", "funnel_instants", "funnel_attempts", "funnel_journeys"),
-    *("funnels", "funnel_paths"),
+    *("stg_funnel_events", "funnel_attempts", "funnel_journeys"),
+    *("funnels", "funnel_times", "funnel_paths"),
 )
 
 FUNNEL = """
     select step, entered, reached from marts.funnels
-    where tenant_id = 'shop-newyork' and funnel_id = 'shop_purchase' and period = 'all' and breakdown_value = '(all)'
+    where tenant_id = 'shop-newyork' and funnel_id = 'shop_purchase' and period = 'all' and breakdown_kind = 'all'
     order by step
 """
 # Each window looks from an event to the end of its user's time: from what follows a checkout to what follows a view.

@@ -28,6 +28,11 @@
     (2 * power(1.01 / 0.99, {{ bucket }}) / (1.01 / 0.99 + 1))
 {%- endmacro %}
 
+{#- The bucket of doubling width of a time in seconds: bucket i holds (2^(i-1), 2^i], bucket 0 a second and less. -#}
+{% macro doubling_bucket(seconds) -%}
+    ceil(log(2.0, greatest({{ seconds }}, 1.0)::numeric))::integer
+{%- endmacro %}
+
 {#- Savings per cost of the assistant's conversations, in percent; 0 where they cost nothing. -#}
 {% macro roi_percentage(savings, cost_per_conversation) -%}
     coalesce({{ ratio(savings, 'total_conversations * ' ~ cost_per_conversation) }} * 100, 0)

@@ -7,7 +7,7 @@
     ],
     meta={'rebuild': {
         'key': {'owner_id': 'id'},
-        'reads': {'funnel_instants': 'owner', 'stg_funnel_events': 'owner'},
+        'reads': {'stg_funnel_events': 'owner', 'sessions': 'user'},
         'definitions': ['stg_funnels'],
         'publishes': {
             'owner': {'id': 'owner_id'},
@@ -24,18 +24,6 @@ with funnels as (
 
 ),
 
-exclusions as (
-
-    select * from {{ ref('funnel_exclusions') }}
-
-),
-
-step_sets as (
-
-    {{ step_sets(most_funnel_steps()) }}
-
-),
-
 events as (
 
     select events.*
@@ -44,147 +32,99 @@ events as (
 
 ),
 
-instants as (
+sessions as (
 
-    select instants.*
-    from {{ ref('funnel_instants') }} as instants
-    {{ only_affected('instants') }}
-
-),
-
-{{ ordered_attempts(most_funnel_steps()) }},
-
-{{ unordered_attempts() }},
-
-attempts as (
-
-    select * from ordered_attempts
-    union all
-    select * from unordered_attempts
+    select sessions.*
+    from {{ ref('sessions') }} as sessions
+    {{ only_affected('sessions', owner_id='user_id') }}
 
 ),
 
--- an exclusion between two steps, after the one and before the other, voids the attempt
-voided as (
-
-    select distinct
-        attempts.tenant_id,
-        attempts.funnel_id,
-        attempts.unit_id,
-        attempts.event_id,
-        attempts.positions
-    from attempts
-    inner join exclusions
-        on attempts.funnel_id = exclusions.funnel_id and attempts.reached >= exclusions.before_step
-    inner join instants
-        on
-            attempts.tenant_id = instants.tenant_id
-            and attempts.funnel_id = instants.funnel_id
-            and attempts.unit_id = instants.unit_id
-            and attempts.positions[exclusions.after_step] = instants.position
-    where instants.next_of_exclusion[exclusions.exclusion] < attempts.positions[exclusions.before_step]
-
-),
-
-valid as (
-
-    select distinct on (attempts.tenant_id, attempts.funnel_id, attempts.unit_id, attempts.event_id) attempts.*
-    from attempts
-    left join voided
-        on
-            attempts.tenant_id = voided.tenant_id
-            and attempts.funnel_id = voided.funnel_id
-            and attempts.unit_id = voided.unit_id
-            and attempts.event_id = voided.event_id
-            and attempts.positions = voided.positions
-    where voided.event_id is null
-    order by
-        attempts.tenant_id asc,
-        attempts.funnel_id asc,
-        attempts.unit_id asc,
-        attempts.event_id asc,
-        attempts.reached desc,
-        attempts.reached_at[attempts.reached] asc,
-        attempts.reached_at asc
-
-),
-
--- the step whose breakdown value an attempt takes
-credited as (
+in_units as (
 
     select
-        valid.*,
-        funnels.step_order,
-        case funnels.breakdown_touch
-            when 'last' then valid.reached
-            when 'step' then funnels.breakdown_step
-            else 1
-        end as credited_step
-    from valid
-    inner join funnels on valid.funnel_id = funnels.funnel_id
+        events.*,
+        events.owner_id as unit_id
+    from events
+    where events.unit <> 'session'
+    union all
+    select
+        events.*,
+        sessions.session_id::text as unit_id
+    from events
+    inner join sessions
+        on
+            events.tenant_id = sessions.tenant_id
+            and events.owner_id = sessions.user_id
+            and events.occurred_at between sessions.started_at and sessions.ended_at
+    where events.unit = 'session'
 
 ),
 
--- and the event that served it, where that is not the opening one, which serves step one and no other
-attributed as (
+-- what each unit did, in order; `all_events` cuts it by value first
+units as (
 
-    select distinct on (credited.tenant_id, credited.funnel_id, credited.unit_id, credited.event_id)
-        credited.tenant_id,
-        credited.funnel_id,
-        credited.unit_id,
-        credited.event_id,
-        events.breakdown_value
-    from credited
-    inner join events
-        on
-            credited.tenant_id = events.tenant_id
-            and credited.funnel_id = events.funnel_id
-            and credited.owner_id = events.owner_id
-            and credited.reached_at[credited.credited_step] = events.occurred_at
-            and credited.event_id <> events.event_id
-    where
-        credited.credited_step > 1
-        and case
-            when credited.step_order = 'unordered' then events.step_mask <> 0
-            else events.step_mask & (1 << (credited.credited_step - 1)) <> 0
-        end
-    order by
-        credited.tenant_id asc,
-        credited.funnel_id asc,
-        credited.unit_id asc,
-        credited.event_id asc,
-        events.event_id asc
+    select
+        in_units.tenant_id,
+        in_units.funnel_id,
+        in_units.owner_id,
+        in_units.unit_id,
+        array_agg(in_units.event_id order by {{ event_order('in_units') }}) as event_ids,
+        array_agg(in_units.occurred_at order by {{ event_order('in_units') }}) as occurred_at,
+        array_agg(in_units.occurred_on order by {{ event_order('in_units') }}) as occurred_on,
+        array_agg(in_units.step_mask order by {{ event_order('in_units') }}) as step_masks,
+        array_agg(in_units.exclusion_mask order by {{ event_order('in_units') }}) as exclusion_masks,
+        array_agg(in_units.breakdown_value order by {{ event_order('in_units') }}) as breakdown_values
+    from in_units
+    inner join funnels on in_units.funnel_id = funnels.funnel_id
+    group by
+        in_units.tenant_id,
+        in_units.funnel_id,
+        in_units.owner_id,
+        in_units.unit_id,
+        case when funnels.breakdown_touch = 'all_events' then in_units.breakdown_value end
+    having bit_or(in_units.step_mask) <> 0
 
 ),
 
 final as (
 
     select
-        credited.tenant_id,
-        credited.funnel_id,
-        credited.owner_id,
-        credited.unit_id,
-        credited.event_id as entry_event_id,
-        credited.entered_at,
-        credited.entered_on,
-        credited.entered_at + funnels.conversion_window as window_ends_at,
-        credited.reached,
+        units.tenant_id,
+        units.funnel_id,
+        units.owner_id,
+        units.unit_id,
+        units.event_ids[attempts.entry] as entry_event_id,
+        units.occurred_at[attempts.entry] as entered_at,
+        units.occurred_on[attempts.entry] as entered_on,
+        units.occurred_at[attempts.entry] + funnels.conversion_window as window_ends_at,
+        cardinality(attempts.reached_at) as reached,
         funnels.steps,
-        credited.reached = funnels.steps as is_converted,
-        credited.reached_at,
+        cardinality(attempts.reached_at) = funnels.steps as is_converted,
+        attempts.reached_at,
+        attempts.served_mask,
         case
-            when funnels.breakdown is null then null
-            when credited.credited_step = 1 then coalesce(credited.breakdown_value, '(none)')
-            else coalesce(attributed.breakdown_value, '(none)')
-        end as breakdown_value
-    from credited
-    inner join funnels on credited.funnel_id = funnels.funnel_id
-    left join attributed
-        on
-            credited.tenant_id = attributed.tenant_id
-            and credited.funnel_id = attributed.funnel_id
-            and credited.unit_id = attributed.unit_id
-            and credited.event_id = attributed.event_id
+            when attempts.breakdown_value is not null then 'value'
+            when attempts.is_grouped then 'none'
+        end as breakdown_kind,
+        attempts.breakdown_value
+    from units
+    inner join funnels on units.funnel_id = funnels.funnel_id
+    cross join lateral ops.funnel_attempts(
+        funnels.step_order,
+        funnels.ties = 'after',
+        funnels.steps,
+        funnels.required_steps,
+        funnels.conversion_window,
+        funnels.exclusion_after,
+        funnels.exclusion_before,
+        funnels.breakdown_touch,
+        funnels.breakdown_step,
+        units.occurred_at,
+        units.step_masks,
+        units.exclusion_masks,
+        units.breakdown_values
+    ) as attempts
 
 )
 

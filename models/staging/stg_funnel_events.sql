@@ -94,12 +94,13 @@ final as (
         candidates.unit,
         candidates.occurred_at,
         candidates.occurred_on,
+        candidates.sequence,
+        candidates.event_rank,
         bit_or(candidates.step_mask) as step_mask,
         bit_or(candidates.exclusion_mask) as exclusion_mask,
         case
-            when candidates.breakdown = 'channel' then coalesce(candidates.source, 'unknown')
             when candidates.breakdown is not null
-                then {{ first_at_path('candidates.attributes', 'candidates.breakdown') }}
+                then ops.breakdown_value(candidates.breakdown, candidates.source, candidates.attributes)
         end as breakdown_value
     from candidates
     where case
@@ -120,6 +121,8 @@ final as (
         candidates.attributes,
         candidates.occurred_at,
         candidates.occurred_on,
+        candidates.sequence,
+        candidates.event_rank,
         candidates.breakdown
 
 )

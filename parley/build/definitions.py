@@ -3,6 +3,7 @@
 `SEEDS` says what each cell may be; the functions below it, what must hold between rows, and with the warehouse.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from parley.errors import ParleyError
 from parley.warehouse.database import Connection
 from parley.warehouse.names import EVERY_TENANT
 
-MOST_STEPS = 12
+MOST_STEPS = 20
 MOST_EXCLUSIONS = 31  # bits of a mask
 CHANNEL = "channel"
 EXCLUDED_BY = ("user_id", "anonymous_id", "site_id", "source", "event_name")
@@ -66,8 +67,10 @@ SEEDS = {
             "step_order": Column(one_of("ordered", "strict", "unordered")),
             "window_seconds": Column(whole(1)),
             "breakdown": optional(text),
-            "breakdown_touch": optional(one_of("first", "last", "step")),
+            "breakdown_touch": optional(one_of("first", "last", "step", "all_events")),
             "breakdown_step": optional(whole(1, MOST_STEPS)),
+            "breakdown_limit": optional(whole(1)),
+            "ties": optional(one_of("any", "after")),
         },
         key=("funnel_id",),
     ),
@@ -78,6 +81,7 @@ SEEDS = {
             "step_name": _NAME,
             "event_names": _EVENTS,
             "predicate": _PREDICATE,
+            "is_optional": optional(flag),
         },
         key=("funnel_id", "step"),
     ),
@@ -294,6 +298,16 @@ def _check_funnels(connection: Connection, tables: Tables) -> None:
         if funnel["funnel_id"] not in steps:
             funnel.wrong("funnel_id", f"{funnel['funnel_id']!r} has no steps: add rows of it to funnel_steps.csv.")
         _check_breakdown(connection, funnel, steps[funnel["funnel_id"]])
+    orders = {funnel["funnel_id"]: funnel["step_order"] for funnel in tables["funnel_definitions"]}
+    for row in tables["funnel_steps"]:
+        if row["is_optional"] and (
+            orders[row["funnel_id"]] != "ordered" or row["step"] in (1, steps[row["funnel_id"]])
+        ):
+            row.wrong(
+                "is_optional",
+                "only a step between the first and the last of an ordered funnel is optional: write false, or change "
+                "step_order.",
+            )
     for exclusion in tables["funnel_exclusions"]:
         steps_there = steps[exclusion["funnel_id"]]
         if not exclusion["after_step"] < exclusion["before_step"] <= steps_there:
@@ -332,18 +346,28 @@ def _check_breakdown(connection: Connection, funnel: Row, steps: int) -> None:
         )
     if step is not None and step > steps:
         funnel.wrong("breakdown_step", f"{funnel['funnel_id']!r} has {steps} steps: write one of them.")
-    if breakdown and breakdown != CHANNEL:
-        if not breakdown.startswith("$"):
-            funnel.wrong("breakdown", f"{breakdown!r} is not right: write {CHANNEL}, or a path such as $.category.")
+    if funnel["breakdown_limit"] is not None and not breakdown:
+        funnel.wrong("breakdown_limit", "it limits the values of a breakdown: fill in breakdown, or clear it.")
+    for part in parts_of(breakdown):
+        if part == CHANNEL:
+            continue
+        if not part.startswith("$"):
+            funnel.wrong("breakdown", f"{part!r} is not right: write {CHANNEL}, or a path such as $.category.")
         _check_path(
-            connection, funnel, "breakdown", "select jsonb_path_query_first('{}', %s::jsonpath, silent => true)"
+            connection, funnel, "breakdown", "select jsonb_path_query_first('{}', %s::jsonpath, silent => true)", part
         )
 
 
-def _check_path(connection: Connection, row: Row, column: str, query: str) -> None:
-    problem = _problem(connection, query.encode(), [row[column]])
+def parts_of(breakdown: str | None) -> list[str]:
+    """The attributes of a breakdown, as the staging models take it apart."""
+    return re.split(r"(?<![|])[|](?![|])", breakdown) if breakdown else []
+
+
+def _check_path(connection: Connection, row: Row, column: str, query: str, path: str | None = None) -> None:
+    path = path or row[column]
+    problem = _problem(connection, query.encode(), [path])
     if problem:
-        row.wrong(column, f"Postgres cannot use {row[column]!r} ({problem}): write it as docs/funnels.md shows.")
+        row.wrong(column, f"Postgres cannot use {path!r} ({problem}): write it as docs/funnels.md shows.")
 
 
 def _check_segments(connection: Connection, project: Path, segments: Iterable[Row]) -> None:

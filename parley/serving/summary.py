@@ -358,9 +358,9 @@ _TENANTS = f"""
 _FUNNEL = f"""
     select tenant_id, funnel_name, step_name, reached, conversion_from_start
     from marts.funnels
-    where period = 'all' and breakdown_value = '(all)' and (tenant_id, funnel_id) = (
+    where period = 'all' and breakdown_kind = 'all' and (tenant_id, funnel_id) = (
         select tenant_id, funnel_id from marts.funnels
-        where period = 'all' and breakdown_value = '(all)' and step = 1 and {_OF_TENANT}
+        where period = 'all' and breakdown_kind = 'all' and step = 1 and {_OF_TENANT}
         order by entered desc, tenant_id, funnel_id
         limit 1
     )

@@ -16,8 +16,8 @@ from parley.warehouse import database as warehouse
 from parley.warehouse.database import Connection
 from tests.support.warehouse import PROJECT
 
-FUNNEL = "f,Funnel,*,user,ordered,60,,,"
-STEPS = ("f,1,One,commerce.view,", "f,2,Two,commerce.order_completed,")
+FUNNEL = "f,Funnel,*,user,ordered,60,,,,,"
+STEPS = ("f,1,One,commerce.view,,", "f,2,Two,commerce.order_completed,,")
 
 
 @pytest.fixture
@@ -50,10 +50,12 @@ def test_what_is_shipped_is_right_and_so_is_all_that_the_documentation_allows(
     add(
         project,
         "funnel_definitions",
-        "f,Funnel,landed,session,unordered,1,$.plan,step,2",
-        'g,"G, too",*,user,strict,1,,,',
+        "f,Funnel,landed,session,unordered,1,$.plan|channel,step,2,10,",
+        'g,"G, too",*,user,strict,1,,,,,after',
+        "h,Optional,*,user,ordered,1,$.plan,all_events,,,any",
     )
-    add(project, "funnel_steps", *STEPS, 'g,1,One,commerce.view|cart.confirmed,"$.price > 5 && exists($.plan)"')
+    add(project, "funnel_steps", *STEPS, 'g,1,One,commerce.view|cart.confirmed,"$.price > 5 && exists($.plan)",false')
+    add(project, "funnel_steps", *(f"h,{step},S,commerce.view,,{str(1 < step < 20).lower()}" for step in range(1, 21)))
     add(project, "funnel_exclusions", "f,1,cart.confirmed,$.price > 5,1,2")
     add(
         project, "segment_definitions", "vip,VIP,nordic-bank,revenue > 10 and user_id like 'v%'", "vip,VIP,*,orders > 3"
@@ -65,7 +67,11 @@ def test_what_is_shipped_is_right_and_so_is_all_that_the_documentation_allows(
     ("seed", "rows", "told"),
     [
         ("funnel_definitions", [FUNNEL], "funnel_id: 'f' has no steps: add rows of it to funnel_steps.csv"),
-        ("funnel_definitions", ["shop_purchase,Again,*,user,ordered,60,,,"], "funnel_id: 'shop_purchase' stands twice"),
+        (
+            "funnel_definitions",
+            ["shop_purchase,Again,*,user,ordered,60,,,,,"],
+            "funnel_id: 'shop_purchase' stands twice",
+        ),
         (
             "funnel_definitions",
             ["f,Funnel,*,user,sorted,60,,,"],
@@ -76,20 +82,38 @@ def test_what_is_shipped_is_right_and_so_is_all_that_the_documentation_allows(
             ["f,Funnel,*,visitor,ordered,60,,,"],
             "unit: 'visitor' .* user, conversation or session",
         ),
-        ("funnel_definitions", ["f,Funnel,*,user,ordered,0,,,"], "window_seconds: '0' .* whole number greater than 0"),
-        ("funnel_definitions", ["f,Funnel,*,user,ordered,60,channel,middle,"], "breakdown_touch: 'middle'"),
-        ("funnel_definitions", ["f,Funnel,nowhere,user,ordered,60,,,"], "tenant_id: there is no tenant 'nowhere'"),
-        ("funnel_steps", ["f,1,One,commerce.view,"], "funnel_id: funnel_definitions.csv has no 'f'"),
-        ("funnel_steps", ["shop_purchase,6,More,commerce.view,"], "step: 'shop_purchase' has no step 5: number them"),
-        ("funnel_steps", ["shop_purchase,13,More,commerce.view,"], "step: '13' .* a whole number from 1 to 12"),
-        ("funnel_steps", ["shop_purchase,4,More,commerce.view,"], "step: 'shop_purchase' with 4 stands twice"),
-        ("funnel_steps", ["shop_purchase,5,More,commerce.vue,"], "event_names: 'commerce.vue' .* `parley events list`"),
+        (
+            "funnel_definitions",
+            ["f,Funnel,*,user,ordered,0,,,,,"],
+            "window_seconds: '0' .* whole number greater than 0",
+        ),
+        ("funnel_definitions", ["f,Funnel,*,user,ordered,60,channel,middle,,,"], "breakdown_touch: 'middle'"),
+        ("funnel_definitions", ["f,Funnel,nowhere,user,ordered,60,,,,,"], "tenant_id: there is no tenant 'nowhere'"),
+        ("funnel_steps", ["f,1,One,commerce.view,,"], "funnel_id: funnel_definitions.csv has no 'f'"),
+        (
+            "funnel_steps",
+            ["shop_purchase,5,More,commerce.view,,true"],
+            "is_optional: only a step between the first and",
+        ),
+        (
+            "funnel_definitions",
+            ["f,Funnel,*,user,ordered,60,,,,3,"],
+            "breakdown_limit: it limits the values of a breakdown",
+        ),
+        ("funnel_steps", ["shop_purchase,6,More,commerce.view,,"], "step: 'shop_purchase' has no step 5: number them"),
+        ("funnel_steps", ["shop_purchase,21,More,commerce.view,,"], "step: '13' .* a whole number from 1 to 20"),
+        ("funnel_steps", ["shop_purchase,4,More,commerce.view,,"], "step: 'shop_purchase' with 4 stands twice"),
+        (
+            "funnel_steps",
+            ["shop_purchase,5,More,commerce.vue,,"],
+            "event_names: 'commerce.vue' .* `parley events list`",
+        ),
         (
             "funnel_steps",
             ["shop_purchase,5,More,cart_confirmed,"],
             "event_names: 'cart_confirmed' .* write cart.confirmed",
         ),
-        ("funnel_steps", ["shop_purchase,5,More,commerce.view | kb.hit,"], "event_names: .* and no spaces"),
+        ("funnel_steps", ["shop_purchase,5,More,commerce.view | kb.hit,,"], "event_names: .* and no spaces"),
         (
             "funnel_steps",
             ["shop_purchase,5,More,commerce.view,$.price >"],
@@ -139,7 +163,7 @@ def test_a_mistake_is_told_by_file_row_and_column(
     "breakdown", ["channel,,", "plan,first,", "$.plan >,first,", "$.plan,step,", "$.plan,first,1", "$.plan,step,3"]
 )
 def test_a_breakdown_and_its_touch_belong_together(connection: Connection, project: Path, breakdown: str) -> None:
-    add(project, "funnel_definitions", f"f,Funnel,*,user,ordered,60,{breakdown}")
+    add(project, "funnel_definitions", f"f,Funnel,*,user,ordered,60,{breakdown},,")
     add(project, "funnel_steps", *STEPS)
     with pytest.raises(ParleyError, match=r"funnel_definitions\.csv, row 7, breakdown"):
         definitions.check(connection, project)

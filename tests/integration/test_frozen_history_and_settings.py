@@ -271,7 +271,7 @@ def test_a_changed_funnel_is_counted_over_all_history(warehouse: Warehouse, proj
     reached = {
         row["step"]: row["reached"]
         for row in warehouse.read("marts.funnels")
-        if row["funnel_id"] == "shop_purchase" and row["period"] == "all" and row["breakdown_value"] == "(all)"
+        if row["funnel_id"] == "shop_purchase" and row["period"] == "all" and row["breakdown_kind"] == "all"
     }
     assert reached == {1: 1, 2: 1}
     warehouse.build(FULL)

@@ -114,7 +114,7 @@ def test_numbers_are_those_of_the_marts(metabase: FakeMetabase) -> None:
     funnel = dict(results(metabase, "funnels", tenant=TENANT)["The funnel, all time"])
     reached = warehouse(
         "select step_name, reached::float8 from marts.funnels where tenant_id = %s and period = 'all'"
-        " and funnel_id = 'question_to_resolution' and breakdown_value = '(all)'",
+        " and funnel_id = 'question_to_resolution' and breakdown_kind = 'all'",
         TENANT,
     )
     assert {name: float(count) for name, count in funnel.items()} == dict(reached)

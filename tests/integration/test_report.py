@@ -114,7 +114,7 @@ def test_every_figure_of_a_week_or_month_is_that_of_the_marts(
     assert sorted(found.sections["calls"]) == sorted(tool["calls"] for tool in tools)
     steps = read(
         "select reached from marts.funnels where tenant_id = %s and period_start = %s and last_day = %s"
-        " and breakdown_value = '(all)'",
+        " and breakdown_kind = 'all'",
         tenant,
         *days,
     )

@@ -15,13 +15,13 @@ import pytest
 from parley.build.builds import BuildRequest
 from parley.settings import Settings
 from tests.oracle import Event, Tenant, World, differences
-from tests.oracle.funnels import Exclusion, Funnel, Matcher, funnel_attempts, funnel_paths, funnels_mart
+from tests.oracle.funnels import Exclusion, Funnel, Matcher, funnel_attempts, funnel_paths, funnel_times, funnels_mart
 from tests.oracle.histories import HARD_MOMENTS, TENANTS
 from tests.support.seeds import write_funnels
 from tests.support.warehouse import MODELS, Warehouse, copy_project
 
 SEED = int(os.environ.get("PARLEY_SEED", "1"))
-USERS, FUNNELS = 50, 24  # users of each tenant
+USERS, FUNNELS = 50, 36  # users of each tenant
 NAMES = ("commerce.view", "commerce.add_to_cart", "commerce.checkout", "cart.confirmed")
 NEVER_A_STEP = "conversation.abandoned"
 WINDOWS = (1, 60, 120, 3600, 86400, 7 * 86400)
@@ -33,7 +33,8 @@ PREDICATES = (
 )
 ATTEMPTS_KEY = ("tenant_id", "funnel_id", "unit_id", "entry_event_id")
 PATHS_KEY = ("tenant_id", "funnel_id", "path")
-MART_KEY = ("tenant_id", "funnel_id", "period", "period_start", "breakdown_value", "step")
+MART_KEY = ("tenant_id", "funnel_id", "period", "period_start", "breakdown_kind", "breakdown_value", "step")
+TIMES_KEY = (*MART_KEY[:-1], "bucket")
 
 
 def a_matcher(random: Random, names: tuple[str, ...] = NAMES) -> Matcher:
@@ -50,18 +51,22 @@ def a_funnel(random: Random, number: int) -> Funnel:
         # an event that a strict attempt goes through voids it or not by the order of ties: nobody says by which
         names = (NEVER_A_STEP, "cart.confirmed") if step_order != "strict" else (NEVER_A_STEP, "conversation.rated")
         exclusions.append(Exclusion(a_matcher(random, names), after, before))
-    touch = random.choice(("", "first", "last", "step"))
+    touch = random.choice(("", "first", "last", "step", "all_events"))
+    optional = {step for step in range(2, len(steps)) if step_order == "ordered" and random.random() < 0.3}
     return Funnel(
         funnel_id=f"f{number}",
         steps=steps,
         window=timedelta(seconds=random.choice(WINDOWS)),
         step_order=step_order,
+        ties=random.choice(("any", "any", "after")),
+        optional=frozenset(optional),
         unit=("user", "conversation", "session")[number // 3 % 3],
         tenant_id=random.choice(["*", "*", "*", TENANTS[0].tenant_id]),
         exclusions=tuple(exclusions),
-        breakdown=random.choice(("channel", "$.plan")) if touch else "",
+        breakdown=random.choice(("channel", "$.plan", "$.plan|channel", "$.n")) if touch else "",
         breakdown_touch=touch,
         breakdown_step=random.randint(1, len(steps)) if touch == "step" else None,
+        breakdown_limit=random.choice((None, 1, 2)) if touch else None,
     )
 
 
@@ -70,7 +75,7 @@ def some_events(random: Random, tenant: Tenant, user_id: str) -> list[Event]:
     events = []
     for _ in range(random.randint(1, 7)):
         moment += timedelta(seconds=random.choice(PAUSES))
-        attributes = {"n": random.randint(0, 3), "plan": random.choice(("pro", "free"))}
+        attributes = {"n": random.randint(0, 3), "plan": random.choice(("pro", "free", "", None))}
         events.append(
             Event(
                 tenant_id=tenant.tenant_id,
@@ -91,6 +96,7 @@ def assert_the_oracle_agrees(warehouse: Warehouse, world: World, funnels: list[F
     attempts = funnel_attempts(world, funnels)
     assert not differences(attempts, warehouse.read("facts.funnel_attempts"), ATTEMPTS_KEY)[:20]
     assert not differences(funnels_mart(world, funnels), warehouse.read("marts.funnels"), MART_KEY)[:20]
+    assert not differences(funnel_times(world, funnels), warehouse.read("marts.funnel_times"), TIMES_KEY)[:20]
     assert not differences(funnel_paths(world, funnels, attempts), warehouse.read("marts.funnel_paths"), PATHS_KEY)[:20]
 
 
@@ -104,7 +110,7 @@ def test_funnels_are_as_the_oracle_says_after_every_load(
     write_funnels(project, funnels)
     monkeypatch.setenv("PARLEY_PROJECT", str(project))
     warehouse = Warehouse(Settings.load(), tmp_path)
-    tables = ("resource_type:seed", f"{MODELS},+funnels", f"{MODELS},+funnel_paths")
+    tables = ("resource_type:seed", f"{MODELS},+funnels", f"{MODELS},+funnel_times", f"{MODELS},+funnel_paths")
 
     landed: list[Event] = []
     random.shuffle(events)

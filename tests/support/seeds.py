@@ -33,10 +33,12 @@ def write_funnels(project: Path, funnels: Iterable[Funnel]) -> None:
                 "tenant_id": funnel.tenant_id,
                 "unit": funnel.unit,
                 "step_order": funnel.step_order,
+                "ties": funnel.ties,
                 "window_seconds": int(funnel.window.total_seconds()),
                 "breakdown": funnel.breakdown,
                 "breakdown_touch": funnel.breakdown_touch,
                 "breakdown_step": funnel.breakdown_step,
+                "breakdown_limit": funnel.breakdown_limit,
             }
             for funnel in funnels
         ),
@@ -45,7 +47,13 @@ def write_funnels(project: Path, funnels: Iterable[Funnel]) -> None:
         project,
         "funnel_steps",
         (
-            {"funnel_id": funnel.funnel_id, "step": step, "step_name": f"Step {step}", **_matcher(matcher)}
+            {
+                "funnel_id": funnel.funnel_id,
+                "step": step,
+                "step_name": f"Step {step}",
+                "is_optional": str(step in funnel.optional).lower(),
+                **_matcher(matcher),
+            }
             for funnel in funnels
             for step, matcher in enumerate(funnel.steps, 1)
         ),

@@ -11,6 +11,7 @@ with journeys as (
     select journeys.*
     from {{ ref('funnel_journeys') }} as journeys
     {{ only_affected('journeys') }}
+    where journeys.is_furthest
 
 ),
 

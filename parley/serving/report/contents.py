@@ -416,21 +416,21 @@ _FUNNELS = """
             now.tenant_id = before.tenant_id
             and now.funnel_id = before.funnel_id
             and now.period = before.period
-            and now.breakdown_value = before.breakdown_value
+            and now.breakdown_kind = before.breakdown_kind
             and now.step = before.step
             and before.period_start = %(before_first)s
     where
         now.tenant_id = %(tenant)s
         and now.period = %(kind)s
         and now.period_start = %(first)s
-        and now.breakdown_value = '(all)'
+        and now.breakdown_kind = 'all'
         and exists (
             select from marts.funnels as ever
             where
                 ever.tenant_id = %(tenant)s
                 and ever.funnel_id = now.funnel_id
                 and ever.period = 'all'
-                and ever.breakdown_value = '(all)'
+                and ever.breakdown_kind = 'all'
                 and ever.step > 1
                 and ever.reached > 0
         )

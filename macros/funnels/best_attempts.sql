@@ -1,0 +1,172 @@
+{#-
+    CTEs `periods` and `best`: the attempt that counts of each unit in each period in which it entered, once under the total
+    and once under its group of the breakdown. It is the furthest, the fastest among equals; the unit can still go on for as
+    long as any of its attempts can.
+
+    Values beyond the funnel's limit, the most frequent first, are the group `other`. Where `all_events` cuts units by value,
+    a unit is in the group of each of its values.
+-#}
+{% macro best_attempts() %}
+periods as (
+
+    select
+        to_build.*,
+        funnels.steps,
+        funnels.breakdown_limit,
+        coalesce(funnels.breakdown_touch = 'all_events', false) as is_cut,
+        row_number() over (
+            order by to_build.tenant_id, to_build.funnel_id, to_build.period, to_build.period_start
+        ) as period_number
+    from (
+        {{ periods_to_build(ref('funnel_attempts'), 'entered_on', columns=['funnel_id']) }}
+    ) as to_build
+    inner join {{ ref('stg_funnels') }} as funnels on to_build.funnel_id = funnels.funnel_id
+
+),
+
+candidates as (
+
+    -- in all of time: its journey
+    select
+        periods.tenant_id,
+        periods.period_number,
+        periods.is_cut,
+        periods.breakdown_limit,
+        journeys.unit_id,
+        journeys.breakdown_kind,
+        journeys.breakdown_value,
+        journeys.reached,
+        journeys.served_mask,
+        journeys.reached_at,
+        journeys.entered_at,
+        journeys.entry_event_id,
+        journeys.last_window_ends_at
+    from periods
+    inner join {{ ref('funnel_journeys') }} as journeys
+        on periods.tenant_id = journeys.tenant_id and periods.funnel_id = journeys.funnel_id
+    where periods.period = 'all'
+    union all
+    select
+        periods.tenant_id,
+        periods.period_number,
+        periods.is_cut,
+        periods.breakdown_limit,
+        entered.*
+    from periods
+    -- period by period, so that sorting compares units alone
+    cross join lateral (
+        select distinct on (attempts.tenant_id, attempts.unit_id, case when periods.is_cut then attempts.breakdown_value end)
+            attempts.unit_id,
+            attempts.breakdown_kind,
+            attempts.breakdown_value,
+            attempts.reached,
+            attempts.served_mask,
+            attempts.reached_at,
+            attempts.entered_at,
+            attempts.entry_event_id,
+            max(attempts.window_ends_at) over (
+                partition by
+                    attempts.tenant_id, attempts.unit_id, case when periods.is_cut then attempts.breakdown_value end
+            ) as last_window_ends_at
+        from {{ ref('funnel_attempts') }} as attempts
+        where
+            attempts.tenant_id = periods.tenant_id
+            and attempts.funnel_id = periods.funnel_id
+            and attempts.entered_on >= periods.period_start
+            and attempts.entered_on < periods.next_period_start
+        order by
+            attempts.tenant_id asc,
+            attempts.unit_id asc,
+            case when periods.is_cut then attempts.breakdown_value end asc,
+            {{ furthest_first() }}
+    ) as entered
+    where periods.period <> 'all'
+
+),
+
+ranked_values as (
+
+    select
+        tenant_id,
+        period_number,
+        breakdown_value,
+        row_number() over (
+            partition by tenant_id, period_number
+            order by count(*) desc, breakdown_value asc
+        ) > min(breakdown_limit) as is_other
+    from candidates
+    where breakdown_limit is not null and breakdown_kind = 'value'
+    group by tenant_id, period_number, breakdown_value
+
+),
+
+-- every unit counts in the total, and in its group where it is in one
+placed as (
+
+    select
+        candidates.tenant_id,
+        candidates.period_number,
+        candidates.is_cut,
+        candidates.unit_id,
+        candidates.reached,
+        candidates.served_mask,
+        candidates.reached_at,
+        candidates.entered_at,
+        candidates.entry_event_id,
+        candidates.last_window_ends_at,
+        place.kind as breakdown_kind,
+        place.value as breakdown_value
+    from candidates
+    left join ranked_values
+        on
+            candidates.tenant_id = ranked_values.tenant_id
+            and candidates.period_number = ranked_values.period_number
+            and candidates.breakdown_value = ranked_values.breakdown_value
+    cross join lateral unnest(
+        array['all', case when ranked_values.is_other then 'other' else candidates.breakdown_kind end],
+        array['', case when ranked_values.is_other then '' else coalesce(candidates.breakdown_value, '') end]
+    ) as place (kind, value)
+    where place.kind is not null
+
+),
+
+best as (
+
+    select
+        tenant_id,
+        period_number,
+        breakdown_kind,
+        breakdown_value,
+        reached,
+        served_mask,
+        reached_at,
+        last_window_ends_at
+    from placed
+    where not is_cut
+    union all
+    -- a unit that is cut has several attempts in the total, and in what is other
+    (
+        select distinct on (tenant_id, period_number, breakdown_kind, breakdown_value, unit_id)
+            tenant_id,
+            period_number,
+            breakdown_kind,
+            breakdown_value,
+            reached,
+            served_mask,
+            reached_at,
+            max(last_window_ends_at) over (
+                partition by tenant_id, period_number, breakdown_kind, breakdown_value, unit_id
+            ) as last_window_ends_at
+        from placed
+        where is_cut
+        order by
+            tenant_id asc,
+            period_number asc,
+            breakdown_kind asc,
+            breakdown_value asc,
+            unit_id asc,
+            {{ furthest_first() }}
+    )
+
+)
+{% endmacro %}
