@@ -3,7 +3,6 @@
 `SEEDS` says what each cell may be; the functions below it, what must hold between rows, and with the warehouse.
 """
 
-import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,12 @@ from psycopg import sql
 
 from parley.alerts import rules
 from parley.analytics.anomalies import CHANGED_FIELDS, DIRECTIONS, SCALES
+<<<<<<< HEAD
 from parley.config import people, report_recipients, retention_periods, seeds, tenants, tracking_plan
+=======
+from parley.build.references import CHANNEL, References, parts_of
+from parley.config import report_recipients, retention_periods, seeds, tenants, tracking_plan
+>>>>>>> adc8385 (Definitions name events and attributes that each tenant's own plan knows and keeps)
 from parley.config.seeds import Column, Row, day, flag, names, number, one_of, optional, text, whole
 from parley.config.tenants import Tenant
 from parley.errors import ParleyError
@@ -24,8 +28,12 @@ from parley.warehouse.names import EVERY_TENANT
 
 MOST_STEPS = 20
 MOST_EXCLUSIONS = 31  # bits of a mask
+<<<<<<< HEAD
 CHANNEL = "channel"
 EXCLUDED_BY = ("user_id", "anonymous_id", "site_id", "source", "event_name")
+=======
+PROBE_SECRET = b"probe"  # nothing hashed with it is kept
+>>>>>>> adc8385 (Definitions name events and attributes that each tenant's own plan knows and keeps)
 SCORES = ("helpfulness", "accuracy", "politeness")
 SIGNALS = (  # as the macro signals_of has them
     *("resolution", "rating", "ending", "bookings", "answered", "fallbacks", "escalation", "repetition"),
@@ -235,9 +243,11 @@ def check(connection: Connection, project: Path) -> dict[str, Tenant]:
     for name, rows in tables.items():
         _check_default(name, rows)
         _check_tenants(connection, listed, rows)
-    if not any(tenant.admit_unregistered_types for tenant in listed.values()):
-        _check_event_names(connection, tables)
+    plan = tracking_plan.read_privacy(project / tracking_plan.FOLDER / tracking_plan.PRIVACY_FILE)
+    references = References(tracking_plan.registered(connection), plan, PROBE_SECRET, listed)
+    _check_event_names(references, tables)
     _check_funnels(connection, tables)
+    _check_attributes(references, tables)
     _check_segments(connection, project, tables["segment_definitions"])
     _check_experiments(tables)
     _check_quality_weights(tables["quality_weights"])
@@ -271,24 +281,28 @@ def _check_tenants(connection: Connection, listed: Collection[str], rows: Iterab
             )
 
 
-def _check_event_names(connection: Connection, tables: Tables) -> None:
-    """Events are named as the tracking plan has them; not asked for where a tenant admits what it has not."""
-    types = tracking_plan.registered(connection)
-    canonical = {kind.event_name for kind in types}
-    by_alias = {alias: kind.event_name for kind in types for alias in kind.aliases}
-
-    def check(row: Row, column: str, named: Iterable[str | None]) -> None:
-        for name in named:
-            if name is None or name in canonical:
-                continue
-            hint = f"write {by_alias[name]}" if name in by_alias else "`parley events list` shows the names"
-            row.wrong(column, f"{name!r} is no event name of the tracking plan: {hint}.")
-
+def _check_event_names(references: References, tables: Tables) -> None:
+    """Events are named as the tracking plan of the definition's tenant has them."""
+    tenant_of = {funnel["funnel_id"]: funnel["tenant_id"] for funnel in tables["funnel_definitions"]}
     for row in (*tables["funnel_steps"], *tables["funnel_exclusions"]):
-        check(row, "event_names", row["event_names"])
+        references.check_names(row, "event_names", row["event_names"], tenant_of.get(row["funnel_id"], EVERY_TENANT))
     for row in tables["cohort_definitions"]:
-        check(row, "cohort_event", [row["cohort_event"]])
-        check(row, "returning_event", [row["returning_event"]])
+        for column in ("cohort_event", "returning_event"):
+            references.check_names(row, column, [row[column]], row["tenant_id"])
+
+
+def _check_attributes(references: References, tables: Tables) -> None:
+    """Predicates and breakdowns read what landing keeps as it is."""
+    funnels = {funnel["funnel_id"]: funnel for funnel in tables["funnel_definitions"]}
+    steps: defaultdict[str, list[str]] = defaultdict(list)
+    for row in tables["funnel_steps"]:
+        steps[row["funnel_id"]] += row["event_names"]
+    for row in (*tables["funnel_steps"], *tables["funnel_exclusions"]):
+        tenant_id = funnels[row["funnel_id"]]["tenant_id"]
+        references.check_kept(row, "predicate", row["predicate"], row["event_names"], tenant_id)
+    for funnel_id, funnel in funnels.items():
+        for part in parts_of(funnel["breakdown"]):
+            references.check_kept(funnel, "breakdown", part, steps[funnel_id], funnel["tenant_id"])
 
 
 def _check_funnels(connection: Connection, tables: Tables) -> None:
@@ -356,11 +370,6 @@ def _check_breakdown(connection: Connection, funnel: Row, steps: int) -> None:
         _check_path(
             connection, funnel, "breakdown", "select jsonb_path_query_first('{}', %s::jsonpath, silent => true)", part
         )
-
-
-def parts_of(breakdown: str | None) -> list[str]:
-    """The attributes of a breakdown, as the staging models take it apart."""
-    return re.split(r"(?<![|])[|](?![|])", breakdown) if breakdown else []
 
 
 def _check_path(connection: Connection, row: Row, column: str, query: str, path: str | None = None) -> None:

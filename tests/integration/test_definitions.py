@@ -30,7 +30,8 @@ def connection(database: Settings) -> Iterator[Connection]:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A project whose seeds a test may change."""
-    (tmp_path / "models").symlink_to(PROJECT / "models")
+    for folder in ("models", "tracking_plan"):
+        (tmp_path / folder).symlink_to(PROJECT / folder)
     shutil.copytree(PROJECT / "seeds", tmp_path / "seeds")
     return tmp_path
 
@@ -74,12 +75,12 @@ def test_what_is_shipped_is_right_and_so_is_all_that_the_documentation_allows(
         ),
         (
             "funnel_definitions",
-            ["f,Funnel,*,user,sorted,60,,,"],
+            ["f,Funnel,*,user,sorted,60,,,,,"],
             "step_order: 'sorted' .* ordered, strict or unordered",
         ),
         (
             "funnel_definitions",
-            ["f,Funnel,*,visitor,ordered,60,,,"],
+            ["f,Funnel,*,visitor,ordered,60,,,,,"],
             "unit: 'visitor' .* user, conversation or session",
         ),
         (
@@ -101,7 +102,7 @@ def test_what_is_shipped_is_right_and_so_is_all_that_the_documentation_allows(
             "breakdown_limit: it limits the values of a breakdown",
         ),
         ("funnel_steps", ["shop_purchase,6,More,commerce.view,,"], "step: 'shop_purchase' has no step 5: number them"),
-        ("funnel_steps", ["shop_purchase,21,More,commerce.view,,"], "step: '13' .* a whole number from 1 to 20"),
+        ("funnel_steps", ["shop_purchase,21,More,commerce.view,,"], "step: '21' .* a whole number from 1 to 20"),
         ("funnel_steps", ["shop_purchase,4,More,commerce.view,,"], "step: 'shop_purchase' with 4 stands twice"),
         (
             "funnel_steps",
@@ -110,18 +111,18 @@ def test_what_is_shipped_is_right_and_so_is_all_that_the_documentation_allows(
         ),
         (
             "funnel_steps",
-            ["shop_purchase,5,More,cart_confirmed,"],
+            ["shop_purchase,5,More,cart_confirmed,,"],
             "event_names: 'cart_confirmed' .* write cart.confirmed",
         ),
         ("funnel_steps", ["shop_purchase,5,More,commerce.view | kb.hit,,"], "event_names: .* and no spaces"),
         (
             "funnel_steps",
-            ["shop_purchase,5,More,commerce.view,$.price >"],
+            ["shop_purchase,5,More,commerce.view,$.price >,"],
             "predicate: Postgres cannot use '[$].price >' ",
         ),
         (
             "funnel_steps",
-            ["shop_purchase,5,More,commerce.view,$.price"],
+            ["shop_purchase,5,More,commerce.view,$.price,"],
             "predicate: .*single boolean result is expected",
         ),
         ("funnel_exclusions", ["shop_purchase,1,cart.confirmed,,2,5"], "before_step: .* 'shop_purchase' has 4"),
@@ -183,10 +184,60 @@ def test_events_need_no_name_of_the_plan_where_a_tenant_admits_others(connection
     definitions.check(connection, project)
 
 
+def test_events_are_those_of_the_definitions_own_tenant(connection: Connection, project: Path) -> None:
+    connection.execute(
+        "insert into raw.event_types (tenant_id, event_name, category, description, version, is_active,"
+        " is_conversational, attributes_schema, origin)"
+        " values ('nordic-bank', 'branch.visited', 'branch', 'A visit', 1, true, false, '{}', 'custom')"
+    )
+    add(project, "funnel_definitions", "f,Funnel,nordic-bank,user,ordered,60,,,,,")
+    add(project, "funnel_steps", "f,1,One,branch.visited,,")
+    add(project, "cohort_definitions", "c,C,*,recurring,branch.visited,,1,1,1")
+    definitions.check(connection, project)
+    add(project, "cohort_definitions", "d,D,salon-paris,recurring,branch.visited,,1,1,1")
+    with pytest.raises(ParleyError, match=r"cohort_event: 'branch.visited' is no event name of the .* of salon-paris"):
+        definitions.check(connection, project)
+
+
+@pytest.mark.parametrize(
+    ("predicate", "breakdown", "told"),
+    [
+        ('$.contact.email == "a"', "", "row .* predicate: the attribute 'contact.email' of commerce.view is masked"),
+        ("exists($.items[*] ? (@.password != 1))", "", "predicate: the attribute 'items.password'"),
+        ("", "channel|$.phone", "breakdown: the attribute 'phone'"),
+        (
+            "",
+            "$.price",
+            "breakdown: the attribute 'price' of commerce.view of nordic-bank is",
+        ),
+    ],
+)
+def test_what_privacy_takes_away_is_no_attribute_to_go_by(
+    connection: Connection, project: Path, predicate: str, breakdown: str, told: str
+) -> None:
+    connection.execute(
+        "insert into raw.event_types"
+        " (tenant_id, event_name, category, description, version, is_active, is_conversational,"
+        " attributes_schema, origin, privacy) values"
+        """ ('nordic-bank', 'commerce.view', 'shop', 'A view', 1, true, false, '{}', 'custom', '{"price": "hash"}')"""
+    )
+    add(project, "funnel_definitions", "f,Funnel,salon-paris,user,ordered,60,$.price,first,,,")
+    add(project, "funnel_steps", 'f,1,One,commerce.view,"$.price > 5 && $.category == ""email""",')
+    definitions.check(connection, project)
+    quoted = predicate.replace('"', '""')
+    add(
+        project,
+        "funnel_definitions",
+        f"g,Funnel,nordic-bank,user,ordered,60,{breakdown},{'first' if breakdown else ''},,,",
+    )
+    add(project, "funnel_steps", f'g,1,One,commerce.view,"{quoted}",')
+    with pytest.raises(ParleyError, match=told):
+        definitions.check(connection, project)
+
+
 def test_a_build_does_not_begin_with_a_wrong_definition(
     database: Settings, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (project / "tracking_plan").symlink_to(PROJECT / "tracking_plan")
     add(project, "segment_definitions", "s,S,*,spent > 5")
     monkeypatch.setenv("PARLEY_PROJECT", str(project))
     with pytest.raises(ParleyError, match=r"segment_definitions\.csv, row 7, predicate"):
