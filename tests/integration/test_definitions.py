@@ -96,11 +96,6 @@ def test_what_is_shipped_is_right_and_so_is_all_that_the_documentation_allows(
             ["shop_purchase,5,More,commerce.view,,true"],
             "is_optional: only a step between the first and",
         ),
-        (
-            "funnel_definitions",
-            ["f,Funnel,*,user,ordered,60,,,,3,"],
-            "breakdown_limit: it limits the values of a breakdown",
-        ),
         ("funnel_steps", ["shop_purchase,6,More,commerce.view,,"], "step: 'shop_purchase' has no step 5: number them"),
         ("funnel_steps", ["shop_purchase,21,More,commerce.view,,"], "step: '21' .* a whole number from 1 to 20"),
         ("funnel_steps", ["shop_purchase,4,More,commerce.view,,"], "step: 'shop_purchase' with 4 stands twice"),
@@ -161,10 +156,11 @@ def test_a_mistake_is_told_by_file_row_and_column(
 
 
 @pytest.mark.parametrize(
-    "breakdown", ["channel,,", "plan,first,", "$.plan >,first,", "$.plan,step,", "$.plan,first,1", "$.plan,step,3"]
+    "breakdown",
+    ["channel,,,", "plan,first,,", "$.plan >,first,,", "$.plan,step,,", "$.plan,first,1,", "$.plan,step,3,", ",,,3"],
 )
 def test_a_breakdown_and_its_touch_belong_together(connection: Connection, project: Path, breakdown: str) -> None:
-    add(project, "funnel_definitions", f"f,Funnel,*,user,ordered,60,{breakdown},,")
+    add(project, "funnel_definitions", f"f,Funnel,*,user,ordered,60,{breakdown},")
     add(project, "funnel_steps", *STEPS)
     with pytest.raises(ParleyError, match=r"funnel_definitions\.csv, row 7, breakdown"):
         definitions.check(connection, project)
@@ -202,7 +198,11 @@ def test_events_are_those_of_the_definitions_own_tenant(connection: Connection, 
 @pytest.mark.parametrize(
     ("predicate", "breakdown", "told"),
     [
-        ('$.contact.email == "a"', "", "row .* predicate: the attribute 'contact.email' of commerce.view is masked"),
+        (
+            '$.contact.email == "a"',
+            "",
+            "row .* predicate: the attribute 'contact.email' of commerce.view of nordic-bank is masked",
+        ),
         ("exists($.items[*] ? (@.password != 1))", "", "predicate: the attribute 'items.password'"),
         ("", "channel|$.phone", "breakdown: the attribute 'phone'"),
         (
