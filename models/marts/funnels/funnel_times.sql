@@ -6,7 +6,6 @@
         'affected_by': 'affected_periods',
         'periods': ['day', 'week', 'month', 'all'],
         'definitions': ['stg_funnels'],
-        'publishes': {'funnel': {'id': 'funnel_id'}},
         'date': 'last_day',
     }}
 ) }}
