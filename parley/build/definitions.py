@@ -14,12 +14,8 @@ from psycopg import sql
 
 from parley.alerts import rules
 from parley.analytics.anomalies import CHANGED_FIELDS, DIRECTIONS, SCALES
-<<<<<<< HEAD
-from parley.config import people, report_recipients, retention_periods, seeds, tenants, tracking_plan
-=======
 from parley.build.references import CHANNEL, References, parts_of
-from parley.config import report_recipients, retention_periods, seeds, tenants, tracking_plan
->>>>>>> adc8385 (Definitions name events and attributes that each tenant's own plan knows and keeps)
+from parley.config import people, report_recipients, retention_periods, seeds, tenants, tracking_plan
 from parley.config.seeds import Column, Row, day, flag, names, number, one_of, optional, text, whole
 from parley.config.tenants import Tenant
 from parley.errors import ParleyError
@@ -28,12 +24,8 @@ from parley.warehouse.names import EVERY_TENANT
 
 MOST_STEPS = 20
 MOST_EXCLUSIONS = 31  # bits of a mask
-<<<<<<< HEAD
-CHANNEL = "channel"
 EXCLUDED_BY = ("user_id", "anonymous_id", "site_id", "source", "event_name")
-=======
 PROBE_SECRET = b"probe"  # nothing hashed with it is kept
->>>>>>> adc8385 (Definitions name events and attributes that each tenant's own plan knows and keeps)
 SCORES = ("helpfulness", "accuracy", "politeness")
 SIGNALS = (  # as the macro signals_of has them
     *("resolution", "rating", "ending", "bookings", "answered", "fallbacks", "escalation", "repetition"),
