@@ -1,7 +1,7 @@
 """Takes a load back: its events, its rejected lines and its counts, as if the file had never been sent.
 
-The tables follow by the next build: rows that are made of one event go at once, and what changed with them is
-published as their rebuilding would. A duplicate of an event of the load is not kept anywhere, so a file that sent some
+The tables follow by the next build: rows that are made of one event go at once, and the tenants of the load are
+rebuilt as a whole. A duplicate of an event of the load is not kept anywhere, so a file that sent some
 of the same events has to be sent again; docs/inbox.md says so.
 """
 
@@ -44,6 +44,10 @@ _PUBLISH_ARRIVALS = """
     select distinct 'stg_events', 'arrival', tenant_id, received_on from staging.stg_load_batches
     where batch_id in (select batch_id from raw.load_batches where load_id = %s)
 """
+_PUBLISH_TENANTS = """
+    insert into ops.changes (model, kind, tenant_id)
+    select distinct 'stg_events', 'all', tenant_id from taken_events
+"""
 _DELETE = (
     "delete from raw.event_keys where (tenant_id, event_id) in (select tenant_id, event_id from taken_events)",
     "delete from raw.events where load_id = %(load)s",
@@ -85,6 +89,8 @@ def unload(settings: Settings, load_id: int, *, by: str | None = None) -> Unload
                 for table, columns in subjects.personal_tables(connection).items():
                     if "event_id" in columns:
                         deleted[table] = delete_rows(connection, table, _IS_TAKEN, {}, specs.get(table))
+                # keys that follow from an event in a way its row does not say (a visitor's user) are rebuilt too
+                connection.execute(_PUBLISH_TENANTS)
             for statement in _DELETE:
                 connection.execute(statement, {"load": load_id})
             audit.record(connection, "load.unloaded", actor=by, details={"load_id": load_id, "events": events})
