@@ -1,9 +1,9 @@
 """Personal data recognised by its form, on examples of what people write."""
 
 import pytest
-from tests.contract import PLAN
 
 from parley.landing import patterns
+from tests.support.contract import PLAN
 
 WORDS = patterns.Words(PLAN.privacy.phone_words, PLAN.privacy.other_words)
 scrub = patterns.Scrubber(["email", "iban", "card", "phone"], WORDS)
