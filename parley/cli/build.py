@@ -103,7 +103,7 @@ def _tell(outcome: "Outcome") -> None:
 def _changes(changed: "Sequence[Rebuild]") -> str:
     """What became of the rows of the incremental tables, in a sentence."""
     whole = sum(table.is_whole for table in changed)
-    parts = [f"{whole} tables made anew"] if whole else []
+    parts = [f"{whole} tables rebuilt in full"] if whole else []
     if whole < len(changed):
         added = sum(table.rows_added for table in changed)
         altered = sum(table.rows_changed for table in changed)

@@ -1,4 +1,4 @@
-"""`parley demo`: write a made-up world to land and look at."""
+"""`parley demo`: write a synthetic world to land and look at."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +12,7 @@ from parley.errors import ParleyError
 
 def demo(
     out: Annotated[Path, typer.Argument(metavar="OUT.ndjson.gz", help="The file to write; plain text without .gz.")],
-    size: Annotated[int, typer.Option(help="How many events, the refused and repeated ones included.")] = 20_000,
+    size: Annotated[int, typer.Option(help="How many events, rejected and repeated ones included.")] = 20_000,
     days: Annotated[int, typer.Option(help="How many days they span.")] = 90,
     end: Annotated[
         datetime | None,
@@ -22,7 +22,7 @@ def demo(
 ) -> None:
     """Write the events of a made-up but realistic world of four tenants.
 
-    A bank, a salon, a voice bot and a shop; with events among them that are late, repeated, refused or not consented.
+    A bank, a salon, a voice bot and a shop; with events among them that are late, repeated, rejected or not consented.
 
     Example: [bold]parley demo demo.ndjson.gz --size 1000000 --days 365[/]
     """
@@ -33,7 +33,7 @@ def demo(
     today = datetime.now(UTC).date()
     last = end.date() if end else today
     if last > today:
-        raise ParleyError(f"--end {last} is in the future, where events are refused: give today or a day before it.")
+        raise ParleyError(f"--end {last} is in the future, where events are rejected: give today or a day before it.")
     wanted = Demo(end=last, size=size, days=days, seed=seed)
     columns = (TextColumn("Writing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=errors, transient=True) as progress:

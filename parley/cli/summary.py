@@ -42,7 +42,7 @@ def summary(
     tenant: Annotated[str | None, typer.Option(help="Of this tenant only.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The same figures for a program.")] = False,
 ) -> None:
-    """Show on one screen what landed, what was refused and why, the main figures, and whether the checks passed.
+    """Show on one screen what landed, what was rejected and why, the main figures, and whether the checks passed.
 
     Example: [bold]parley summary --tenant nordic-bank[/]
     """
@@ -147,11 +147,11 @@ def _refusals(refusals: "Sequence[Refusal]") -> "RenderableType":
     table = _table("", "lines", "for example")
     for refusal in refusals:
         table.add_row(escape(refusal.reason), f"{refusal.lines:,}", escape(refusal.example))
-    return _panel("Refused, in raw.rejected_events (mended? parley replay-rejected)", table)
+    return _panel("Rejected, in raw.rejected_events (fixed? parley replay-rejected)", table)
 
 
 def _tenants(tenants: "Sequence[Tenant]") -> "RenderableType":
-    table = _table("", "events", "conversations", "resolved", "customers", "refused", "last event")
+    table = _table("", "events", "conversations", "resolved", "customers", "rejected", "last event")
     for tenant in tenants:
         table.add_row(
             escape(tenant.tenant_id),
@@ -176,7 +176,7 @@ def _gaps(gaps: "Sequence[Gap]") -> "Iterable[RenderableType]":
     if not gaps:
         return
     rows = [(escape(gap.topic), f"{gap.frequency:,} times", f"{gap.customers:,} customers") for gap in gaps]
-    yield _panel("Asked for in vain", _grid(rows, right=(1, 2)))
+    yield _panel("Content gaps", _grid(rows, right=(1, 2)))
 
 
 def _verdict(accounting: "Accounting | None", build: "Build | None") -> "Iterable[RenderableType]":
