@@ -20,7 +20,7 @@ def demo(
     ] = None,
     seed: Annotated[int, typer.Option(help="Another seed, another world; the same one, the same bytes.")] = 7,
 ) -> None:
-    """Write the events of a made-up but realistic world of four tenants.
+    """Write the events of a synthetic but realistic world of four tenants.
 
     A bank, a salon, a voice bot and a shop; with events among them that are late, repeated, rejected or not consented.
 

@@ -9,7 +9,7 @@ from parley.cli.load import By, show_reports, whoami
 
 
 def replay_rejected(
-    reason: Annotated[str | None, typer.Option(help="Only those rejected for this, such as unknown_event_type.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Only those rejected for this reason.")] = None,
     tenant: Annotated[str | None, typer.Option(help="Only those of this tenant.")] = None,
     load: Annotated[int | None, typer.Option(help="Only those of this load (load_id in raw.loads).")] = None,
     by: By = None,
