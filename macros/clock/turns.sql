@@ -10,11 +10,11 @@
         turns.status = 'waiting'
         and (
             turns.expires_at <= {{ as_of() }}
-            or turns.is_breach <> {{ is_past_promise('turns.asked_at', as_of(), 'tenants') }}
+            or turns.is_breach <> {{ is_past_promise('turns.asked_at', as_of(), 'tenants.sla_ms') }}
         )
 {% endmacro %}
 
 {#- Whether more time than the tenant promises lies between a question and another moment. -#}
-{% macro is_past_promise(asked_at, moment, tenant) -%}
-    ({{ asked_at }} + {{ tenant }}.sla_ms * interval '1 millisecond' < {{ moment }})
+{% macro is_past_promise(asked_at, moment, sla_ms) -%}
+    ({{ asked_at }} + {{ sla_ms }} * interval '1 millisecond' < {{ moment }})
 {%- endmacro %}

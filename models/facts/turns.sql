@@ -112,7 +112,7 @@ final as (
         case when is_measured then measured_ms else derived_ms end as open_wait_ms,
         case
             when answered_at is not null then case when is_measured then measured_ms else derived_ms end > sla_ms
-            else {{ is_past_promise('asked_at', 'coalesce(ended_at, least(expires_at, ' ~ as_of() ~ '))', 'waited') }}
+            else {{ is_past_promise('asked_at', 'coalesce(ended_at, least(expires_at, ' ~ as_of() ~ '))', 'sla_ms') }}
         end as is_breach
     from waited
 

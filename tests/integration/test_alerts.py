@@ -209,19 +209,25 @@ def test_rules_on_measured_metrics_fire_after_two_bad_days_and_resolve_after_a_g
 
 
 def conversations(day: date, *, is_good: bool) -> Iterator[Event]:
-    """Ten conversations of a shop: on a bad day slow, with an error each, and none resolved."""
+    """Ten conversations of a shop: on a bad day answered slowly, with an error each, and none resolved."""
+    wait = 800 if is_good else 4500
+    names = {
+        "message.received": 0,
+        "ai.response": wait,
+        "message.sent": wait,
+        "conversation.resolved" if is_good else "system.error": 120_000,
+    }
     for number in range(10):
-        names = ("message.received", "ai.response", "conversation.resolved" if is_good else "system.error")
-        for minute, name in enumerate(names):
+        for name, after in names.items():
             yield Event(
                 tenant_id="shop",
                 event_id=uuid5(UUID(int=0), f"{day} {number} {name}"),
                 event_name=name,
-                occurred_at=datetime(day.year, day.month, day.day, 10, minute, tzinfo=UTC),
+                occurred_at=datetime(day.year, day.month, day.day, 10, tzinfo=UTC) + timedelta(milliseconds=after),
                 conversation_id=f"{day} {number}",
                 user_id=f"user-{number}",
                 source="web",
-                attributes={"duration_ms": 800 if is_good else 4500, "model": "small"} if name == "ai.response" else {},
+                attributes={"duration_ms": wait, "model": "small"} if name == "ai.response" else {},
             )
 
 
@@ -259,7 +265,7 @@ def test_pagerduty_opens_an_incident_and_closes_the_same(
         events.status = 202
         failing(database, "build", at=NOW + timedelta(days=2))
         succeeding(database, "build", at=NOW + timedelta(days=2, hours=1))
-        assert delivered(database, NOW + timedelta(days=3)) == outbox.Delivered(sent=3)
+        assert delivered(database, datetime.now(UTC) + timedelta(minutes=2)) == outbox.Delivered(sent=3)
     [alert] = rows("select alert_id from ops.alerts")
     assert {event["dedup_key"] for event in events.posts} == {f"parley/alert/{alert['alert_id']}"}
     assert {event["routing_key"] for event in events.posts} == {"SecretRouting"}

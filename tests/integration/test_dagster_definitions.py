@@ -77,8 +77,9 @@ def test_all_that_is_built_has_one_partition_a_day_and_any_range_is_one_run(
 def test_lineage_runs_from_landing_over_staging_and_facts_to_marts(specs: dict[dg.AssetKey, dg.AssetSpec]) -> None:
     assert specs[LANDING].deps == []
     assert {"raw/landing", "staging/stg_tenants"} <= parents(specs[dg.AssetKey(["staging", "stg_events"])])
-    assert "staging/stg_events" in parents(specs[dg.AssetKey(["facts", "responses"])])
-    assert "facts/responses" in parents(specs[dg.AssetKey(["facts", "conversations"])])
+    assert "staging/stg_events" in parents(specs[dg.AssetKey(["facts", "turns"])])
+    assert parents(specs[dg.AssetKey(["facts", "responses"])]) == {"facts/turns"}
+    assert "facts/turns" in parents(specs[dg.AssetKey(["facts", "conversations"])])
     assert "facts/conversations" in parents(specs[dg.AssetKey(["marts", "period_totals"])])
     assert parents(specs[dg.AssetKey(["marts", "daily_metrics"])]) == {"marts/period_totals"}
 
