@@ -138,7 +138,7 @@
 {#- The pairs of upstream model and kind of change; `reads` may name several kinds of one upstream. -#}
 {% macro kinds_read(spec) %}
     {% set pairs = [] %}
-    {% for upstream, kinds in spec.reads.items() if upstream != 'raw' %}
+    {% for upstream, kinds in spec.get('reads', {}).items() if upstream != 'raw' %}
         {% for kind in ([kinds] if kinds is string else kinds) %}{% do pairs.append((upstream, kind)) %}{% endfor %}
     {% endfor %}
     {% do return(pairs) %}
