@@ -37,7 +37,7 @@ def test_every_wish_reaches_dbt() -> None:
         "as_of": "2026-01-31T18:00:00+00:00",
         "from_date": "2026-01-01",
         "to_date": "2026-01-02",
-        "tenant": "shop",
+        "tenant": b"shop".hex(),  # dbt renders the texts of its variables
         "judged_to": 7,
     }
     assert asked[-5:] == ["--select", "+daily_metrics", "tag:x", "--threads", "3"]
