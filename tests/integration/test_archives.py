@@ -24,7 +24,10 @@ TENANTS = ["tenant-0", "tenant-2"]
 @pytest.fixture
 def landed(database: Settings, tmp_path: Path) -> Settings:
     """Events of a year; those of March are of tenants 0, 1 and 2."""
-    events = [event(number, tenant_id=f"tenant-{number % 5 % 3}") for number in range(3_000)]
+    events = [
+        event(number, tenant_id=f"tenant-{number % 5 % 3}", anonymous_id=f"visitor-{number}", sequence=number)
+        for number in range(3_000)
+    ]
     load(database, write(tmp_path / "events.ndjson", events))
     return database
 
@@ -42,7 +45,8 @@ def test_an_archive_holds_the_rows_that_were_there(landed: Settings, rows: Rows)
     written = archive(landed)
     there = rows("""
         select tenant_id, event_id::text, event_name, occurred_at, received_at, conversation_id, session_id, user_id,
-            source, attributes::text, context::text, schema_version, load_id, batch_id
+            source, attributes::text, context::text, schema_version, load_id, batch_id, anonymous_id, site_id,
+            sequence, actor
         from raw.events_2024_03 where tenant_id in ('tenant-0', 'tenant-2') order by batch_id, tenant_id, event_id
     """)
     assert there

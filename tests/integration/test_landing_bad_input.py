@@ -56,7 +56,7 @@ def test_strict_ends_with_status_1_when_something_is_refused(parley: Parley, tmp
     path = write(tmp_path / "a.ndjson", [event(1)])
     assert parley("load", path, "--strict")[0] == 0
     status, out, err = parley("load", write(tmp_path / "b.ndjson", [b"{"]), "--strict")
-    assert (status, "rejected" in out) == (1, True)
+    assert (status, "rejected" in out) == (1, True), out + err
     assert err.startswith("parley: Events were rejected")
 
 
