@@ -71,7 +71,9 @@ def test_an_exclusion_voids_the_attempt_and_not_the_unit() -> None:
     funnel = Funnel("f", (A, B), HOUR, exclusions=(Exclusion(C, 1, 2),))
     first, excluded, second = event("10:00", "a", number=1), event("10:10", "c"), event("10:20", "a", number=2)
     assert reached(funnel, first, excluded, second, event("10:30", "b")) == [(2, ["10:20", "10:30"])]
-    assert reached(funnel, first, excluded) == [(1, ["10:00"])]  # step 2 is not reached
+    assert reached(funnel, first, excluded) == []  # inside the window, though step 2 is not reached
+    late = event("11:30", "c")
+    assert reached(funnel, first, late) == [(1, ["10:00"])]  # the window is over
     at_the_instant = event("10:20", "c")
     assert reached(funnel, first, at_the_instant, event("10:20", "b")) == [(1, ["10:00", "10:20"])]
 
@@ -83,12 +85,17 @@ def test_a_breakdown_takes_the_value_of_the_step_asked_for() -> None:
         event("10:10", "a", number=9),
     ]
 
-    def value(touch: str, step: int | None = None) -> str:
+    def value(touch: str, step: int | None = None) -> str | None:
         funnel = Funnel("f", (A, B, C), HOUR, breakdown="$.plan", breakdown_touch=touch, breakdown_step=step)
-        found: str = funnel_attempts(world(events), [funnel])[0]["breakdown_value"]
+        found: str | None = funnel_attempts(world(events), [funnel])[0]["breakdown_value"]
         return found
 
-    assert [value("first"), value("last"), value("step", 2), value("step", 3)] == ["free", "pro", "pro", "(none)"]
+    assert [value("first"), value("last"), value("step", 2), value("step", 3)] == [
+        "free",
+        "pro",
+        "pro",
+        None,
+    ]  # who never reached the step is in no group
 
 
 def test_a_unit_counts_once_a_period_with_its_furthest_attempt() -> None:
@@ -105,6 +112,8 @@ def test_a_unit_counts_once_a_period_with_its_furthest_attempt() -> None:
         if row["step"] == 2
     }
     assert second == {
+        ("day", date(2024, 2, 29)): (1, 0, 1, 0),
+        ("day", date(2024, 3, 1)): (2, 1, 1, 1),
         ("week", date(2024, 2, 26)): (2, 1, 1, 1),
         ("month", date(2024, 2, 1)): (1, 0, 1, 0),
         ("month", date(2024, 3, 1)): (2, 1, 1, 1),
