@@ -35,6 +35,7 @@
     {% call statement('finish') %}
         {% for index in indexes_of() %}{{ get_create_index_sql(built, index) }};{% endfor %}
         {{ describe(built) }}
+        {{ protect(built) }}
         {#- what is built of a table next is planned by its size, which Postgres would find out in a minute -#}
         {% if target.is_table %}analyze {{ built }};{% endif %}
         {#- last, so that readers of the existing one wait no longer than this takes -#}

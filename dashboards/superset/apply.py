@@ -63,7 +63,9 @@ def _administrator(security_manager: Any) -> Any:
 
 
 def _tenant_ids() -> list[str]:
-    engine = sqlalchemy.create_engine(os.environ["PARLEY_BI_WAREHOUSE_URL"])
+    url = sqlalchemy.engine.make_url(os.environ["PARLEY_BI_WAREHOUSE_URL"])
+    reader = url.set(username=os.environ["PARLEY_BI_READER"], password=os.environ["PARLEY_BI_READER_PASSWORD"])
+    engine = sqlalchemy.create_engine(reader)
     with engine.connect() as connection:
         return [row[0] for row in connection.execute("select tenant_id from marts.tenants_overview order by 1")]
 

@@ -25,7 +25,8 @@ def main() -> None:
     given = os.environ.get("PARLEY_BI_LOGIN_PASSWORD")
     password = given or secrets.token_urlsafe(12)
     try:
-        environment = {**os.environ, **serve.variables(Settings.load()), "PARLEY_BI_LOGIN_PASSWORD": password}
+        settings = Settings.load()
+        environment = {**os.environ, **serve.variables(settings), "PARLEY_BI_LOGIN_PASSWORD": password}
     except ParleyError as error:
         sys.exit(f"parley: {error}")
     tenants = [part for tenant in asked.tenant for part in ("--tenant", tenant)]
@@ -39,6 +40,10 @@ def main() -> None:
     if made.returncode:
         said = made.stderr.strip().splitlines()[-1:]
         sys.exit(said[0] if said and said[0].startswith("parley: ") else FAILED + "".join(said))
+    try:
+        serve.prepare_logins(settings)
+    except ParleyError as error:
+        sys.exit(f"parley: {error}")
     print(f"{asked.name} sees {', '.join(asked.tenant)}" + ("" if given else f"; the password is {password}"))
 
 

@@ -2,6 +2,8 @@
 
 import os
 
+from dashboards.superset.connections import as_who_asks
+
 SECRET_KEY = os.environ["PARLEY_BI_SECRET_KEY"]
 SQLALCHEMY_DATABASE_URI = os.environ["PARLEY_BI_METADATA_URL"]
 
@@ -13,9 +15,11 @@ WTF_CSRF_TIME_LIMIT = None  # a dashboard may stay open on a wall for weeks
 # Tables change with every build, and answer within a tenth of a second: a cache would only show what is no longer true.
 DATA_CACHE_CONFIG = {"CACHE_TYPE": "NullCache"}
 
+DB_CONNECTION_MUTATOR = as_who_asks
+
 FEATURE_FLAGS = {
     "CHART_PLUGINS_EXPERIMENTAL": True,  # a number beside that of the period before
-    "DASHBOARD_RBAC": False,  # who may see which rows is said by row-level security
+    "DASHBOARD_RBAC": False,  # who sees which rows is Postgres's to say
     "ALERT_REPORTS": False,  # Parley's own alerts and reports need no browser and no Celery
 }
 

@@ -7,6 +7,7 @@ from parley.cli import (
     anomalies,
     archive,
     audit,
+    bi_role,
     build,
     demo,
     doctor,
@@ -43,6 +44,7 @@ app.add_typer(alerts.app, name="alerts")
 app.add_typer(anomalies.app, name="anomalies")
 app.add_typer(archive.app, name="archive")
 app.add_typer(audit.app, name="audit")
+app.add_typer(bi_role.app, name="bi-role")
 app.command()(build.build)
 app.command()(demo.demo)
 app.command()(doctor.doctor)

@@ -17,7 +17,7 @@ from parley.errors import ParleyError
 from parley.landing import loads, partitions
 from parley.quality_gate import expectations, validation
 from parley.settings import Settings
-from parley.warehouse import database, embedded, migrate
+from parley.warehouse import database, embedded, migrate, tenant_roles
 from parley.warehouse.database import Connection
 
 Verdict = Literal["good", "look", "broken"]
@@ -60,6 +60,7 @@ def examine(settings: Settings, *, fix: bool = False) -> list[Finding]:
                 _judged("input gate", lambda: _input_gate(settings, connection)),
                 _arrears(connection),
                 _last_build(connection, datetime.now(UTC)),
+                _isolation(connection),
                 _judged("alerts", lambda: _alerts(settings, connection)),
                 _judged("reports", lambda: _reports(settings)),
             ]
@@ -77,6 +78,8 @@ def _fix(settings: Settings) -> None:
     with migrate.connect(settings) as connection:
         tracking_plan.sync(connection, settings.project / tracking_plan.FOLDER)
         partitions.ensure_ahead(connection, datetime.now(UTC).date())
+        if migrate.current(connection) == migrate.head():
+            connection.execute("select ops.protect_everything()")
 
 
 def _python() -> Finding:
@@ -224,6 +227,27 @@ def _arrears(connection: Connection) -> Finding:
         found = f"{batches} batches to take in, {behind} tables behind others"
         return Finding("tables up to date", "look", found, "parley build")
     return Finding("tables up to date", "good", "everything that landed is in them")
+
+
+def _isolation(connection: Connection) -> Finding:
+    """Whether tenants' roles see their own rows only, and everybody who is let in sees any."""
+    if faults := tenant_roles.faults(connection):
+        more = f" and {len(faults) - 1} more" if len(faults) > 1 else ""
+        return Finding("isolation", "broken", f"{faults[0]}{more}", f"parley build, or {FIX}")
+    logins = tenant_roles.logins(connection)
+    found = f"every table of facts and marts is walled by tenant; {len(logins)} logins of tenants"
+    if missing := [login.role for login in logins if not login.is_there]:
+        found = f"{len(missing)} logins are not on this server, such as {missing[0]}"
+        return Finding(
+            "isolation", "look", found, "parley bi-role create makes one anew, make bi those of the dashboards"
+        )
+    if blind := tenant_roles.without_rows(connection):
+        found = f"{blind[0]} may read facts and marts, and no policy shows it a row"
+        return Finding("isolation", "look", found, f'grant "{connection.info.dbname}_reader" to "{blind[0]}"')
+    if logins and (open_functions := tenant_roles.forbidden(connection)):
+        found = f"{found}; everybody may call {len(open_functions)} functions that tenants need not"
+        return Finding("isolation", "look", found, "run parley bi-role create as a superuser once (docs/security.md)")
+    return Finding("isolation", "good", found)
 
 
 def _alerts(settings: Settings, connection: Connection) -> Finding:

@@ -617,3 +617,22 @@ erasures = Table(
     schema=OPS,
     comment="One row per erasure asked for: open until finished_at.",
 )
+
+tenant_roles = Table(
+    "tenant_roles",
+    metadata,
+    Column("role_name", Text, primary_key=True),
+    Column(
+        "kind",
+        Text,
+        nullable=False,
+        comment="reader (sees every tenant), one_tenant and several_tenants (rights of their logins), login",
+    ),
+    Column("tenant_ids", ARRAY(Text), nullable=False, server_default="{}", comment="what a login sees"),
+    Column("label", Text, comment="what a login is for; null: the dashboards of `make bi`"),
+    Column("created_at", _instant, nullable=False, server_default=func.now()),
+    Column("created_by", Text),
+    CheckConstraint("kind in ('reader', 'one_tenant', 'several_tenants', 'login')", name="kind"),
+    schema=OPS,
+    comment="One row per Postgres role that reads facts and marts: three that carry the rights, and the logins.",
+)
