@@ -5,6 +5,7 @@
 | `METABASE_URL` | where Metabase is, such as http://localhost:3000 |
 | `METABASE_API_KEY` | a key of its administrators' group; or |
 | `METABASE_USER`, `METABASE_PASSWORD` | an administrator; made by this where Metabase is quite new |
+| `METABASE_TENANT` | a tenant: the boards once more, over a connection that sees its rows only |
 | `METABASE_WAREHOUSE_HOST`, `METABASE_WAREHOUSE_PORT` | where Metabase finds Postgres, if not where Parley does |
 
 What this has made it knows again by the last line of its description: a key, and a fingerprint of what was sent. What
@@ -28,7 +29,7 @@ from dashboards.metabase.content import Payload
 from dashboards.source import Source
 from parley.errors import ParleyError
 from parley.settings import Settings
-from parley.warehouse import bi_role, database
+from parley.warehouse import bi_role, database, tenant_roles
 
 NAME = "Parley"
 COLLECTIONS = {
@@ -57,6 +58,8 @@ class Provisioner:
     """Brings one Metabase to what the source says."""
 
     metabase: api.Metabase
+    tenant: str | None = None
+    """Whose rows the connection sees; none: everybody's. Its objects are its own."""
     done: Counter[str] = field(default_factory=Counter)
     """How many objects were created, updated, unchanged and archived."""
 
@@ -82,7 +85,7 @@ class Provisioner:
             self.done["archived"] += 1
 
     def _database(self, details: Payload) -> int:
-        payload = {"name": NAME, "engine": "postgres", "details": details}
+        payload = {"name": self._of_tenant(NAME), "engine": "postgres", "details": details}
         known = self._known_database(details)
         if known and known.fingerprint == _fingerprint(payload):
             self.done["unchanged"] += 1
@@ -90,17 +93,25 @@ class Provisioner:
         self.done["updated" if known else "created"] += 1
         number: int = known.number if known else self.metabase.post("/api/database", payload)["id"]
         about = "Facts and marts, for the role that can only read."
-        described = {**payload, "description": _marked(about, "database", payload)}  # which only a change may have
+        described = {
+            **payload,
+            "description": _marked(about, self._of_tenant("database"), payload),
+        }  # which only a change may have
         self.metabase.put(f"/api/database/{number}", described)
         return number
+
+    def _of_tenant(self, name: str) -> str:
+        return f"{name} of {self.tenant}" if self.tenant else name
 
     def _known_database(self, details: Payload) -> _Found | None:
         """The connection that we made, also where we were broken off before it could be marked."""
         places = ("host", "port", "dbname", "user")
         for one in self.metabase.get("/api/database")["data"]:
-            if (mark := _MARK.search(one.get("description") or "")) and mark["key"] == "database":
+            if (mark := _MARK.search(one.get("description") or "")) and mark["key"] == self._of_tenant("database"):
                 return _Found(one["id"], "database", mark["fingerprint"])
-            if one["name"] == NAME and all((one.get("details") or {}).get(name) == details[name] for name in places):
+            if one["name"] == self._of_tenant(NAME) and all(
+                (one.get("details") or {}).get(name) == details[name] for name in places
+            ):
                 return _Found(one["id"], "database", UNFINISHED)
         return None
 
@@ -112,6 +123,7 @@ class Provisioner:
         }
         numbers: list[int] = []
         for key, (name, about) in COLLECTIONS.items():
+            key, name = self._of_tenant(key), name if numbers else self._of_tenant(name)
             payload = {"name": name, "description": about, "parent_id": numbers[0] if numbers else None}
             numbers.append(self._settle("collection", key, payload, found.get(key)))
         return numbers
@@ -172,8 +184,8 @@ def _marked(about: str, key: str, payload: Payload) -> str:
     return f"{about}\n\nParley: {key} [{_fingerprint(payload)}]".lstrip()
 
 
-def details(settings: Settings) -> Payload:
-    """How Metabase reaches the warehouse, as the role that can only read. Raises ParleyError where it cannot."""
+def details(settings: Settings, tenant: str | None = None) -> Payload:
+    """How Metabase reaches the warehouse: as the BI role, or as a tenant. Raises ParleyError where it cannot."""
     found = database.variables(settings)
     host = os.environ.get("METABASE_WAREHOUSE_HOST") or found["PGHOST"]
     if not host or host.startswith(("/", "@")):
@@ -184,12 +196,16 @@ def details(settings: Settings) -> Payload:
     port = os.environ.get("METABASE_WAREHOUSE_PORT") or found["PGPORT"]
     if not port.isdigit():
         raise ParleyError(f"METABASE_WAREHOUSE_PORT={port!r} is not a port: set it to a number such as 5432.")
+    if tenant:
+        user, password = tenant_roles.dashboards_login(settings, [tenant])
+    else:
+        user, password = bi_role.role(settings), bi_role.password(settings)
     return {
         "host": host,
         "port": int(port),
         "dbname": found["PGDATABASE"],
-        "user": bi_role.role(settings),
-        "password": bi_role.password(settings),
+        "user": user,
+        "password": password,
         "ssl": found.get("PGSSLMODE", "") in ("require", "verify-ca", "verify-full"),
         "tunnel-enabled": False,
         "schema-filters-type": "inclusion",
@@ -221,14 +237,18 @@ def provision() -> Counter[str]:
         raise ParleyError("METABASE_URL is not set: set it to where Metabase is, such as http://localhost:3000.")
     if not key and not (user and password):
         raise ParleyError("Metabase asks who we are: set METABASE_API_KEY, or METABASE_USER and METABASE_PASSWORD.")
-    settings, source = Settings.load(), Source()
-    connection = details(settings)
-    bi_role.prepare(settings)
+    settings, source, tenant = Settings.load(), Source(), os.environ.get("METABASE_TENANT") or None
+    connection = details(settings, tenant)
+    tenant_roles.prepare(settings)
+    if tenant:
+        tenant_roles.check(settings, [tenant])
+        tenant_roles.prepare(settings, [tenant])
+    first = first_tenants(settings, source)
     with api.connect(url, key) as metabase:
         if not key and user and password:
             metabase.sign_in(user, password)
-        provisioner = Provisioner(metabase)
-        provisioner.run(source, connection, first_tenants(settings, source))
+        provisioner = Provisioner(metabase, tenant)
+        provisioner.run(source, connection, dict.fromkeys(first, tenant) if tenant else first)
     return provisioner.done
 
 

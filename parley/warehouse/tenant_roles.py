@@ -88,9 +88,7 @@ def create(settings: Settings, tenant_ids: Iterable[str], label: str, by: str | 
     """
     seen = sorted(set(tenant_ids))
     with _changing_roles(settings) as connection:
-        known = {str(row[0]) for row in connection.execute("select tenant_id from marts.tenants_overview")}
-        if unknown := sorted(set(seen) - known):
-            raise ParleyError(f"There is no tenant {unknown[0]!r} in the tables: build them first, or correct it.")
+        _check(connection, seen)
         _prepare_groups(settings, connection)
         found = connection.execute(
             "select role_name from ops.tenant_roles where kind = 'login' and tenant_ids = %s and label = %s",
@@ -100,6 +98,18 @@ def create(settings: Settings, tenant_ids: Iterable[str], label: str, by: str | 
         password = secrets.token_urlsafe(24)
         _make_login(settings, connection, name, password, seen, label=label, by=by)
     return name, password
+
+
+def check(settings: Settings, tenant_ids: Iterable[str]) -> None:
+    """Raises ParleyError where there is no such tenant in the tables."""
+    with migrate.connect(settings) as connection:
+        _check(connection, tenant_ids)
+
+
+def _check(connection: Connection, tenant_ids: Iterable[str]) -> None:
+    known = {str(row[0]) for row in connection.execute("select tenant_id from marts.tenants_overview")}
+    if unknown := sorted(set(tenant_ids) - known):
+        raise ParleyError(f"There is no tenant {unknown[0]!r} in the tables: build them first, or correct it.")
 
 
 def logins(connection: Connection) -> list[Login]:

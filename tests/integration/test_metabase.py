@@ -143,6 +143,24 @@ def test_without_a_tenant_a_board_asks_for_one_and_adds_up_nothing(metabase: Fak
     assert results(metabase, "overview", tenant=TENANT)
 
 
+def test_a_tenant_has_boards_of_its_own_over_a_connection_that_sees_its_rows_only(
+    metabase: FakeMetabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provision.provision()
+    monkeypatch.setenv("METABASE_TENANT", TENANT)
+    assert provision.provision() == {"created": OBJECTS}
+    assert provision.provision() == {"unchanged": OBJECTS}
+    monkeypatch.delenv("METABASE_TENANT")
+    assert provision.provision() == {"unchanged": OBJECTS}
+    [details] = [one["details"] for one in metabase.database.values() if one["name"] == f"Parley of {TENANT}"]
+    with psycopg.connect(user=details["user"], password=details["password"]) as connection:
+        seen = connection.execute("select distinct tenant_id from facts.conversations").fetchall()
+    assert seen == [(TENANT,)]
+    monkeypatch.setenv("METABASE_TENANT", "nobody")
+    with pytest.raises(ParleyError, match="no tenant 'nobody'"):
+        provision.provision()
+
+
 def test_what_changed_is_written_and_what_is_gone_is_archived(metabase: FakeMetabase) -> None:
     provision.provision()
     of_parley = next(one["id"] for one in metabase.collection.values() if one["name"] == "Questions")
