@@ -4,7 +4,7 @@ from parley.cli import console
 
 
 def migrate() -> None:
-    """Bring the tables of raw and ops to what this Parley expects, all or nothing.
+    """Bring the tables of raw and ops to what this Parley expects, all or nothing, and wall off tenants in the others.
 
     Loading and building do so by themselves; this is for an installation that wants it done first, and once.
 
@@ -13,5 +13,6 @@ def migrate() -> None:
     from parley.settings import Settings
     from parley.warehouse import migrate
 
-    migrate.upgrade(Settings.load())
+    with migrate.connect(Settings.load()) as connection:
+        connection.execute("select ops.protect_everything()")
     console.print(f"The tables of raw and ops are at revision {migrate.head()}.")
