@@ -20,7 +20,7 @@ with source as (
     {{ only_affected('events') }}
     where events.batch_id <= (select position from pg_temp.taken where upstream = 'raw')
     {% else %}
-    select * from {{ new_or_all_events() }} as events
+    select events.* from {{ new_or_all_events() }} as events
     {% endif %}
 
 ),
