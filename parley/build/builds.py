@@ -1,6 +1,6 @@
 """Builds the tables: dbt, in this process, on the warehouse that the environment names.
 
-dbt runs twice: in between, Python works out what SQL cannot (`parley.analytics.analyses`), from facts for marts.
+dbt runs twice: in between, Python computes what SQL cannot (`parley.analytics.analyses`), from facts for marts.
 """
 
 import json

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -165,6 +166,4 @@ def _maker(collector: Collector, name: str) -> Callable[[Any], Sequence[Any]]:
 
 @lru_cache(maxsize=8)
 def _mapper(folder: str, name: str) -> Mapper:
-    from pathlib import Path
-
     return Mapper(formats.find(Path(folder), name))
