@@ -31,7 +31,7 @@ _DROPPED: Final = object()
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+|\d+")
 _QUOTED = re.compile(r"[^\s\"'`,;|<>()\[\]{}=&?#*\\]+")
 _PLAIN_ID = re.compile(r"[A-Za-z][\w.-]*|\d{0,7}|[0-9a-f-]{16,}", re.ASCII)
-_VERSION: Final = 1
+_VERSION: Final = 2
 """Of what is found personal: raised when the code finds more or less in the same text."""
 
 
@@ -178,7 +178,7 @@ class Privacy:
                 return patterns.url_path(text, self.scrub)
             if patterns.is_ip(text):
                 return patterns.truncate_ip(text)
-            return self.scrub(text, hint, is_free=False)
+            return self.scrub(text, _hint_for(text, hint), is_free=False)
 
         return self._texts(leaf, lambda inner: self._special(inner, key) or self._context_value(inner))
 
@@ -191,7 +191,7 @@ class Privacy:
         def leaf(text: str) -> str:
             if hint == "id" and len(text) <= MAX_ID and self.scrub.is_contact(text, hint):
                 return self.hash(text)
-            return self.scrub(text, hint, is_free=False)
+            return self.scrub(text, _hint_for(text, hint), is_free=False)
 
         def number(value: int) -> Any:
             if hint == "phone" and 10**6 <= value < 10**15:
@@ -239,6 +239,11 @@ class Privacy:
         if _PLAIN_ID.fullmatch(value) or not self.scrub.is_contact(value):
             return value
         return self.hash(value)
+
+
+def _hint_for(text: str, hint: patterns.Hint) -> patterns.Hint:
+    """What the name says of the numbers in a text. They are ids only where the whole text is one, without spaces."""
+    return None if hint == "id" and text.split() != [text] else hint
 
 
 def hashed(secret: bytes, value: Any) -> str:

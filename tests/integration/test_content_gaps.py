@@ -181,7 +181,7 @@ def test_questions_without_a_word_stand_under_no_topic(connection: Connection) -
 def test_embeddings_that_are_not_installed_are_missed_in_one_sentence(connection: Connection) -> None:
     connection.execute("update seeds.gap_settings set encoder = 'sentences'")
     ask(connection, SUBJECTS["cancel"], "first")
-    with pytest.raises(ParleyError, match=r"pip install 'parley\[embeddings\]'"):
+    with pytest.raises(ParleyError, match=r"pip install 'parley-warehouse\[embeddings\]'"):
         keep_up(connection, BEGINNING)
 
 
