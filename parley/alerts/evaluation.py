@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from parley.alerts import channels, judging, ledger, messages, metrics, rules
+from parley.alerts import channels, judging, ledger, messages, metrics, rules, states
 from parley.alerts.judging import Judgement
 from parley.alerts.ledger import Alert, Finding
 from parley.alerts.rules import SILENT, Rule
-from parley.alerts.states import Seen
+from parley.alerts.states import RAISED, Seen, Standing
 from parley.errors import ParleyError
 from parley.settings import Settings
 from parley.warehouse import database
@@ -93,7 +93,8 @@ def report(
                     finding = Finding(rule, EVERY_TENANT, subject, Seen(at, "breach"), failed[subject])
                 elif alert:
                     seen = Seen(at, "good", _good_days(alert, at))
-                    finding = Finding(rule, EVERY_TENANT, subject, seen, "It has succeeded since.")
+                    detail = _success(ledger.after(alert, rule, seen), seen)
+                    finding = Finding(rule, EVERY_TENANT, subject, seen, detail)
                 else:
                     continue
                 notices += ledger.note(connection, finding, alert, known_channels) is not None
@@ -142,6 +143,18 @@ def _finding(rule: Rule, tenant_id: str, judgement: Judgement, seen: Seen) -> Fi
         expected=judgement.expected,
         day=judgement.day,
     )
+
+
+def _success(after: Standing, seen: Seen) -> str:
+    """What is said of a success, which alone does not end an alert that comes and goes."""
+    if after.state not in RAISED:
+        return "It has succeeded since."
+    if after.is_flapping(seen.at):
+        return (
+            f"It has succeeded since, but failed {states.FLAPPING} times within {states.FLAPPING_WITHIN.days} days: it "
+            f"counts as failing until {states.HELD_FOR_DAYS} days have passed without a failure."
+        )
+    return "It has succeeded since, and counts as failing until it has done so for the days that the rule asks for."
 
 
 def _good_days(alert: Alert, at: datetime) -> int:

@@ -127,6 +127,11 @@ def note(
     return notice
 
 
+def after(alert: Alert, rule: Rule, seen: Seen) -> Standing:
+    """Where an alert will stand once what was seen is taken in."""
+    return states.step(alert.standing, seen, _terms(rule))[0]
+
+
 def withdraw(connection: Connection, alert: Alert, at: datetime) -> None:
     """Close an alert whose rule is gone or disabled; nobody is told."""
     after = states.withdraw(alert.standing, at)

@@ -79,6 +79,18 @@ def delivered(settings: Settings, now: datetime | None = None) -> outbox.Deliver
         return outbox.deliver(connection, channels.load(settings), now=now)
 
 
+def test_what_comes_and_goes_says_that_it_is_held(database: Settings, rows: Rows) -> None:
+    for hours in (0, 2, 4):
+        failing(database, "build", at=NOW + timedelta(hours=hours))
+        succeeding(database, "build", at=NOW + timedelta(hours=hours + 1))
+    [alert] = rows("select state, detail from ops.alerts")
+    assert alert["state"] == "FIRING"
+    assert alert["detail"] == (
+        "It has succeeded since, but failed 3 times within 14 days: it counts as failing until 3 days have passed "
+        "without a failure."
+    )
+
+
 @pytest.fixture
 def team(monkeypatch: pytest.MonkeyPatch, database: Settings) -> "object":
     with webhook() as found:
