@@ -1,6 +1,6 @@
 """`parley summary`: what there is, on one screen."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from rich.markup import escape
@@ -79,6 +79,8 @@ def _screen(found: "Summary") -> "Iterable[RenderableType]":
         yield _firing(found.alerts)
     if found.anomalies:
         yield _unusual(found.anomalies)
+    if found.kept_days:
+        yield _kept(found.kept_days)
     yield _next()
 
 
@@ -212,6 +214,17 @@ def _unusual(anomalies: "Sequence[Anomaly]") -> str:
     shown = ", ".join(named[:MOST_ANOMALIES]) + (", …" if len(named) > MOST_ANOMALIES else "")
     many = "anomaly" if len(anomalies) == 1 else "anomalies"
     return f"[yellow]{len(anomalies)} {many} of the input: {escape(shown)}[/] · [bold]parley anomalies list[/]"
+
+
+def _kept(days: "Mapping[str, int | None]") -> str:
+    """For how long raw events are kept, the commonest period first."""
+    from collections import Counter
+
+    said = []
+    for period, tenants in Counter(days.values()).most_common():
+        whose = f" ({tenants:,} tenants)" if len(days) > 1 else ""
+        said.append(("for ever" if period is None else f"for {period:,} days") + whose)
+    return f"[dim]Raw events are kept {', '.join(said)}: docs/retention.md.[/]"
 
 
 def _next() -> "RenderableType":

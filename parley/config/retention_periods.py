@@ -1,14 +1,15 @@
-"""For how long tables other than raw.events keep rows: `seeds/retention_terms.csv`, which a user edits."""
+"""For how long tables keep rows: `seeds/retention_terms.csv`, which a user edits."""
 
 from datetime import timedelta
 from pathlib import Path
 
 from parley.config import seeds
 from parley.config.seeds import Column, optional
+from parley.config.tenants import Tenant
 from parley.warehouse.names import EVERY_TENANT
 
 SEED = seeds.FOLDER / "retention_terms.csv"
-REJECTED, ARCHIVE, BUILDS = TABLES = ("raw.rejected_events", "archive", "ops.builds")
+EVENTS, REJECTED, ARCHIVE, BUILDS = TABLES = ("raw.events", "raw.rejected_events", "archive", "ops.builds")
 
 Terms = dict[tuple[str, str], timedelta | None]
 """For how long rows are kept (None: for ever), by table and tenant, `*` standing for those without their own."""
@@ -34,3 +35,10 @@ def read_terms(path: Path) -> Terms:
 def term_of(terms: Terms, table: str, tenant_id: str) -> timedelta | None:
     """The term of a tenant's rows in a table; None where they are kept for ever."""
     return terms.get((table, tenant_id), terms.get((table, EVERY_TENANT)))
+
+
+def period_of(tenant: Tenant, terms: Terms) -> timedelta | None:
+    """For how long a tenant's events are kept: its own `raw_retention_days`, else the term of `raw.events`."""
+    if tenant.raw_retention_days is not None:
+        return timedelta(days=tenant.raw_retention_days)
+    return term_of(terms, EVENTS, tenant.tenant_id)

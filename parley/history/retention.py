@@ -1,8 +1,8 @@
 """Retention: events that are past their tenant's term leave `raw.events` for an archive, and their days are frozen.
 
-The unit is a month of UTC. It is due for a tenant when all of it is older than the tenant's `raw_retention_days`, so
-that events are kept for the term and up to a month more. What is due of a month is archived, read back, and only then,
-in one transaction, noted in `ops.archives`, frozen (`ops.raw_horizon`) and taken out: the whole partition where nothing
+The unit is a month of UTC. It is due for a tenant when all of it is older than the tenant's retention period, so
+that events are kept for the period and up to a month more. What is due of a month is archived, read back, and only
+then, in one transaction, noted in `ops.archives`, frozen (`ops.raw_horizon`) and taken out: the whole partition where nothing
 else is in it, else row by row in batches. Killed at any moment, the next run goes on where this one was.
 
 What retention leaves of the figures is in docs/decisions/frozen-history.md.
@@ -22,7 +22,16 @@ from psycopg import sql
 
 from parley.build import builds
 from parley.config import tenants
-from parley.config.retention_periods import ARCHIVE, BUILDS, REJECTED, SEED, Terms, read_terms, term_of
+from parley.config.retention_periods import (
+    ARCHIVE,
+    BUILDS,
+    REJECTED,
+    SEED,
+    Terms,
+    period_of,
+    read_terms,
+    term_of,
+)
 from parley.config.tenants import Tenant
 from parley.errors import ParleyError
 from parley.history import archives, streams
@@ -94,17 +103,22 @@ OnProgress = Callable[[str], None]
 
 
 def plan(connection: Connection, settings: Settings, now: datetime) -> list[Part]:
-    """What is due, the earliest month first. Raises ParleyError where the tenants seed is wrong."""
+    """What is due, the earliest month first. Raises ParleyError where a seed is wrong."""
     listed = tenants.read(settings.project / tenants.SEED, connection)
+    terms = read_terms(settings.project / SEED)
     parts = []
+    default = Tenant(EVERY_TENANT, EVERY_TENANT)
     for month in partitions.attached(connection):
-        due = {name for name, tenant in listed.items() if _is_due(tenant, month, now)}
-        if due:
+        if any(_is_due(tenant, terms, month, now) for tenant in (default, *listed.values())):
             counts = connection.execute(
                 sql.SQL("select tenant_id, count(*) from {} group by 1 order by 1").format(_partition(month))
             ).fetchall()
             rows = {str(tenant_id): int(str(count)) for tenant_id, count in counts}
-            taken = {tenant_id: count for tenant_id, count in rows.items() if tenant_id in due}
+            taken = {
+                name: count
+                for name, count in rows.items()
+                if _is_due(listed.get(name) or Tenant(name, name), terms, month, now)
+            }
             if taken:
                 parts.append(Part(month, taken, sum(rows.values()) - sum(taken.values())))
     return parts
@@ -232,11 +246,10 @@ def restore(
         return restored
 
 
-def _is_due(tenant: Tenant, month: str, now: datetime) -> bool:
+def _is_due(tenant: Tenant, terms: Terms, month: str, now: datetime) -> bool:
     """Whether all of a month is past a tenant's term, and so old that the outcomes of its conversations are known."""
-    if tenant.raw_retention_days is None:
-        return False
-    return _end_of(month) + max(timedelta(days=tenant.raw_retention_days), _until_settled(tenant)) <= now
+    period = period_of(tenant, terms)
+    return period is not None and _end_of(month) + max(period, _until_settled(tenant)) <= now
 
 
 def _until_settled(tenant: Tenant) -> timedelta:

@@ -8,6 +8,7 @@ from psycopg.rows import class_row
 
 from parley.analytics import anomalies
 from parley.analytics.anomalies import Anomaly
+from parley.config import retention_periods, tenants
 from parley.settings import Settings
 from parley.warehouse import database, migrate
 from parley.warehouse.database import Connection
@@ -178,6 +179,8 @@ class Summary:
     anomalies: list[Anomaly]
     """Of the last week that is over."""
     build: Build | None
+    kept_days: dict[str, int | None]
+    """For how many days the events of each tenant are kept; None for ever."""
 
 
 def summarise(settings: Settings, tenant: str | None = None) -> Summary:
@@ -200,7 +203,15 @@ def summarise(settings: Settings, tenant: str | None = None) -> Summary:
             alerts=read.all(Firing, _FIRING, "ops.alerts"),
             anomalies=anomalies.newest(connection, tenant) if database.has(connection, "marts.input_anomalies") else [],
             build=read.one(Build, _BUILD, "ops.builds"),
+            kept_days=_kept_days(settings, connection, tenant),
         )
+
+
+def _kept_days(settings: Settings, connection: Connection, tenant: str | None) -> dict[str, int | None]:
+    terms = retention_periods.read_terms(settings.project / retention_periods.SEED)
+    listed = tenants.read(settings.project / tenants.SEED, connection)
+    periods = {name: retention_periods.period_of(found, terms) for name, found in listed.items()}
+    return {name: period.days if period else None for name, period in periods.items() if tenant in (None, name)}
 
 
 class _Reader:
