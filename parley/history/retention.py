@@ -2,8 +2,8 @@
 
 The unit is a month of UTC. It is due for a tenant when all of it is older than the tenant's retention period, so
 that events are kept for the period and up to a month more. What is due of a month is archived, read back, and only
-then, in one transaction, noted in `ops.archives`, frozen (`ops.raw_horizon`) and taken out: the whole partition where nothing
-else is in it, else row by row in batches. Killed at any moment, the next run goes on where this one was.
+then, in one transaction, noted in `ops.archives`, frozen (`ops.raw_horizon`) and taken out: the whole partition where
+nothing else is in it, else row by row in batches. Killed at any moment, the next run goes on where this one was.
 
 What retention leaves of the figures is in docs/decisions/frozen-history.md.
 """
