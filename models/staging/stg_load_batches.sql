@@ -25,7 +25,10 @@ final as (
         source.duplicate,
         source.rejected,
         source.no_consent,
-        source.erased_subject
+        source.erased_subject,
+        source.resent,
+        -- of lines that are sent again, all that are not accepted are counted as sent again
+        case when source.resent > 0 then source.duplicate else 0 end as resent_duplicate
     from source
     left join tenants on source.tenant_id = tenants.tenant_id
 

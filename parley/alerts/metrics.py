@@ -41,10 +41,14 @@ NAMED: Mapping[str, Named] = {
         volume="sum(events)",
     ),
     "rejected_share": Named(
-        "marts.event_reconciliation", "sum(rejected)::float / nullif(sum(received), 0)", volume="sum(received)"
+        "marts.event_reconciliation",
+        "sum(rejected)::float / nullif(sum(received - resent), 0)",
+        volume="sum(received - resent)",
     ),
     "duplicate_share": Named(
-        "marts.event_reconciliation", "sum(duplicate)::float / nullif(sum(received), 0)", volume="sum(received)"
+        "marts.event_reconciliation",
+        "sum(duplicate - resent_duplicate)::float / nullif(sum(received - resent), 0)",
+        volume="sum(received - resent)",
     ),
     "unanswered_share": Named(
         "marts.daily_metrics", "sum(unanswered_turns)::float / nullif(sum(turns), 0)", volume="sum(turns)"

@@ -93,16 +93,21 @@ def _title(found: "Summary") -> "RenderableType":
 
 
 def _landed(found: "Summary") -> "RenderableType":
-    landed = found.landed
+    landed, first = found.landed, found.landed_first
     counts = {
-        "accepted": landed.accepted,
-        "duplicate": landed.duplicate,
-        "rejected": landed.rejected,
-        "without consent": landed.no_consent,
-        "erased subjects": landed.erased_subject,
+        "accepted": (landed.accepted, first.accepted),
+        "duplicate": (landed.duplicate, first.duplicate),
+        "rejected": (landed.rejected, first.rejected),
+        "without consent": (landed.no_consent, first.no_consent),
+        "erased subjects": (landed.erased_subject, first.erased_subject),
     }
     lines = [("received", f"{landed.received:,}", "")]
-    lines += [(name, f"{count:,}", _share(count / landed.received)) for name, count in counts.items()]
+    lines += [
+        (name, f"{count:,}", _share(once / first.received if first.received else None))
+        for name, (count, once) in counts.items()
+    ]
+    if again := landed.received - first.received:
+        lines.append(("of files sent again", f"{again:,}", ""))
     return _panel("Landed", _grid(lines, right=(1, 2)))
 
 

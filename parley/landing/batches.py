@@ -94,8 +94,11 @@ def store(
         _copy(connection, "raw.events", (*EVENT_COLUMNS, *_STAMP), _stamped(events, stamp))
         _copy(connection, "raw.rejected_events", (*REJECTED_COLUMNS, *_STAMP), _stamped(judged.rejected, stamp))
         counts = {tenant_id: Counts.of(outcomes) for tenant_id, outcomes in by_tenant.items()}
-        rows = "".join("\t".join((cell(name), *map(str, astuple(c)))) + "\n" for name, c in counts.items())
-        columns = ("tenant_id", "received", *OUTCOMES, *_STAMP)
+        rows = "".join(
+            "\t".join((cell(name), *map(str, astuple(c)), str(c.received - c.accepted if judged.is_resent else 0))) + "\n"
+            for name, c in counts.items()
+        )
+        columns = ("tenant_id", "received", *OUTCOMES, "resent", *_STAMP)
         _copy(connection, "raw.load_batches", columns, _stamped(rows.encode(), stamp))
         total = sum(counts.values(), Counts())
         connection.execute(_COUNT, [lines_done, fingerprint, batch_id, *astuple(total), load_id])

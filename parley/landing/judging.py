@@ -58,13 +58,15 @@ class Judged:
     """Fields that were not read, and how often they came."""
     empty: Counter[str] = field(default_factory=Counter)
     """Documents that hold no event, by their kind where they say one."""
+    is_resent: bool = False
+    """Whether the lines have landed before, with the same file."""
 
     def as_sent_again(self) -> "Judged":
         """The batch where its lines have landed before: what is rejected again is only counted, as a duplicate."""
         counts: Counter[tuple[str, str]] = Counter()
         for (tenant_id, outcome), lines in self.counts.items():
             counts[tenant_id, "duplicate" if outcome == "rejected" else outcome] += lines
-        return replace(self, rejected=b"", counts=counts)
+        return replace(self, rejected=b"", counts=counts, is_resent=True)
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ tables.
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -88,14 +89,17 @@ def _open(connection: Connection, path: str, contract: Arguments, loaded_by: str
     source_format, tenant_id = contract["source_format"], contract["default_tenant"]
     columns = Columns.of(source_format, contract["plan"].types)
     source = sources.open_source(path, columns)
+    known = 0
     if sources.can_be_reread(path):
+        known = _known(connection, path, columns, source_format.name, tenant_id)
         for earlier in loads.unfinished(connection, source.head, source_format.name, tenant_id):
             if source.skip(earlier.lines_done) and source.fingerprint == earlier.fingerprint:
                 loads.resume(connection, earlier.load_id, source=source.name, loaded_by=loaded_by)
+                source.boundary = known
                 return source, earlier.load_id, earlier.lines_done
             source.close()
             source = sources.open_source(path, columns)
-        source = _known(connection, path, source, columns, source_format.name, tenant_id)
+    source.boundary = known
     load_id = loads.begin(
         connection,
         source=source.name,
@@ -107,19 +111,18 @@ def _open(connection: Connection, path: str, contract: Arguments, loaded_by: str
     return source, load_id, 0
 
 
-def _known(
-    connection: Connection, path: str, source: Source, columns: Columns, source_format: str, tenant_id: str | None
-) -> Source:
-    """The source, with its boundary after the lines that a complete load has landed: of a file that is sent again, or
-    that has grown since."""
-    for lines, fingerprint in loads.complete(connection, source.head, source_format, tenant_id):
-        is_known = source.skip(lines) and source.fingerprint == fingerprint
-        source.close()
-        source = sources.open_source(path, columns)
-        if is_known:
-            source.boundary = lines
-            break
-    return source
+def _known(connection: Connection, path: str, columns: Columns, source_format: str, tenant_id: str | None) -> int:
+    """The lines of a file that a complete load has landed: all of one that is sent again, the first of one that has
+    grown since."""
+    known = done = 0
+    with sources.open_source(path, columns) as source, suppress(SourceError):  # which is met again in landing it
+        for lines, fingerprint in loads.complete(connection, source.head, source_format, tenant_id):
+            if not source.skip(lines - done):
+                break
+            done = lines
+            if source.fingerprint == fingerprint:
+                known = lines
+    return known
 
 
 def _store_all(

@@ -25,8 +25,8 @@ _UNFINISHED = """
 _COMPLETE = """
     select lines_done, fingerprint from raw.loads
     where status = 'complete' and starts_with(fingerprint, %s) and dialect = %s and tenant_id is not distinct from %s
-    and lines_done > 0 and rejected > 0
-    order by lines_done desc
+    and lines_done > 0
+    order by lines_done
 """
 _STILL_UNFINISHED = "select load_id, lines_done, fingerprint from raw.loads where load_id = %s and status <> 'complete'"
 _RESUME = """
@@ -134,7 +134,7 @@ def unfinished(connection: Connection, head: str, source_format: str, tenant_id:
 
 
 def complete(connection: Connection, head: str, source_format: str, tenant_id: str | None) -> list[tuple[int, str]]:
-    """Lines and fingerprint of the complete loads of sources that begin like this one, the longest first."""
+    """Lines and fingerprint of the complete loads of sources that begin like this one, the shortest first."""
     found = connection.execute(_COMPLETE, [head, source_format, tenant_id])
     return [(int(str(lines)), str(fingerprint)) for lines, fingerprint in found]
 

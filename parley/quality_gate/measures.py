@@ -98,9 +98,9 @@ arrived as (
         (received_at at time zone 'UTC')::date as day,
         tenant_id,
         max(batch_id) as batch_id,
-        sum(received) as received,
+        sum(received - resent) as received, -- a file that is sent again says nothing new about its source
         sum(rejected) as rejected,
-        sum(duplicate) as duplicate
+        sum(duplicate) filter (where resent = 0) as duplicate
     from raw.load_batches
     where {received}
     group by 1, 2
@@ -140,7 +140,7 @@ measured as (
     union all
     select day, tenant_id, '*', metric, value, received, batch_id
     from arrived, lateral (
-        values ('rejected_share', rejected / nullif(received, 0)), ('duplicate_share', duplicate / nullif(received, 0))
+        values ('rejected_share', rejected / nullif(received, 0)), ('duplicate_share', coalesce(duplicate, 0) / nullif(received, 0))
     ) as figures (metric, value)
     where tenant_id <> %(unknown)s
     union all

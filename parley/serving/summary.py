@@ -165,6 +165,8 @@ class Summary:
 
     tenant: str | None
     landed: Landed
+    landed_first: Landed
+    """The same without lines of files that were sent again: what shares are of."""
     refusals: list[Refusal]
     accounting: Accounting | None
     conversations: Conversations | None
@@ -190,6 +192,7 @@ def summarise(settings: Settings, tenant: str | None = None) -> Summary:
         return Summary(
             tenant=tenant,
             landed=read.one(Landed, _LANDED, "raw.load_batches") or Landed(0, 0, 0, 0, 0, 0),
+            landed_first=read.one(Landed, _LANDED_FIRST, "raw.load_batches") or Landed(0, 0, 0, 0, 0, 0),
             refusals=read.all(Refusal, _REFUSALS, "raw.rejected_events", limit=MOST_REASONS),
             accounting=read.one(Accounting, _ACCOUNTING, "marts.event_reconciliation", "facts.event_days"),
             conversations=read.one(Conversations, _CONVERSATIONS, "marts.daily_metrics"),
@@ -244,6 +247,18 @@ _LANDED = f"""
         coalesce(sum(rejected), 0)::bigint as rejected,
         coalesce(sum(no_consent), 0)::bigint as no_consent,
         coalesce(sum(erased_subject), 0)::bigint as erased_subject
+    from raw.load_batches
+    where {_OF_TENANT}
+"""
+
+_LANDED_FIRST = f"""
+    select
+        coalesce(sum(received - resent), 0)::bigint as received,
+        coalesce(sum(accepted), 0)::bigint as accepted,
+        coalesce(sum(duplicate) filter (where resent = 0), 0)::bigint as duplicate,
+        coalesce(sum(rejected), 0)::bigint as rejected,
+        coalesce(sum(no_consent) filter (where resent = 0), 0)::bigint as no_consent,
+        coalesce(sum(erased_subject) filter (where resent = 0), 0)::bigint as erased_subject
     from raw.load_batches
     where {_OF_TENANT}
 """

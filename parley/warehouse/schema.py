@@ -146,6 +146,13 @@ load_batches = Table(
     Column("received_at", _instant, nullable=False),
     _count("received"),
     *map(_count, COUNTS),
+    Column(
+        "resent",
+        BigInteger,
+        nullable=False,
+        server_default=text("0"),
+        comment="lines of a file that had landed before, but those accepted now: among received",
+    ),
     _counts_add_up(),
     Index(None, "load_id"),
     schema=RAW,

@@ -45,9 +45,9 @@ def test_what_landed_and_what_was_refused_is_shown(parley: Parley, tmp_path: Pat
     path = write(tmp_path / "a.ndjson", [event(1), event(1), b"{", event(2, event_name="no.such")])
     status, out, err = parley("load", path, path, "--by", "a test")
     assert (status, err) == (0, "")
-    assert "a.ndjson 4 1 1 2 0 0 a.ndjson 4 0 2 2 0 0 all 8 1 3 4 0 0" in out
-    assert "invalid_json 2 The line is no JSON" in out
-    assert "unknown_event_type 2 event_name is not in the tracking plan" in out
+    assert "a.ndjson 4 1 1 2 0 0 a.ndjson 4 0 4 0 0 0 all 8 1 5 2 0 0" in out
+    assert "invalid_json 1 The line is no JSON" in out
+    assert "unknown_event_type 1 event_name is not in the tracking plan" in out
     assert "parley replay-rejected" in out
     assert "defaults hold: tenant-1." in out
 

@@ -23,7 +23,9 @@ with landed as (
     select
         batches.tenant_id,
         batches.received_on as date,
-        {% for count in ['received', 'accepted', 'duplicate', 'rejected', 'no_consent', 'erased_subject'] -%}
+        {% for count in [
+            'received', 'accepted', 'duplicate', 'rejected', 'no_consent', 'erased_subject', 'resent', 'resent_duplicate'
+        ] -%}
         sum(batches.{{ count }})::bigint as {{ count }}{{ ',' if not loop.last }}
         {% endfor %}
     from {{ ref('stg_load_batches') }} as batches

@@ -44,7 +44,8 @@ tenant_metrics as (
 
 ),
 
--- a refused line has no day of its own that could be trusted, and a duplicate none that is new: theirs is the arrival's
+-- A rejected line has no day of its own that could be trusted, and a duplicate none that is new: theirs is the
+-- arrival's. A file that is sent again says nothing new about its source.
 landing_metrics as (
 
     select
@@ -53,15 +54,18 @@ landing_metrics as (
         '(all)' as event_name,
         metrics.metric,
         metrics.observed,
-        arrivals.received as base
+        arrivals.received - arrivals.resent as base
     from {{ ref('event_reconciliation') }} as arrivals
     inner join {{ ref('stg_tenants') }} as tenants on arrivals.tenant_id = tenants.tenant_id
     cross join lateral (
         values
-        ('duplicate_share', {{ ratio('arrivals.duplicate', 'arrivals.received') }}),
-        ('rejected_share', {{ ratio('arrivals.rejected', 'arrivals.received') }})
+        (
+            'duplicate_share',
+            {{ ratio('(arrivals.duplicate - arrivals.resent_duplicate)', '(arrivals.received - arrivals.resent)') }}
+        ),
+        ('rejected_share', {{ ratio('arrivals.rejected', '(arrivals.received - arrivals.resent)') }})
     ) as metrics (metric, observed)
-    where arrivals.received > 0
+    where arrivals.received > arrivals.resent
 
 ),
 

@@ -47,7 +47,7 @@ landed as (
 
     select
         tenant_id,
-        sum(received)::bigint as received,
+        sum(received - resent)::bigint as received_first,
         sum(rejected)::bigint as rejected
     from {{ ref('event_reconciliation') }}
     group by tenant_id
@@ -66,7 +66,7 @@ final as (
         coalesce(events.events, 0) as events,
         coalesce(conversations.conversations, 0) as conversations,
         coalesce(users.customers, 0) as customers,
-        {{ ratio('landed.rejected', 'landed.received') }} as rejected_share
+        {{ ratio('landed.rejected', 'landed.received_first') }} as rejected_share
     from tenants
     left join users on tenants.tenant_id = users.tenant_id
     left join events on tenants.tenant_id = events.tenant_id
