@@ -95,7 +95,8 @@ def store(
         _copy(connection, "raw.rejected_events", (*REJECTED_COLUMNS, *_STAMP), _stamped(judged.rejected, stamp))
         counts = {tenant_id: Counts.of(outcomes) for tenant_id, outcomes in by_tenant.items()}
         rows = "".join(
-            "\t".join((cell(name), *map(str, astuple(c)), str(c.received - c.accepted if judged.is_resent else 0))) + "\n"
+            "\t".join((cell(name), *map(str, astuple(c)), str(c.received - c.accepted if judged.is_resent else 0)))
+            + "\n"
             for name, c in counts.items()
         )
         columns = ("tenant_id", "received", *OUTCOMES, "resent", *_STAMP)

@@ -7,7 +7,7 @@ source to any number of events of our envelope. `tracking_plan/README.md` says h
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -125,8 +125,13 @@ class Mapper:
             ' details: (if type == "string" then . else null end)} | tojson)',
         )
 
-    def map(self, documents: Sequence[Document]) -> Iterator[tuple[int, list[Json] | Failure]]:
-        """The events of each document, which must be JSON, in the order of the documents."""
+    def map(
+        self, documents: Sequence[Document], with_digits: Container[int] | None = None
+    ) -> Iterator[tuple[int, list[Json] | Failure]]:
+        """The events of each document, which must be JSON, in the order of the documents.
+
+        `with_digits` are the lines of documents that hold `Digits`, None where that is not known.
+        """
         found = self._run(b"\n".join(b"[%d,%b]" % document for document in documents))
         if found is None or len(found) != len(documents):  # one of them stops jq: find out which
             found = []
@@ -134,7 +139,8 @@ class Mapper:
                 alone = self._run(b"[%d,%b]" % document)
                 found.append(alone[0] if alone and len(alone) == 1 else _NO_ANSWER)
         for (line, document_bytes), text in zip(documents, found, strict=True):
-            yield line, self._events(document_bytes, text)
+            plain = with_digits is not None and line not in with_digits  # jq makes no digits of its own
+            yield line, self._events(document_bytes, text, is_plain=plain)
 
     def events(self, document: Any, *, derive: bool = True) -> list[Json] | Failure:
         """The events of one document. Without `derive`, those that the format gives no id have none."""
@@ -149,9 +155,11 @@ class Mapper:
         except ValueError:
             return None
 
-    def _events(self, document: bytes, text: str, *, derive: bool = True) -> list[Json] | Failure:
+    def _events(
+        self, document: bytes, text: str, *, derive: bool = True, is_plain: bool = False
+    ) -> list[Json] | Failure:
         try:
-            found, _ = decode(text)
+            found = orjson.loads(text) if is_plain else decode(text)[0]
         except orjson.JSONDecodeError:
             return Failure(_NOT_READ % self.format.name, "nested too deep")
         if type(found) is dict:

@@ -184,8 +184,9 @@ def _native(
 def _mapped(
     rules: Rules, mapper: Mapper, documents: list[_Document], received_at: datetime, unread: Unread
 ) -> Iterator[tuple[int, Verdict]]:
-    mapped = mapper.map([(number, line) for number, line, _, _ in documents])
-    for (number, events), (_, _, document, _) in zip(mapped, documents, strict=True):
+    with_digits = {number for number, _, _, has_digits in documents if has_digits}
+    mapped = mapper.map([(number, line) for number, line, _, _ in documents], with_digits)
+    for (number, events), (_, _, document, has_digits) in zip(mapped, documents, strict=True):
         if isinstance(events, Failure):
             yield number, rules.unreadable(document, events.message)
             continue
@@ -194,14 +195,14 @@ def _mapped(
         else:
             unread.empty[kind_of(document)] += 1
         for event in events:
-            yield number, _judged_event(rules, event, received_at)
+            yield number, _judged_event(rules, event, received_at, has_digits=has_digits and has_digits_in(event))
 
 
-def _judged_event(rules: Rules, event: Any, received_at: datetime) -> Verdict:
+def _judged_event(rules: Rules, event: Any, received_at: datetime, *, has_digits: bool) -> Verdict:
     size = len(orjson.dumps(event))
     if size > MAX_EVENT:
         return rules.refuse("too_large", "An event of the document is longer than 64 KiB: shorten it.")
-    return rules.judge(event, received_at, has_digits=has_digits_in(event))
+    return rules.judge(event, received_at, has_digits=has_digits)
 
 
 def kind_of(document: Any) -> str:

@@ -65,7 +65,8 @@ def test_make_run_in_a_fresh_clone_lands_builds_and_sums_up(clone: Path) -> None
     assert second["conversations"] == first["conversations"]
     assert second["landed_first"] == first["landed_first"] == first["landed"]  # what shares are of
     assert [tenant["rejected_share"] for tenant in second["tenants"]] == [  # type: ignore[index]
-        tenant["rejected_share"] for tenant in first["tenants"]  # type: ignore[index]
+        tenant["rejected_share"]
+        for tenant in first["tenants"]  # type: ignore[index]
     ]
     assert second["alerts"] == first["alerts"]
 

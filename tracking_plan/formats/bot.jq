@@ -13,4 +13,4 @@ if type != "object" or has("attributes") then reject("is no event of a bot, whic
     user_id: (.chat_id | if type == "number" then text else . end),
     source: .platform,
     attributes: .properties
-  } | with_entries(select(.value != null))
+  }

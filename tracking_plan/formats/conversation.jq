@@ -15,4 +15,4 @@ if type != "object" or has("event_name") then reject("is no event of a conversat
     session_id: (.session_id | id),
     user_id: (.user_id | id),
     attributes: .event_data
-  } | with_entries(select(.value != null))
+  }

@@ -22,7 +22,9 @@
 def parameter: if type == "object" then
     (.string_value // (.int_value | if type == "string" then number else . end) // (.double_value | number) // (.float_value | number))
   else . end;
-def parameters: pairs | map_values(parameter);
+def parameters:
+    if type == "array" then reduce (.[] | select(type == "object")) as $pair ({}; .[($pair.key // $pair.name) | text] = ($pair.value | parameter))
+    else object | map_values(parameter) end;
 
 if type != "object" or (has("event_timestamp") and has("event_name") | not) then reject("is no event of a GA4 export, which has event_name and event_timestamp") else . end
 | (.event_params | parameters) as $p
@@ -45,4 +47,4 @@ if type != "object" or (has("event_timestamp") and has("event_name") | not) then
         revenue: ((.ecommerce | object) as $e | (if .event_name == "refund" then $e.refund_value else $e.purchase_revenue end) // $p.value | number)
       } | present) + ($p | del(.page_title, .page_location, .page_referrer, .firebase_screen, .ga_session_id, .transaction_id, .value))),
     context: ({device, geo, traffic_source, app_info, privacy_info, user_properties: (.user_properties | parameters | if . == {} then null else . end)} | present | if . == {} then null else . end)
-  } | present
+  }

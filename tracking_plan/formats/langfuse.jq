@@ -37,7 +37,7 @@ def observation($around):
           tool_name: (.name // "unknown"), success: (.level != "ERROR"), duration_ms: $duration} | present)}
       elif $type == "RETRIEVER" then (.output | decoded | if type == "array" then length else 0 end) as $results
         | $common + {event_id: $id, event_name: "kb.search", occurred_at: $end, attributes: ({
-          query: (.input | decoded | said // ""), results_count: $results, duration_ms: $duration} | with_entries(select(.value != null)))}
+          query: (.input | decoded | said // ""), results_count: $results, duration_ms: $duration} | given)}
       elif .level == "ERROR" then $common + {event_id: $id, event_name: "system.error", occurred_at: $end, attributes: ({
           error_class: .name, error_message: (.statusMessage // .status_message)} | present)}
       else empty end;

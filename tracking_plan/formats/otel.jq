@@ -73,7 +73,7 @@ def span($resource):
         | [$a | to_entries[] | select((.key | startswith("retrieval.documents.")) and (.key | endswith(".score"))) | .value | number | select(. != null)] as $scores
         | $common + {event_id: $id, event_name: "kb.search", occurred_at: $end, attributes: ({
             query: (($a."gen_ai.retrieval.query.text" // $a."input.value" // "") | text), results_count: ($documents | unique | length),
-            duration_ms: $duration, top_score: ($scores | max), data_source: $a."gen_ai.data_source.id"} | with_entries(select(.value != null)))}
+            duration_ms: $duration, top_score: ($scores | max), data_source: $a."gen_ai.data_source.id"} | given)}
       elif $oi == "evaluator" then $a | score_of($id; $end; $common)
       else empty end),
       (.events | list | to_entries[] | select(.value | type == "object") | .key as $index | .value | (.attributes | otlp_attributes) as $e

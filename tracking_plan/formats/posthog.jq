@@ -27,8 +27,8 @@
 #       - {"event_id": "018fce2a-7b3c-7000-8000-000000000003", "event_name": "Order Completed", "occurred_at": "2024-05-31T12:00:02Z", "anonymous_id": "018fce2a-0000-7000-8000-000000000009", "attributes": {"order_id": "7", "revenue": 12.5}, "context": {"is_identified": false}}
 
 # PostHog's own properties begin with a dollar sign; the others are the sender's.
-def own: with_entries(select(.key | startswith("$") | not));
-def posthogs: with_entries(select(.key | startswith("$")) | .key |= .[1:]);
+def own: delpaths([keys_unsorted[] | select(startswith("$")) | [.]]);
+def posthogs: . as $all | reduce (keys_unsorted[] | select(startswith("$"))) as $key ({}; .[$key[1:]] = $all[$key]);
 
 if type != "object" or (.event | type) != "string" then reject("is no event of PostHog, which has event and distinct_id") else . end
 | (.properties | if type == "string" then (try fromjson catch {}) else . end | object) as $properties
@@ -62,4 +62,4 @@ if type != "object" or (.event | type) != "string" then reject("is no event of P
         .anon_distinct_id, .device_id, .session_id, .ai_trace_id, .ai_session_id, .lib, .ai_input, .ai_output_choices,
         .ai_input_state, .ai_output_state, .ai_tools)
       | if . == {} then null else . end)
-  } | present
+  }

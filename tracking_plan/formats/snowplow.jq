@@ -67,4 +67,4 @@ if type != "object" or (has("collector_tstamp") and has("event_id") | not) then 
         ip: .user_ipaddress, useragent, locale: .br_lang,
         campaign: ({medium: .mkt_medium, source: .mkt_source, term: .mkt_term, content: .mkt_content, name: .mkt_campaign} | present | if . == {} then null else . end)
       } | present | if . == {} then null else . end)
-  } | present
+  }
