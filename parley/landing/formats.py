@@ -51,6 +51,7 @@ _HEADER: Json = {
     },
 }
 _READ = re.compile(r'\.\s*([A-Za-z_]\w*)|"((?:[^"\\]|\\.)*)"|(?<=[{,])\s*([A-Za-z_]\w*)(?=\s*[,}])')
+_STEP = re.compile(r"\.([A-Za-z_]\w*)")
 _COMMENT = re.compile(r"(?m)^\s*#.*$")
 _ID_KEY = re.compile(r"\d+|[0-9a-fA-F-]{16,}|[A-Za-z_.-]*\d[\w.-]{11,}")
 _PLAIN_KEY = re.compile(r"[A-Za-z_$][\w$.-]{0,59}")
@@ -92,10 +93,14 @@ class Format:
     @cached_property
     def keys(self) -> frozenset[str]:
         """The keys that the filter names: what it may read."""
-        found = {
-            next(filter(None, match), "") for match in _READ.findall(_COMMENT.sub("", self.program + self.prelude))
-        }
-        return frozenset(found)
+        text = _COMMENT.sub("", self.program + self.prelude)
+        found = {next(filter(None, match), "") for match in _READ.findall(text)}
+        return frozenset(found.union(_STEP.findall(text)))  # those inside of texts, as "\\(.id)", too
+
+    @cached_property
+    def prefixes(self) -> tuple[str, ...]:
+        """What keys begin with that the filter looks for."""
+        return tuple(key for key in self.keys if len(key) > 3 and key.endswith(("_", ".")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +201,10 @@ class Mapper:
 
     def unread(self, document: Any, events: Iterable[Json]) -> Iterator[str]:
         """The places of a document that its filter does not read, as keys with dots between."""
-        yield from _unread(document, self.format.keys, _Lazy(events), "")
+        kept = _Lazy(events)
+        if self.format.documents and type(document) is dict and document.keys() == {"parent", "document"}:
+            document = document["document"]  # the object around it comes with each of its documents
+        yield from _unread(document, self.format, kept, "")
 
 
 _INSIDE = """
@@ -231,23 +239,25 @@ def _gather(value: Any, into: set[str]) -> None:
             _gather(inner, into)
 
 
-def _unread(value: Any, keys: frozenset[str], kept: _Lazy, place: str, depth: int = 0) -> Iterator[str]:
+def _unread(value: Any, by: Format, kept: _Lazy, place: str, depth: int = 0) -> Iterator[str]:
     kind = type(value)
     if depth > 12:
         return
     if kind is list:
         for item in value:
             if type(item) is dict or type(item) is list:
-                yield from _unread(item, keys, kept, place, depth + 1)
+                yield from _unread(item, by, kept, place, depth + 1)
     elif kind is dict:
         for key, inner in value.items():
             if inner is None or inner == "" or inner == {} or inner == []:
                 continue
-            if key in keys or key in kept:
+            if key in by.keys or key in kept or key.removeprefix("$") in kept:
                 if type(inner) is dict or type(inner) is list:
-                    yield from _unread(inner, keys, kept, f"{place}{key}.", depth + 1)
+                    yield from _unread(inner, by, kept, f"{place}{key}.", depth + 1)
+            elif key.startswith(by.prefixes) or (key.startswith("$") and key[1:] in by.keys):
+                continue
             elif _ID_KEY.fullmatch(key):  # no name but an id: what is under it has names
-                yield from _unread(inner, keys, kept, place, depth + 1)
+                yield from _unread(inner, by, kept, place, depth + 1)
             else:
                 yield place + shown(key)
 

@@ -140,7 +140,9 @@ measured as (
     union all
     select day, tenant_id, '*', metric, value, received, batch_id
     from arrived, lateral (
-        values ('rejected_share', rejected / nullif(received, 0)), ('duplicate_share', coalesce(duplicate, 0) / nullif(received, 0))
+        values
+            ('rejected_share', rejected / nullif(received, 0)),
+            ('duplicate_share', coalesce(duplicate, 0) / nullif(received, 0))
     ) as figures (metric, value)
     where tenant_id <> %(unknown)s
     union all

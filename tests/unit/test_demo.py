@@ -26,7 +26,8 @@ from parley.landing.rules import Accepted, Dropped, Rejected, Rules
 
 PROJECT = Path(__file__).parents[2]
 OF_OTHER_SOURCES = {
-    *("page.viewed", "screen.viewed", "feedback.given", "message.noted"),
+    *("page.viewed", "page.clicked", "page.scrolled", "page.engaged", "page.left", "screen.viewed", "session.started"),
+    *("user.first_seen", "feedback.given", "message.noted"),
     *("user.logged_in", "user.logged_out", "user.identified", "user.aliased", "group.identified"),
 }
 """Types of web analytics and of help desks, which the demo's four businesses do not send."""

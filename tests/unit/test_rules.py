@@ -605,7 +605,7 @@ def test_a_refusal_of_a_broken_line_has_no_payload() -> None:
 
 def test_rules_are_built_from_what_can_be_pickled() -> None:
     inputs = {"plan": PLAN, "tenants": {}, "source_format": FORMATS["segment"], "secret": SECRET}
-    accepted(event("Order Completed", EXAMPLES["commerce.order_completed"]), rules())
+    accepted(event("commerce.order_completed", EXAMPLES["commerce.order_completed"]), rules())
     assert isinstance(Rules(**pickle.loads(pickle.dumps(inputs))), Rules)
 
 

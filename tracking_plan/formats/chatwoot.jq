@@ -12,6 +12,9 @@
 #   - document: {"event": "message_created", "id": 9, "content": "Hello", "message_type": "incoming", "created_at": "2024-05-31 12:00:00 UTC", "private": false, "conversation": {"id": 42, "channel": "Channel::Telegram", "contact_inbox": {"source_id": "tg-1"}}, "sender": {"id": 8, "name": "Ida"}, "account": {"id": 1}, "inbox": {"id": 3}}
 #     events:
 #       - {"event_id": "chatwoot:message:9", "event_name": "message.received", "occurred_at": "2024-05-31 12:00:00Z", "sequence": 9, "conversation_id": "42", "user_id": "8", "source": "Telegram", "attributes": {"text": "Hello", "message_id": 9}}
+#   - document: {"event": "conversation_status_changed", "id": 43, "inbox_id": 3, "status": "resolved", "channel": "Channel::WebWidget", "meta": {"sender": {"id": 5}, "assignee": {"id": 1}}, "messages": [], "updated_at": 1717156800.25, "account": {"id": 1}}
+#     events:
+#       - {"event_id": "chatwoot:resolved:43:1717156800.25", "event_name": "conversation.resolved", "occurred_at": "2024-05-31T12:00:00.25Z", "conversation_id": "43", "user_id": "5", "source": "WebWidget", "attributes": {"resolved_by": "human"}}
 
 def channel: text | if . == null then null else ltrimstr("Channel::") | .[:32] end;
 def message($conversation; $user; $source):
@@ -43,15 +46,29 @@ def message($conversation; $user; $source):
           occurred_at: ((.updated_at // .created_at) | time),
           attributes: ({rating: ($csat.rating? | rating(1; 5)), comment: $csat.feedback_message?} | present)} | present else empty end);
 
+def about: {
+    conversation_id: (.id | text), user_id: ((.meta.sender.identifier? // .meta.sender.id? // .contact_inbox.source_id?) | text),
+    source: ((.channel // .meta.channel?) | channel)
+  };
+def created: about + {event_id: "chatwoot:created:\(.id)", event_name: "conversation.started",
+    occurred_at: ((.created_at // .timestamp) | time), attributes: {}};
+def resolved: (.updated_at // .last_activity_at // .timestamp) as $at
+    | about + {event_id: "chatwoot:resolved:\(.id):\($at)", event_name: "conversation.resolved", occurred_at: ($at | time),
+        attributes: (if .meta.assignee? != null then {resolved_by: "human"} else {} end)};
+
 if type != "object" then reject("is no conversation or message of Chatwoot") else . end
-| if (.messages | type) == "array" and has("message_type") == false then
-    (.meta.sender? | object) as $sender
-    | .id as $id | ($sender.identifier // $sender.id // .contact_inbox.source_id?) as $user | ((.channel // .meta.channel?) | channel) as $source
-    | .messages[] | message($id; $user; $source)
+| (.meta.sender? | object) as $sender | ($sender.identifier // $sender.id // .contact_inbox.source_id?) as $user
+| ((.channel // .meta.channel?) | channel) as $source
+| if (.messages | type) == "array" and has("message_type") == false and ((.event | type) != "string" or .event == "conversation_created") then
+    . as $conversation
+    | (if .event == "conversation_created" then created else empty end),
+      [.messages[] | message($conversation.id; $user; $source)] as $events
+    | $events[],
+      # a list of conversations has their last messages only, which may not say that they are resolved
+      (if .status == "resolved" and all($events[]; .event_name != "conversation.resolved") then resolved else empty end)
   elif has("message_type") then
-    message(.conversation.id?; (if .message_type | IN("incoming", 0) then (.sender.identifier? // .sender.id?) else .conversation.contact_inbox.source_id? end); (.conversation.channel? | channel))
-  elif .event == "conversation_created" then {event_id: "chatwoot:created:\(.id)", event_name: "conversation.started", occurred_at: ((.created_at // .timestamp) | time), conversation_id: (.id | text), user_id: ((.meta.sender.identifier? // .meta.sender.id?) | text), source: (.channel | channel), attributes: {}} | present
-  elif (.event == "conversation_status_changed" or .event == "conversation_resolved") and .status == "resolved" then
-    {event_id: "chatwoot:resolved:\(.id):\(.updated_at // .timestamp)", event_name: "conversation.resolved", occurred_at: ((.updated_at // .timestamp) | time), conversation_id: (.id | text), user_id: ((.meta.sender.identifier? // .meta.sender.id?) | text), source: (.channel | channel), attributes: (if .meta.assignee? != null then {resolved_by: "human"} else {} end)} | present
+    message((.conversation.id? // .conversation.display_id?); (if .message_type | IN("incoming", 0) then (.sender.identifier? // .sender.id?) else .conversation.contact_inbox.source_id? end); (.conversation.channel? | channel))
+  elif .event == "conversation_created" then created
+  elif (.event == "conversation_status_changed" or .event == "conversation_resolved") and .status == "resolved" then resolved
   elif (.event | type) == "string" then empty
   else reject("is no conversation or message of Chatwoot") end

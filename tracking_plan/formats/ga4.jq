@@ -3,6 +3,14 @@
 # event_names:
 #   page_view: page.viewed
 #   screen_view: screen.viewed
+#   session_start: session.started
+#   first_visit: user.first_seen
+#   first_open: user.first_seen
+#   user_engagement: page.engaged
+#   scroll: page.scrolled
+#   click: page.clicked
+#   file_download: page.clicked
+#   app_exception: system.error
 #   sign_up: user.registered
 #   login: user.logged_in
 #   view_item: commerce.view

@@ -22,7 +22,7 @@ def conversation:
     . as $c
     | {
         conversation_id: (.id | text),
-        user_id: ((.contacts.contacts?[0]? | object | .external_id // .id) // (if (.source.author.type? | IN("user", "lead")) then .source.author.id else null end) | text),
+        user_id: ((.contacts.contacts?[0]? | object | present | .external_id // .id) // (if (.source.author.type? | IN("user", "lead")) then .source.author.id else null end) | text),
         source: (.source.type? | text | if . == null then null else .[:32] end)
       } as $common
     | ((.source.body? // .source.subject?) | plain) as $first
@@ -38,7 +38,15 @@ def conversation:
            else empty end)),
       (.conversation_rating | if type == "object" and (.rating | rating(1; 5)) != null then
           $common + {event_id: "intercom:\($c.id):rating", event_name: "conversation.rated", occurred_at: ((.created_at // $c.updated_at) | time),
-            attributes: ({rating: (.rating | rating(1; 5)), comment: .remark} | present)} | present else empty end);
+            attributes: ({rating: (.rating | rating(1; 5)), comment: .remark} | present)} | present
+       elif ($c.ai_agent.rating? | rating(1; 5)) != null then # of Fin, whom no person followed
+          $common + {event_id: "intercom:\($c.id):rating", event_name: "conversation.rated", occurred_at: ($c.updated_at | time),
+            attributes: ({rating: ($c.ai_agent.rating | rating(1; 5)), comment: $c.ai_agent.rating_remark} | present)} | present
+       else empty end),
+      (if .ai_agent.resolution_state? == "routed_to_team" then
+          $common + {event_id: "intercom:\($c.id):escalated", event_name: "conversation.escalated",
+            occurred_at: ((.statistics.first_assignment_at? // .statistics.last_assignment_at? // .updated_at) | time), attributes: {}} | present
+       else empty end);
 
 if type != "object" then reject("is no conversation of Intercom") else . end
 | if .type == "notification_event" then

@@ -14,11 +14,16 @@
 #   - document: {"id": "ob-2", "trace_id": "tr-2", "type": "TOOL", "name": "find_order", "start_time": "2024-05-31 12:00:00.000000", "end_time": "2024-05-31 12:00:00.250000", "level": "ERROR", "user_id": "ida", "session_id": "c2"}
 #     events:
 #       - {"event_id": "langfuse:ob-2", "event_name": "ai.tool_call_completed", "occurred_at": "2024-05-31 12:00:00.250000Z", "conversation_id": "c2", "user_id": "ida", "attributes": {"tool_name": "find_order", "success": false, "duration_ms": 250}}
+#   - document: {"id": "ob-3", "trace_id": "tr-3", "trace_name": "chat", "session_id": "c3", "user_id": "ida", "type": "GENERATION", "parent_observation_id": null, "start_time": "2024-05-31 12:00:00.000000", "end_time": "2024-05-31 12:00:01.000000", "level": "DEFAULT", "input": "[{\"role\": \"user\", \"content\": \"Hi\"}]", "output": "{\"role\": \"assistant\", \"content\": \"Hello\"}", "provided_model_name": "gpt-4o", "usage_details": {"input": 3, "output": 4}}
+#     events:
+#       - {"event_id": "langfuse:ob-3:input", "event_name": "message.received", "occurred_at": "2024-05-31 12:00:00.000000Z", "conversation_id": "c3", "user_id": "ida", "attributes": {"text": "Hi"}}
+#       - {"event_id": "langfuse:ob-3:output", "event_name": "message.sent", "occurred_at": "2024-05-31 12:00:01.000000Z", "conversation_id": "c3", "user_id": "ida", "attributes": {"text": "Hello"}}
+#       - {"event_id": "langfuse:ob-3", "event_name": "ai.response", "occurred_at": "2024-05-31 12:00:01.000000Z", "conversation_id": "c3", "user_id": "ida", "attributes": {"duration_ms": 1000, "model": "gpt-4o", "input_tokens": 3, "output_tokens": 4}}
 
 def decoded: if type == "string" and test("^\\s*[{\\[]") then (try fromjson catch .) else . end;
 def common($around): ({
     conversation_id: ((.sessionId // .session_id // $around.conversation_id // .traceId // .trace_id) | text),
-    user_id: ((.userId // .user_id // $around.user_id) | text),
+    user_id: ((.userId // .user_id // .trace.userId? // $around.user_id) | text),
     source: (.environment | text | if . == null or . == "default" then null else .[:32] end)
   } | present);
 
@@ -29,7 +34,13 @@ def observation($around):
     | (.usageDetails // .usage_details // .usage | decoded | object) as $usage
     | (.type | text | ascii_upcase) as $type
     | ("langfuse:" + (.id | text)) as $id
-    | if $type == "GENERATION" then $common + {event_id: $id, event_name: "ai.response", occurred_at: $end, attributes: ({
+    # exports of observations with their trace's fields come without the traces: the outermost holds the messages
+    | (if $around == {} and (has("trace_name") or has("traceName")) and (.parent_observation_id // .parentObservationId) == null then
+        (.input | decoded | said) as $question | (.output | decoded | said) as $answer
+        | (if $question != null then $common + {event_id: "\($id):input", event_name: "message.received", occurred_at: $start, attributes: {text: $question}} else empty end),
+          (if $answer != null then $common + {event_id: "\($id):output", event_name: "message.sent", occurred_at: $end, attributes: {text: $answer}} else empty end)
+      else empty end),
+      if $type == "GENERATION" then $common + {event_id: $id, event_name: "ai.response", occurred_at: $end, attributes: ({
           duration_ms: $duration, model: (.model // .providedModelName // .provided_model_name // "unknown"),
           input_tokens: (($usage.input // $usage.promptTokens // .promptTokens) | number),
           output_tokens: (($usage.output // $usage.completionTokens // .completionTokens) | number)} | present)}
@@ -48,7 +59,7 @@ def score($around):
     | common($around) + {event_id: $id, occurred_at: ((.timestamp // .createdAt // .created_at) | time)}
       + if $value != null and $value >= 0 and $value <= 1 and ((.dataType // .data_type) | IN("CATEGORICAL") | not) then
           {event_name: "conversation.scored", attributes: ({judge: (.source // "unknown"), rubric: (.name // "score"), overall: $value, explanation: .comment} | present)}
-        else {event_name: "feedback.given", attributes: ({value: (.stringValue // .string_value // .value), comment, name} | present)} end;
+        else {event_name: "feedback.given", attributes: ({value: (.stringValue // .string_value // .value), comment, rubric: .name} | present)} end;
 
 def trace:
     {conversation_id: ((.sessionId // .session_id // .id) | text), user_id: ((.userId // .user_id) | text)} as $around

@@ -18,6 +18,7 @@ def flattened($prefix; $inner): . as $all
     | map("\($prefix)\(.)\($inner)" as $at | {role: $all["\($at).role"], content: $all["\($at).content"]});
 def messages: if type == "string" then (try fromjson catch .) else . end
     | if type == "array" then . elif . == null then [] else [{role: "user", content: .}] end;
+def decoded: if type == "string" and (startswith("{") or startswith("[")) then (try fromjson catch .) else . end;
 def inputs_of:
     if has("gen_ai.input.messages") then ."gen_ai.input.messages" | messages
     else (flattened("llm.input_messages."; ".message") as $a | if $a != [] then $a else flattened("gen_ai.prompt."; "") end) end;
@@ -31,6 +32,15 @@ def score_of($id; $at; $common):
         $common + {event_id: $id, event_name: "conversation.scored", occurred_at: $at, attributes: ({
             judge: ($e."gen_ai.evaluation.judge" // $e."gen_ai.request.model" // "unknown"), rubric: ($e."gen_ai.evaluation.name" // "evaluation"),
             overall: $score, explanation: $e."gen_ai.evaluation.explanation"} | present)} end;
+
+def span_messages: {
+    in: [.[] | if .name == "gen_ai.user.message" then {role: "user", content: (.content // ."gen_ai.event.content")}
+        elif .name == "gen_ai.content.prompt" then (."gen_ai.prompt" | messages)[]
+        elif .name == "gen_ai.client.inference.operation.details" then (."gen_ai.input.messages" | messages)[] else empty end],
+    out: [.[] | if .name == "gen_ai.choice" then (.message // .content // ."gen_ai.event.content" | decoded)
+        elif .name == "gen_ai.content.completion" then (."gen_ai.completion" | messages)[]
+        elif .name == "gen_ai.client.inference.operation.details" then (."gen_ai.output.messages" | messages)[] else empty end]
+  };
 
 def span($resource):
     . as $span
@@ -50,7 +60,9 @@ def span($resource):
         source: ($resource."service.name" | text | if . == null then null else .[:32] end)
       } | present) as $common
     | (if ($operation | IN("chat", "text_completion", "generate_content")) or $oi == "llm" or $a."llm.request.type" != null then
-        ($a | inputs_of) as $in | ($a | outputs_of) as $out
+        # older conventions put the messages into events of the span
+        ([.events | list | .[] | select(type == "object") | .name as $name | .attributes | otlp_attributes | . + {name: $name}] | span_messages) as $told
+        | ($a | inputs_of | if . == [] then $told.in else . end) as $in | ($a | outputs_of | if . == [] then $told.out else . end) as $out
         | ($in | last | if type == "object" and .role == "user" then said else null end) as $question
         | ($out | last | said) as $answer
         | (if $question != null then $common + {event_id: "\($id):received", event_name: "message.received", occurred_at: $start, attributes: {text: $question}} else empty end),
@@ -98,6 +110,11 @@ def log($resource; $index):
     | if $name == "gen_ai.user.message" then $common + {event_id: $id, event_name: "message.received", occurred_at: $at, attributes: ({text: ($body | said)} | present)}
       elif $name == "gen_ai.choice" then $common + {event_id: $id, event_name: "message.sent", occurred_at: $at, attributes: ({text: ($body | said)} | present)}
       elif $name == "gen_ai.evaluation.result" then $a | score_of($id; $at; $common)
+      elif $name == "gen_ai.client.inference.operation.details" then
+        ($a | inputs_of | last | if type == "object" and .role == "user" then said else null end) as $question
+        | ($a | outputs_of | last | said) as $answer
+        | (if $question != null then $common + {event_id: "\($id):received", event_name: "message.received", occurred_at: $at, attributes: {text: $question}} else empty end),
+          (if $answer != null then $common + {event_id: "\($id):sent", event_name: "message.sent", occurred_at: $at, attributes: {text: $answer}} else empty end)
       else empty end;
 
 if type != "object" then reject("is no OTLP export") else . end

@@ -4,6 +4,9 @@
 #   and (has("properties") or has("uuid") or has("person_id")) and (has("type") | not)
 # event_names:
 #   $pageview: page.viewed
+#   $pageleave: page.left
+#   $autocapture: page.clicked
+#   $rageclick: page.clicked
 #   $screen: screen.viewed
 #   $identify: user.identified
 #   $create_alias: user.aliased
@@ -11,6 +14,22 @@
 #   $exception: system.error
 #   $ai_generation: ai.response
 #   $ai_span: ai.tool_call_completed
+#   $feature_flag_called: experiment.exposed
+#   $set: user.identified
+#   survey sent: feedback.given
+#   Product Viewed: commerce.view
+#   Product Added: commerce.add_to_cart
+#   Checkout Started: commerce.checkout
+#   Order Completed: commerce.order_completed
+#   Order Refunded: commerce.order_refunded
+#   Signed Up: user.registered
+#   Signed In: user.logged_in
+#   Logged In: user.logged_in
+#   Signed Out: user.logged_out
+#   Logged Out: user.logged_out
+#   Page Viewed: page.viewed
+#   Screen Viewed: screen.viewed
+#   Feedback Given: feedback.given
 #   user_signed_up: user.registered
 #   user signed up: user.registered
 #   sign up: user.registered
@@ -24,7 +43,10 @@
 #       - {"event_id": "018fce2a-7b3c-7000-8000-000000000002", "event_name": "ai.response", "occurred_at": "2024-05-31T12:00:01Z", "user_id": "ida", "conversation_id": "t1", "attributes": {"model": "gpt-4o", "provider": "openai", "duration_ms": 1250, "input_tokens": 12, "output_tokens": 30}, "context": {"ai_is_error": false}}
 #   - document: {"uuid": "018fce2a-7b3c-7000-8000-000000000003", "event": "Order Completed", "distinct_id": "018fce2a-0000-7000-8000-000000000009", "properties": "{\"order_id\": \"7\", \"revenue\": 12.5, \"$is_identified\": false}", "timestamp": "2024-05-31T12:00:02Z"}
 #     events:
-#       - {"event_id": "018fce2a-7b3c-7000-8000-000000000003", "event_name": "Order Completed", "occurred_at": "2024-05-31T12:00:02Z", "anonymous_id": "018fce2a-0000-7000-8000-000000000009", "attributes": {"order_id": "7", "revenue": 12.5}, "context": {"is_identified": false}}
+#       - {"event_id": "018fce2a-7b3c-7000-8000-000000000003", "event_name": "commerce.order_completed", "occurred_at": "2024-05-31T12:00:02Z", "anonymous_id": "018fce2a-0000-7000-8000-000000000009", "attributes": {"order_id": "7", "revenue": 12.5}, "context": {"is_identified": false}}
+#   - document: {"uuid": "018fce2a-7b3c-7000-8000-000000000004", "event": "$feature_flag_called", "distinct_id": "ida", "properties": {"$feature_flag": "new-checkout", "$feature_flag_response": "test"}, "timestamp": "2024-05-31T12:00:03Z"}
+#     events:
+#       - {"event_id": "018fce2a-7b3c-7000-8000-000000000004", "event_name": "experiment.exposed", "occurred_at": "2024-05-31T12:00:03Z", "user_id": "ida", "attributes": {"experiment": "new-checkout", "variant": "test"}}
 
 # PostHog's own properties begin with a dollar sign; the others are the sender's.
 def own: delpaths([keys_unsorted[] | select(startswith("$")) | [.]]);
@@ -48,7 +70,11 @@ if type != "object" or (.event | type) != "string" then reject("is no event of P
     source: ($p.lib | text | if . == null then null else .[:32] end),
     attributes: ({
         url: $p.current_url, path: $p.pathname, referrer: $p.referrer, name: $p.screen_name,
-        traits: (if .event == "$identify" then $p.set else null end),
+        traits: (if .event == "$identify" or .event == "$set" then $p.set else null end),
+        experiment: (if .event == "$feature_flag_called" then $p.feature_flag | text else null end),
+        variant: (if .event == "$feature_flag_called" then $p.feature_flag_response | text else null end),
+        value: (if .event == "survey sent" then $p.survey_response | if type == "array" or type == "object" then tojson else . end else null end),
+        text: (if .event == "$autocapture" then $p.el_text else null end),
         group_type: $p.group_type, group_id: $p.group_key,
         model: $p.ai_model, provider: $p.ai_provider,
         duration_ms: ($p.ai_latency | number | if . == null then null else . * 1000 end),
@@ -59,7 +85,17 @@ if type != "object" or (.event | type) != "string" then reject("is no event of P
       } | present) + ($properties | own),
     context: ($p | del(.current_url, .pathname, .referrer, .screen_name, .set, .group_type, .group_key, .ai_model, .ai_provider,
         .ai_latency, .ai_input_tokens, .ai_output_tokens, .ai_span_name, .exception_type, .exception_message, .exception_list,
+        .feature_flag, .feature_flag_response, .survey_response, .el_text, .elements,
         .anon_distinct_id, .device_id, .session_id, .ai_trace_id, .ai_session_id, .lib, .ai_input, .ai_output_choices,
         .ai_input_state, .ai_output_state, .ai_tools)
       | if . == {} then null else . end)
-  }
+  } as $event
+| $event,
+  # a model call that captured its messages
+  (if .event == "$ai_generation" then
+    ($event | {occurred_at, user_id, anonymous_id, session_id, conversation_id, source, event_id: (.event_id // "")}) as $common
+    | ($p.ai_input | if type == "array" then last else . end | if type == "object" and .role != "user" then null else said end) as $question
+    | ($p.ai_output_choices | said) as $answer
+    | (if $question != null then $common + {event_id: "posthog:\($common.event_id):received", event_name: "message.received", attributes: {text: $question}} else empty end),
+      (if $answer != null then $common + {event_id: "posthog:\($common.event_id):sent", event_name: "message.sent", attributes: {text: $answer}} else empty end)
+  else empty end)

@@ -14,6 +14,11 @@
 #   Logged In: user.logged_in
 #   Signed Out: user.logged_out
 #   Logged Out: user.logged_out
+#   Page Viewed: page.viewed
+#   Screen Viewed: screen.viewed
+#   Feedback Given: feedback.given
+#   Application Opened: session.started
+#   Application Installed: user.first_seen
 # samples:
 #   - document: {"type": "track", "messageId": "0B6E5A2C-4D1F-4C7E-9A53-8F2D6B1E7C90", "event": "Order Completed", "userId": null, "anonymousId": "anonymous-1", "properties": {"order_id": "1", "total": 30, "conversation_id": "c1"}, "context": {"locale": "sv"}, "timestamp": "2024-05-31T12:00:00Z"}
 #     events:

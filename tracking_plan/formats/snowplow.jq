@@ -21,6 +21,9 @@
 # event_names:
 #   page_view: page.viewed
 #   screen_view: screen.viewed
+#   link_click: page.clicked
+#   page_ping: page.engaged
+#   add_to_cart: commerce.add_to_cart
 #   login: user.logged_in
 #   sign_up: user.registered
 #   application_error: system.error

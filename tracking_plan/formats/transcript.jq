@@ -1,7 +1,7 @@
 # description: Messages with a role, a text and a time, one a line or in a list inside their conversation. The least that anybody has; also as CSV.
 # recognise: >
 #   def has_any($names): . as $it | any($names[]; . as $name | $it | has($name));
-#   def is_message: type == "object" and has_any(["role", "sender", "author", "speaker"]) and has_any(["content", "text", "message", "body", "utterance"]);
+#   def is_message: type == "object" and has_any(["role", "sender", "author", "speaker", "from"]) and has_any(["content", "text", "message", "body", "utterance"]);
 #   def is_timed: has_any(["timestamp", "time", "created_at", "createdAt", "date", "ts", "sent_at"]);
 #   type == "object" and (has_any(["event_name", "event_type", "event", "message_type", "object", "request", "mapping", "from_id", "uuid", "inbox_id", "ticket_id"]) | not)
 #   and (is_message and is_timed or ((.messages // .turns // .transcript // .conversation) | type == "array" and length > 0 and all(is_message)))
@@ -14,7 +14,8 @@
 #       - {"event_name": "message.received", "occurred_at": "2024-05-31T12:00:00Z", "sequence": 0, "conversation_id": "c2", "user_id": "ida", "source": "web", "attributes": {"text": "Hi"}}
 #       - {"event_name": "message.sent", "actor": "agent", "occurred_at": "2024-05-31T12:00:00Z", "sequence": 1, "conversation_id": "c2", "user_id": "ida", "source": "web", "attributes": {"text": "Hello", "actor": "human"}}
 
-def who: (.role // .sender // .author // .speaker) | if type == "object" then .role // .type // .name else . end | text // "" | ascii_downcase;
+# Where there are speakers and no roles, as in corpora of dialogues, the system is who answers.
+def who: (.role // .sender // .author // (.speaker | if (text // "" | ascii_downcase) == "system" then "assistant" else . end) // .from) | if type == "object" then .role // .type // .name else . end | text // "" | ascii_downcase;
 def at: (.timestamp // .time // .created_at // .createdAt // .date // .ts // .sent_at) | time;
 def thread: (.conversation_id // .conversationId // .thread_id // .chat_id // .session_id // .dialogue_id) | text;
 def person: (.user_id // .userId // .customer_id // .user) | if type == "object" then .id else . end | text;

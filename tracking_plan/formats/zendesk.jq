@@ -1,6 +1,6 @@
 # description: Tickets, comments and chats of Zendesk, as its APIs and exports give them. Comments are in their ticket, or name it as ticket_id.
 # recognise: >
-#   type == "object" and ((has("requester_id") and has("status") and has("created_at"))
+#   type == "object" and (((has("requester_id") or has("requester")) and has("status") and has("created_at"))
 #     or (.type == "chat" or .type == "offline_msg") and has("visitor") or has("ticket_id") and has("author_id") and (has("body") or has("plain_body")))
 # documents: [tickets, chats, comments, results]
 # samples:
@@ -16,6 +16,9 @@
 #       - {"event_id": "zendesk:chat:1705.ab:0", "event_name": "message.received", "occurred_at": "2024-05-31T12:00:00Z", "sequence": 0, "conversation_id": "1705.ab", "user_id": "v-1", "source": "chat", "attributes": {"text": "Hi"}}
 #       - {"event_id": "zendesk:chat:1705.ab:1", "event_name": "message.sent", "actor": "agent", "occurred_at": "2024-05-31T12:00:04Z", "sequence": 1, "conversation_id": "1705.ab", "user_id": "v-1", "source": "chat", "attributes": {"text": "Hello", "actor": "human"}}
 #       - {"event_id": "zendesk:chat:1705.ab:rating", "event_name": "conversation.rated", "occurred_at": "2024-05-31T12:00:04Z", "conversation_id": "1705.ab", "user_id": "v-1", "source": "chat", "attributes": {"rating": 1}}
+#   - document: {"id": 36, "subject": "Lost card", "description": "I lost my card", "status": "open", "requester": {"id": 7, "name": "Ida"}, "created_at": "2024-05-31T12:00:00Z", "updated_at": "2024-05-31T12:00:00Z", "via": {"channel": "web"}, "satisfaction_rating": {"score": "offered"}}
+#     events:
+#       - {"event_id": "zendesk:ticket:36", "event_name": "message.received", "occurred_at": "2024-05-31T12:00:00Z", "sequence": 0, "conversation_id": "36", "user_id": "7", "source": "web", "attributes": {"text": "I lost my card"}}
 
 def of_comment($common; $requester; $at):
     (.plain_body // (.html_body | plain) // .body) as $text
@@ -27,7 +30,7 @@ def of_comment($common; $requester; $at):
 def mark: if . == "good" then 1 elif . == "bad" then 0 else null end;
 
 def ticket:
-    . as $t
+    .requester_id = (.requester_id // (.requester | if type == "object" then .id else . end)) | . as $t
     | ({conversation_id: (.id | text), user_id: (.requester_id | text), source: (.via.channel? | text | if . == null then null else .[:32] end)} | present) as $common
     | (if (.comments | type) == "array" then
         .comments | to_entries[] | select(.value | type == "object") | .key as $at | .value | of_comment($common; $t.requester_id; $at)
@@ -56,7 +59,7 @@ def chat:
        else empty end);
 
 if type != "object" then reject("is no ticket, comment or chat of Zendesk") else . end
-| if has("requester_id") then ticket
+| if has("requester_id") or has("requester") and has("status") then ticket
   elif has("visitor") then chat
   elif has("author_id") then
     if .ticket_id == null then reject("is a comment of Zendesk without ticket_id: export tickets with their comments") else
