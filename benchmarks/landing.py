@@ -3,10 +3,11 @@
 `python -m benchmarks.landing [--size 1000000] [--file events.ndjson.gz]` makes a database on the server that the
 environment names (Parley's own where it names none) and drops it again. The full path is the command `parley load`, its
 start included. The bare COPY is of the rows that landed, made ready in a file, into an empty table with the primary key
-(tenant_id, event_id).
+(tenant_id, event_id). `--format segment` lands the same events as calls of the Segment spec, through jq.
 """
 
 import argparse
+import gzip
 import os
 import statistics
 import subprocess
@@ -16,6 +17,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+import orjson
 from psycopg import sql
 
 from parley.demo import Demo, write
@@ -35,6 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=500_000, help="events of the demo to land (default: 500000)")
     parser.add_argument("--file", type=Path, help="a file in the envelope of parley to land instead")
+    parser.add_argument("--format", choices=("parley", "segment"), default="parley", help="what the demo is written in")
     options = parser.parse_args()
     settings = Settings.load()
     os.environ.update(database.variables(settings))
@@ -44,12 +47,14 @@ def main() -> None:
         if options.file is None:
             options.file = Path(folder, "demo.ndjson.gz")
             write(options.file, Demo(end=datetime.now(UTC).date(), size=options.size))
+            if options.format == "segment":
+                options.file = as_calls(options.file, Path(folder, "calls.ndjson.gz"))
         loads, memory, copies, counts = [], 0, [], (0, 0)
         for _ in range(ROUNDS):  # in turns, so that both meet the same noise
             with database.connect(settings, autocommit=True, database=SERVERS_OWN) as connection:
                 connection.execute(sql.SQL("drop database if exists {}").format(sql.Identifier(DATABASE)))
                 connection.execute(sql.SQL("create database {}").format(sql.Identifier(DATABASE)))
-            seconds, peak = load(options.file)
+            seconds, peak = load(options.file, options.format)
             loads.append(seconds)
             memory = max(memory, peak)
             with database.connect(settings, autocommit=True) as connection:
@@ -65,11 +70,37 @@ def main() -> None:
     print(f"memory     {memory / MIB:>11,.0f} MiB at the peak, all processes of parley")
 
 
-def load(file: Path) -> tuple[float, int]:
+def as_calls(events: Path, file: Path) -> Path:
+    """Events of the demo as calls of the Segment spec; lines that are no JSON stay as they are."""
+    with gzip.open(events) as lines, gzip.open(file, "wb", compresslevel=1) as out:
+        for line in lines:
+            try:
+                event = orjson.loads(line)
+            except orjson.JSONDecodeError:
+                out.write(line)
+                continue
+            ids = {key: event.get(key) for key in ("conversation_id", "session_id")}
+            call = {
+                "type": "track",
+                "event": event.get("event_name"),
+                "messageId": event.get("event_id"),
+                "userId": event.get("user_id"),
+                "anonymousId": event.get("anonymous_id"),
+                "tenant_id": event.get("tenant_id"),
+                "timestamp": event.get("occurred_at"),
+                "channel": event.get("source"),
+                "context": event.get("context"),
+                "properties": {**(event.get("attributes") or {}), **{k: v for k, v in ids.items() if v is not None}},
+            }
+            out.write(orjson.dumps(call) + b"\n")
+    return file
+
+
+def load(file: Path, source_format: str = "parley") -> tuple[float, int]:
     """Land a file: seconds, and the most bytes of memory that the processes held together."""
     start = time.perf_counter()
     peak = 0
-    command = [sys.executable, "-m", "parley", "load", str(file)]
+    command = [sys.executable, "-m", "parley", "load", str(file), "--format", source_format]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True) as process:
         while process.poll() is None:
             peak = max(peak, sum(map(memory_of, members(process.pid))))

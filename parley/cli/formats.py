@@ -83,7 +83,7 @@ def try_format(
     is_right = True
     for number, document in enumerate(found, 1):
         typer.echo(f"\ndocument {number}")
-        events = rules.mapper.events(document) if rules.mapper else [document]
+        events = rules.mapper.events(document, number=number) if rules.mapper else [document]
         if isinstance(events, formats.Failure):
             is_right = False
             typer.echo(f"  The document {events.message}." + (f" jq says: {events.details}" if events.details else ""))

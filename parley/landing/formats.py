@@ -147,10 +147,10 @@ class Mapper:
             plain = with_digits is not None and line not in with_digits  # jq makes no digits of its own
             yield line, self._events(document_bytes, text, is_plain=plain)
 
-    def events(self, document: Any, *, derive: bool = True) -> list[Json] | Failure:
-        """The events of one document. Without `derive`, those that the format gives no id have none."""
+    def events(self, document: Any, *, number: int = 1, derive: bool = True) -> list[Json] | Failure:
+        """The events of one document, the source's so many-th. Without `derive`, those without an id stay so."""
         line = orjson.dumps(document)
-        found = self._run(b"[1,%b]" % line)
+        found = self._run(b"[%d,%b]" % (number, line))
         text = found[0] if found and len(found) == 1 else _NO_ANSWER
         return self._events(line, text, derive=derive)
 
@@ -372,6 +372,8 @@ def _compiled(source_format: Format, program: str) -> Any:
     except ValueError as error:
         lines = [line for line in str(error).splitlines() if line.strip()]
         why = lines[0].removeprefix("jq: error: ") if lines else "unknown"
+        before = program[: program.find(source_format.program)].count("\n")  # what the file itself does not hold
+        why = re.sub(r"line (\d+)", lambda found: f"line {max(int(found[1]) - before, 1)} of the filter", why, count=1)
         raise ParleyError(f"{source_format.name}{SUFFIX} is not right as jq: {why}.") from error
 
 

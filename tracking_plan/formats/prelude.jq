@@ -111,8 +111,8 @@ def message_of($who):
 
 # HTML as plain text.
 def plain: if type != "string" then . else
-    gsub("<br[^>]*>|</p>|</div>|</li>"; "\n") | gsub("<[^>]*>"; "")
-    | gsub("&nbsp;"; " ") | gsub("&lt;"; "<") | gsub("&gt;"; ">") | gsub("&quot;"; "\"") | gsub("&#39;"; "'") | gsub("&amp;"; "&")
+    if contains("<") then gsub("<br[^>]*>|</p>|</div>|</li>"; "\n") | gsub("<[^>]*>"; "") else . end
+    | if contains("&") | not then . else gsub("&nbsp;"; " ") | gsub("&lt;"; "<") | gsub("&gt;"; ">") | gsub("&quot;"; "\"") | gsub("&#39;"; "'") | gsub("&amp;"; "&") end
     | trim | if . == "" then null else . end end;
 
 # The text in whatever an assistant's input or output is: a text, parts, messages (the last one's) or an object around it.
