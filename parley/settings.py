@@ -15,6 +15,8 @@
 | `PARLEY_DOCS` | `PARLEY_HOME/docs` | the folder to which Dagster publishes dbt's documentation every night |
 | `PARLEY_DOCS_URL` | http://localhost:8080 | where people find it, as `make docs` serves it: Dagster links to it |
 | `PARLEY_DATA_DOCS_DAYS` | 30 | how long the pages of the input gate are kept |
+| `PARLEY_HTTP_RATE` | 5000 | requests a second that the HTTP server takes of a tenant |
+| `PARLEY_HTTP_QUOTA` | none | events a day (UTC) that the HTTP server takes of a tenant |
 | `PARLEY_ENVIRONMENT` | local | where this is: schedules run by themselves in `production` only |
 
 The database is named by `DATABASE_URL` or libpq's `PG*`; see `parley.warehouse.database`.
@@ -104,6 +106,9 @@ class Settings:
     data_docs_days: int
     environment: str
     exports: tuple[str, ...]
+    http_rate: int = 5000
+    http_quota: int = 0
+    """Zero: none."""
 
     @classmethod
     def load(cls) -> "Settings":
@@ -127,6 +132,8 @@ class Settings:
             data_docs_days=_number("PARLEY_DATA_DOCS_DAYS", 30),
             environment=os.environ.get("PARLEY_ENVIRONMENT", "").strip().lower() or "local",
             exports=tuple(filter(None, map(str.strip, os.environ.get("PARLEY_EXPORTS", "").split(",")))),
+            http_rate=max(_number("PARLEY_HTTP_RATE", 5000), 1),
+            http_quota=max(_number("PARLEY_HTTP_QUOTA", 0), 0),
         )
 
     @cached_property

@@ -9,6 +9,7 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65_535)] = 8090,
     processes: Annotated[int, typer.Option(help="Server processes.", min=1, max=64)] = 1,
+    only: Annotated[str, typer.Option(help="Half of the server: collect (events in), or read (live numbers).")] = "",
     spool_mib: Annotated[int, typer.Option(help="Disk for what Postgres has not taken in yet, in MiB.", min=1)] = 1024,
 ) -> None:
     """Take events in by HTTP, and show live numbers at /live. Ctrl-C or SIGTERM drains.
@@ -17,12 +18,15 @@ def serve(
     """
     import uvicorn
 
+    from parley.errors import ParleyError
     from parley.server.collector import Options
     from parley.settings import Settings
     from parley.warehouse import migrate
 
+    if only not in ("", "collect", "read"):
+        raise ParleyError(f"--only {only!r} is no half of the server: give collect or read, or leave it out.")
     migrate.upgrade(Settings.load())
-    Options(processes, spool_mib * 2**20).export()
+    Options(processes, spool_mib * 2**20, only).export()
     console.print(f"Parley listens on http://{host}:{port} · http://{host}:{port}/docs")
     uvicorn.run(
         "parley.server.app:create",

@@ -4,10 +4,10 @@ import base64
 import binascii
 import threading
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from http import HTTPStatus
 
 import psycopg
@@ -22,7 +22,7 @@ from parley.warehouse import database
 from parley.warehouse.database import Connection
 
 FRESH_SECONDS = 5.0
-"""How long a key is believed in without a look at the database: so soon a revoked one ends."""
+"""How long an unknown key is taken for one without another look at the database."""
 MOST_REMEMBERED = 10_000
 _DAY = 86_400
 
@@ -41,46 +41,63 @@ def key_of(request: HTTPConnection) -> str | None:
 
 
 class KeyRing:
-    """The keys of the database, remembered for seconds; while Postgres is down, for as long as it is."""
+    """The keys of the database, remembered. Known ones are looked up again every few seconds, and not by requests: those
+    do not wait for Postgres, and while it is down the known keys go on."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._known: OrderedDict[str, tuple[Key | None, float]] = OrderedDict()
+        self._known: OrderedDict[str, Key] = OrderedDict()
+        self._unknown: OrderedDict[str, float] = OrderedDict()
         self._lock = threading.Lock()
         self._connection: Connection | None = None
         self._used: set[str] = set()
 
-    def remembered(self, key: str) -> tuple[Key | None, bool]:
-        """What is known of a key, and whether that is fresh."""
-        found, checked_at = self._known.get(key, (None, 0.0))
-        return found, time.monotonic() - checked_at < FRESH_SECONDS
+    def remembered(self, given: str) -> tuple[Key | None, bool]:
+        """What is known of a key, and whether anything is."""
+        if not keys.is_shaped(given):
+            return None, True
+        if key := self._known.get(given):
+            self._used.add(key.key_id)
+            return key, True
+        return None, time.monotonic() - self._unknown.get(given, -FRESH_SECONDS) < FRESH_SECONDS
 
-    def look_up(self, key: str) -> Key | None:
-        """Ask the database. Raises Problem where it cannot be asked and nothing is known of the key."""
+    def look_up(self, given: str) -> Key | None:
+        """Ask the database of a key that is not known yet. Raises Problem where it cannot be asked."""
         with self._lock:
             try:
-                found = keys.find(self._connected(), key)
+                found = keys.find(self._connected(), given)
             except (psycopg.Error, ParleyError):
                 self._connection = None
-                known, _ = self._known.get(key, (None, 0.0))
-                if known is None:
-                    raise Problem(
-                        HTTPStatus.SERVICE_UNAVAILABLE, "Keys cannot be looked up now: try again.", {"Retry-After": "5"}
-                    ) from None
-                found = known
-            self._known[key] = (found, time.monotonic())
-            self._known.move_to_end(key)
-            while len(self._known) > MOST_REMEMBERED:
-                self._known.popitem(last=False)
+                raise Problem(
+                    HTTPStatus.SERVICE_UNAVAILABLE, "Keys cannot be looked up now: try again.", {"Retry-After": "5"}
+                ) from None
             if found:
+                self._known[given] = found
                 self._used.add(found.key_id)
+                self._unknown.pop(given, None)
+            else:
+                self._unknown[given] = time.monotonic()
+            for remembered in (self._known, self._unknown):
+                while len(remembered) > MOST_REMEMBERED:
+                    remembered.popitem(last=False)
             return found
 
-    def note_used(self, connection: Connection) -> None:
-        """Write down which keys were used since the last time."""
+    def refresh(self, connection: Connection) -> None:
+        """Look all known keys up anew, and write down which were used since the last time."""
         used, self._used = self._used, set()
         if used:
             keys.note_used(connection, used)
+        asked = list(self._known)
+        if not asked:
+            return
+        found = keys.find_many(connection, asked)
+        with self._lock:
+            for given in asked:
+                if given in found:
+                    self._known[given] = found[given]
+                else:
+                    self._known.pop(given, None)
+                    self._unknown[given] = time.monotonic()
 
     def _connected(self) -> Connection:
         if self._connection is None or self._connection.closed:
@@ -99,72 +116,126 @@ def check(key: Key | None, scope: str, origin: str | None) -> Key:
         raise Problem(HTTPStatus.UNAUTHORIZED, "The key has expired: `parley keys rotate` makes a new one.", challenge)
     if not key.may(scope):
         raise Problem(HTTPStatus.FORBIDDEN, f"The key has no scope `{scope}`: use one that has it.")
-    if key.origins and origin is not None and origin not in key.origins:
-        raise Problem(HTTPStatus.FORBIDDEN, "The key is bound to other web origins: add this one to a new key.")
+    if key.origins and origin not in key.origins and (origin is not None or scope == "write"):
+        raise Problem(HTTPStatus.FORBIDDEN, "The key is bound to web origins, and this is none of them: use another.")
     return key
 
 
 @dataclass(slots=True)
 class _Bucket:
+    """Requests that may still come now, of so many a second."""
+
+    rate: float
     tokens: float
     filled_at: float
-    day: int = 0
-    events: int = 0
+
+    def fill(self, now: float) -> None:
+        self.tokens = min(self.rate, self.tokens + (now - self.filled_at) * self.rate)
+        self.filled_at = now
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class _Limit:
+    """A limit that a request is under, and what is left of it."""
+
+    limit: int
+    remaining: int
+    reset: int
+    """Seconds until there is more."""
+
+    def headers(self) -> Mapping[str, str]:
+        return {
+            "RateLimit-Limit": str(self.limit),
+            "RateLimit-Remaining": str(max(self.remaining, 0)),
+            "RateLimit-Reset": str(self.reset),
+        }
+
+
 class Limits:
-    """Requests a second and events a day, by key, in this process: each of several processes gives out its share."""
+    """Requests a second and events a day, of keys and of their tenants.
 
-    processes: int = 1
-    _buckets: dict[str, _Bucket] = field(default_factory=dict)
+    Rates are kept by this process: each of several gives out its share. Quotas are counted in Postgres every few
+    seconds (`exchange`), so that they hold across processes, servers and restarts.
+    """
+
+    def __init__(self, processes: int = 1, tenant_rate: int = 5000, tenant_quota: int = 0) -> None:
+        self._processes = processes
+        self._tenant_rate = tenant_rate
+        self._tenant_quota = tenant_quota
+        self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
+        self._day = _today()
+        self._sent: Counter[str] = Counter()
+        """Events of the day by `key KEY` and `tenant TENANT`, by all servers as far as known, and by this process."""
+        self._unwritten: Counter[tuple[str, str]] = Counter()
 
     def take(self, key: Key) -> Mapping[str, str]:
         """Count a request, and return the RateLimit headers. Raises Problem with 429 where it is one too many."""
-        if key.rate_per_second is None and key.daily_quota is None:
-            return {}
         now = time.time()
-        bucket = self._bucket(key, now)
-        if key.daily_quota is not None and bucket.events * self.processes >= key.daily_quota:
-            wait = str(int(_DAY - now % _DAY) + 1)
-            headers = _headers(key.daily_quota, 0, wait)
-            raise Problem(
-                HTTPStatus.TOO_MANY_REQUESTS,
-                "The key's events of today are used up: wait until midnight UTC, or raise its quota.",
-                {**headers, "Retry-After": wait},
-            )
-        if key.rate_per_second is None:
-            left = (key.daily_quota or 0) - bucket.events * self.processes
-            return _headers(key.daily_quota or 0, left, str(int(_DAY - now % _DAY) + 1))
-        share = max(key.rate_per_second / self.processes, 1.0)
-        bucket.tokens = min(share, bucket.tokens + (now - bucket.filled_at) * share)
-        bucket.filled_at = now
-        if bucket.tokens < 1:
-            headers = _headers(key.rate_per_second, 0, "1")
-            raise Problem(
-                HTTPStatus.TOO_MANY_REQUESTS,
-                f"More than {key.rate_per_second} requests a second: send fewer, with more events each.",
-                {**headers, "Retry-After": "1"},
-            )
-        bucket.tokens -= 1
-        return _headers(key.rate_per_second, int(bucket.tokens), "1")
+        self._turn_day()
+        midnight = int(_DAY - now % _DAY) + 1
+        quotas = ((f"key {key.key_id}", key.daily_quota), (f"tenant {key.tenant_id}", self._tenant_quota))
+        limits = [_Limit(quota, quota - self._sent[name], midnight) for name, quota in quotas if quota]
+        for limit in limits:
+            if limit.remaining <= 0:
+                raise Problem(
+                    HTTPStatus.TOO_MANY_REQUESTS,
+                    "The day's quota of events is used up: wait until midnight UTC, or have it raised.",
+                    {**limit.headers(), "Retry-After": str(midnight)},
+                )
+        rates = ((f"key {key.key_id}", key.rate_per_second), (f"tenant {key.tenant_id}", self._tenant_rate))
+        buckets = [(rate, self._bucket(name, rate, now)) for name, rate in rates if rate]
+        for rate, bucket in buckets:
+            if bucket.tokens < 1:
+                raise Problem(
+                    HTTPStatus.TOO_MANY_REQUESTS,
+                    f"More than {rate} requests a second: send fewer, with more events each.",
+                    {**_Limit(rate, 0, 1).headers(), "Retry-After": "1"},
+                )
+        for rate, bucket in buckets:
+            bucket.tokens -= 1
+            limits.append(_Limit(rate, int(bucket.tokens), 1))
+        return min(limits, key=lambda limit: limit.remaining / limit.limit).headers()
 
     def count(self, key: Key, events: int) -> None:
-        """Count events against the day's quota."""
-        if key.daily_quota is not None:
-            self._bucket(key, time.time()).events += events
+        """Count events against the day's quotas."""
+        self._turn_day()
+        self._sent.update({f"key {key.key_id}": events, f"tenant {key.tenant_id}": events})
+        self._unwritten[key.key_id, key.tenant_id] += events
 
-    def _bucket(self, key: Key, now: float) -> _Bucket:
-        share = max((key.rate_per_second or 0) / self.processes, 1.0)
-        bucket = self._buckets.setdefault(key.key_id, _Bucket(share, now))
-        if bucket.day != int(now // _DAY):
-            bucket.day, bucket.events = int(now // _DAY), 0
+    def exchange(self, connection: Connection) -> None:
+        """Write down what this process has counted, and take in what others have."""
+        day, unwritten = self._day, self._unwritten
+        self._unwritten = Counter()
+        try:
+            used = [keys.Usage(key_id, tenant_id, events) for (key_id, tenant_id), events in unwritten.items()]
+            found = keys.count_usage(connection, day, used)
+        except psycopg.Error:
+            self._unwritten.update(unwritten)
+            raise
+        sent: Counter[str] = Counter()
+        for one in found:
+            sent.update({f"key {one.key_id}": one.events, f"tenant {one.tenant_id}": one.events})
+        for (key_id, tenant_id), events in self._unwritten.copy().items():
+            sent.update({f"key {key_id}": events, f"tenant {tenant_id}": events})
+        if day == self._day:
+            self._sent = sent
+
+    def _turn_day(self) -> None:
+        if (today := _today()) != self._day:
+            self._day = today
+            self._sent = Counter()
+            self._unwritten = Counter()
+
+    def _bucket(self, name: str, rate: int, now: float) -> _Bucket:
+        share = max(rate / self._processes, 1.0)
+        bucket = self._buckets.get(name)
+        if bucket is None or bucket.rate != share:
+            bucket = self._buckets[name] = _Bucket(share, share, now)
+            while len(self._buckets) > MOST_REMEMBERED:
+                self._buckets.popitem(last=False)
+        bucket.fill(now)
         return bucket
 
 
-def _headers(limit: int, remaining: int, reset: str) -> dict[str, str]:
-    return {
-        "RateLimit-Limit": str(limit),
-        "RateLimit-Remaining": str(max(remaining, 0)),
-        "RateLimit-Reset": reset,
-    }
+def _today() -> date:
+    return datetime.now(UTC).date()

@@ -5,20 +5,19 @@ from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
 from parley.server import clients, intake, realtime
-from parley.server.collector import Collector, Options
+from parley.server.collector import Collector, Options, Server
 from parley.server.documents import EVENT_BODY, RESPONSES, describe
 from parley.server.intake import Received
 from parley.server.problems import Json, Problem
-from parley.server.routes import accept, authorized, body_of, collector_of, content_type
+from parley.server.routes import JSON_TYPES, accept, authorized, body_of, collector_of, content_type, server_of
 from parley.settings import Settings
 
 BASE = "/api/v1/analytics"
-JSON_TYPES = ("application/json", "text/plain", "")
 LINES_TYPES = ("application/x-ndjson", "application/jsonl")
 
 
@@ -28,10 +27,10 @@ def create() -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.collector = collector = Collector(settings, options)
-        await collector.start()
+        app.state.server = server = (Server if options.only == "read" else Collector)(settings, options)
+        await server.start()
         yield
-        await collector.stop()
+        await server.stop()
 
     app = FastAPI(
         title="Parley",
@@ -43,7 +42,9 @@ def create() -> FastAPI:
     )
     app.add_middleware(
         CORSMiddleware,
-        allow_origins=["*"],  # a key may be bound to origins: `access.check`
+        # a key may be bound to origins: `access.check`. sendBeacon asks with credentials, though there are no cookies
+        allow_origin_regex=".*",
+        allow_credentials=True,
         allow_methods=["GET", "POST", "OPTIONS"],
         allow_headers=["*"],
         expose_headers=["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Retry-After"],
@@ -52,9 +53,11 @@ def create() -> FastAPI:
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _fault)
-    _add_intake(app)
-    realtime.add(app)
-    clients.add(app)
+    if options.only != "read":
+        _add_intake(app)
+        clients.add(app)
+    if options.only != "collect":
+        realtime.add(app)
     _add_health(app)
     describe(app)
     return app
@@ -71,7 +74,7 @@ def _add_intake(app: FastAPI) -> None:
     )
     async def send_batch(request: Request) -> Response:
         """Send `{"events": […], "batch_id": …}`. Sent again, it lands once."""
-        return await _take(request)
+        return await _take(request, is_batch=True)
 
     @app.post(f"{BASE}/events/validate", tags=["Events in"], responses=RESPONSES, openapi_extra=EVENT_BODY)
     async def validate_events(request: Request) -> Response:
@@ -81,57 +84,69 @@ def _add_intake(app: FastAPI) -> None:
         return Json(answer.in_detail(), headers=dict(headers))
 
 
-async def _take(request: Request) -> Response:
+async def _take(request: Request, *, is_batch: bool = False) -> Response:
     key, headers = await authorized(request, "write")
-    found = await _received(request)
+    found = await _received(request, is_batch=is_batch)
     return await accept(request, key, found, headers)
 
 
-async def _received(request: Request) -> Received:
+async def _received(request: Request, *, is_batch: bool = False) -> Received:
     kind = content_type(request)
     body = await body_of(request)
     if kind in LINES_TYPES:
         return intake.of_lines(body)
     if kind in JSON_TYPES:
-        return intake.of_json(body)
+        return intake.of_json(body, is_batch=is_batch)
     raise Problem(
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send application/json, application/x-ndjson or text/plain with JSON in it."
     )
 
 
 def _add_health(app: FastAPI) -> None:
-    @app.get("/health/live", tags=["Health"])
+    for base in ("", BASE):
+        app.include_router(_health(), prefix=base, include_in_schema=bool(base), tags=["Health"])
+
+
+def _health() -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/health/live")
     async def live() -> dict[str, str]:
         """Whether the process answers."""
         return {"status": "ok"}
 
-    @app.get(
-        "/health/ready", tags=["Health"], responses={503: {"description": "Not ready; events are kept all the same"}}
-    )
+    @router.get("/health/ready", responses={503: {"description": "Not ready; events are kept all the same"}})
     async def ready(request: Request) -> Response:
-        """Whether events land: Postgres is there, and the spool is not full."""
-        state = collector_of(request).writer.state
-        body = {"status": "ok" if state.problem is None else "waiting", "problem": state.problem}
-        return Json(body, HTTPStatus.OK if state.problem is None else HTTPStatus.SERVICE_UNAVAILABLE)
+        """Whether Postgres is there and events land."""
+        problem = server_of(request).problem
+        body = {"status": "ok" if problem is None else "waiting", "problem": problem}
+        return Json(body, HTTPStatus.OK if problem is None else HTTPStatus.SERVICE_UNAVAILABLE)
 
-    @app.get("/stats", tags=["Health"])
+    @router.get("/stats")
     async def stats(request: Request) -> dict[str, Any]:
         """What this process has received and landed, and what waits in its spool."""
-        collector = collector_of(request)
-        state = collector.writer.state
+        server = server_of(request)
+        if not isinstance(server, Collector):
+            return {}
+        state = server.writer.state
         return {
-            "received": collector.received,
+            "received": server.received,
             "landed_events": state.landed_events,
             "batches": state.batches,
             "failures": state.failures,
             "last_landed_at": state.last_landed_at,
-            "spool_bytes": collector.spool.size,
+            "spool_bytes": server.spool.size,
         }
+
+    return router
 
 
 async def _problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)
-    return error.response()
+    answer = error.response()
+    for name, value in getattr(request.state, "rate_limit", {}).items():
+        answer.headers.setdefault(name, value)
+    return answer
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

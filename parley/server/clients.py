@@ -21,7 +21,7 @@ from parley.server.collector import Collector
 from parley.server.documents import RESPONSES
 from parley.server.intake import Answer, Received
 from parley.server.problems import Json, Problem
-from parley.server.routes import authorized, body_of, collector_of, content_type, taken_in
+from parley.server.routes import JSON_TYPES, authorized, body_of, collector_of, content_type, taken_in
 
 _CALLS = {
     **{name: name for name in ("track", "page", "screen", "identify", "group", "alias")},
@@ -68,7 +68,10 @@ def add(app: FastAPI) -> None:
         """Take a call, or a batch of calls, of Segment's libraries."""
         if call not in _CALLS and call not in _BATCHES:
             raise Problem(HTTPStatus.NOT_FOUND, "There is no such call: see the Segment spec.")
-        content, has_digits = intake.decoded(await body_of(request))
+        body = await body_of(request)
+        if content_type(request) not in JSON_TYPES:
+            raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send application/json, or text/plain with JSON in it.")
+        content, has_digits = intake.decoded(body)
         if type(content) is not dict:
             raise Problem(HTTPStatus.BAD_REQUEST, "The body is no JSON object: send a call, or a batch of calls.")
         given = content.get("writeKey")

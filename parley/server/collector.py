@@ -1,16 +1,17 @@
-"""What the routes of a process share: its spool, its writer, the rules of the moment, and the way to be durable."""
+"""What the routes of a process share: keys and live numbers, and where it collects its spool, its writer, the rules of
+the moment, and the way to be durable."""
 
 import asyncio
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 
 import psycopg
 
-from parley.config import seeds, tracking_plan
+from parley.config import seeds, tenants, tracking_plan
 from parley.errors import ParleyError
 from parley.landing import batches
 from parley.server.access import KeyRing, Limits
@@ -24,7 +25,7 @@ from parley.settings import Settings
 from parley.warehouse import database, migrate
 from parley.warehouse.database import Connection
 
-REFRESH_SECONDS = 5.0
+REFRESH_SECONDS = 3.0
 DRAIN_SECONDS = 20.0
 _TYPES = "select count(*), max(updated_at) from raw.event_types"
 
@@ -37,6 +38,8 @@ class Options:
 
     processes: int = 1
     spool_bytes: int = 2**30
+    only: str = ""
+    """`collect` or `read`: half of the server; blank: both."""
 
     @classmethod
     def of_environment(cls) -> "Options":
@@ -44,49 +47,119 @@ class Options:
         return cls(
             int(os.environ.get("PARLEY_SERVER_PROCESSES", "1")),
             int(os.environ.get("PARLEY_SPOOL_BYTES", str(2**30))),
+            os.environ.get("PARLEY_SERVER_ONLY", ""),
         )
 
     def export(self) -> None:
         """For the processes that this one starts."""
         os.environ["PARLEY_SERVER_PROCESSES"] = str(self.processes)
         os.environ["PARLEY_SPOOL_BYTES"] = str(self.spool_bytes)
+        os.environ["PARLEY_SERVER_ONLY"] = self.only
 
 
-class Collector:
-    """One server process's way from validated events to Postgres."""
+class Server:
+    """What every process has: keys, limits and live numbers."""
 
     def __init__(self, settings: Settings, options: Options) -> None:
         self.settings = settings
         self.key_ring = KeyRing(settings)
-        self.limits = Limits(options.processes)
+        self.limits = Limits(options.processes, settings.http_rate, settings.http_quota)
+        self.live = Live()
+        self.is_connected = True
+        self._news = News(settings, self.live)
+        self._signature: tuple[object, ...] = ()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Begin. Raises ParleyError where Postgres is not there yet."""
+        await asyncio.to_thread(self._prepare)
+        self._tasks = [asyncio.create_task(task) for task in self._work()]
+
+    async def stop(self) -> None:
+        """End what `start` began."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def problem(self) -> str | None:
+        """What is in the way now, if anything."""
+        return None if self.is_connected else "Postgres is away"
+
+    def _work(self) -> Sequence[Coroutine[object, object, None]]:
+        news = self._news
+        return [self._refresh_forever(), news.hear_forever(), news.watch_alerts_forever()]
+
+    async def _refresh_forever(self) -> None:
+        while True:
+            await asyncio.sleep(REFRESH_SECONDS)
+            await asyncio.to_thread(self._refresh)
+
+    def _prepare(self) -> None:
+        migrate.upgrade(self.settings)
+        with database.connect(self.settings, autocommit=True) as connection:
+            self._signature = self._signed(connection)
+            self._take_in(connection)
+            self.limits.exchange(connection)
+            self._news.recall(connection)
+
+    def _refresh(self) -> None:
+        """Take in changed keys, plans, seeds and erasures. Where they are wrong now, all stays as it was."""
+        try:
+            with database.connect(self.settings, autocommit=True) as connection:
+                self.is_connected = True
+                self.key_ring.refresh(connection)
+                self.limits.exchange(connection)
+                if (signature := self._signed(connection)) != self._signature:
+                    self._take_in(connection)
+                    self._signature = signature
+        except (ParleyError, psycopg.Error) as error:
+            self.is_connected = isinstance(error, ParleyError) and not isinstance(error.__cause__, psycopg.Error)
+            log.warning("The rules stay as they were: %s", error if self.is_connected else "Postgres is away")
+
+    def _take_in(self, connection: Connection) -> None:
+        found = tenants.read(self.settings.project / tenants.SEED)
+        self.live.currencies = {tenant_id: tenant.currency for tenant_id, tenant in found.items()}
+
+    def _signed(self, connection: Connection) -> tuple[object, ...]:
+        files = [
+            (path.name, path.stat().st_mtime_ns)
+            for folder in (tracking_plan.FOLDER, seeds.FOLDER)
+            for path in sorted(Path(self.settings.project, folder).rglob("*.*"))
+        ]
+        return (*files, batches.count_erased(connection), connection.execute(_TYPES).fetchone())
+
+
+class Collector(Server):
+    """One server process's way from validated events to Postgres."""
+
+    def __init__(self, settings: Settings, options: Options) -> None:
+        super().__init__(settings, options)
         home = settings.home / "spool"
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.spool = Spool.create(home, max_bytes=options.spool_bytes // options.processes)
         self.writer = Writer(settings, self.spool, home)
-        self.live = Live()
-        self._news = News(settings, self.live)
         self.intake: Intake | None = None
         self.received = 0
-        self._signature: tuple[object, ...] = ()
         self._waiting: list[tuple[bytes, asyncio.Future[None]]] = []
         self._wake = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Begin: read the rules and let the writer land. Raises ParleyError where Postgres is not there yet."""
-        await asyncio.to_thread(self._prepare)
+        await super().start()
         self.writer.start()
-        work = (self._sync_forever(), self._refresh_forever(), self._news.tell_forever(), self._news.hear_forever())
-        self._tasks = [asyncio.create_task(task) for task in work]
 
     async def stop(self) -> None:
         """Drain: everything acknowledged is on disk already; land as much of it as there is time for."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await super().stop()
         self._sync(self._taken())
         await asyncio.to_thread(self.writer.stop, DRAIN_SECONDS)
         self.spool.close()
+
+    @property
+    def problem(self) -> str | None:
+        """What keeps events from landing now, if anything; quotes nothing of an event."""
+        return self.writer.state.problem
 
     def current(self) -> Intake:
         """The rules of the moment. Raises Problem before they have been read."""
@@ -130,37 +203,12 @@ class Collector:
         for _, kept in waiting:
             kept.get_loop().call_soon_threadsafe(_settle, kept, problem)
 
-    async def _refresh_forever(self) -> None:
-        while True:
-            await asyncio.sleep(REFRESH_SECONDS)
-            await asyncio.to_thread(self._refresh)
+    def _work(self) -> Sequence[Coroutine[object, object, None]]:
+        return [*super()._work(), self._sync_forever(), self._news.tell_forever()]
 
-    def _prepare(self) -> None:
-        migrate.upgrade(self.settings)
-        with database.connect(self.settings, autocommit=True) as connection:
-            self._signature = self._signed(connection)
-            self.intake = Intake.load(connection, self.settings)
-            self._news.recall(connection)
-
-    def _refresh(self) -> None:
-        """Take in a changed plan, seed, or erasure. Where the files are wrong now, the rules stay as they were."""
-        try:
-            with database.connect(self.settings, autocommit=True) as connection:
-                self.key_ring.note_used(connection)
-                if (signature := self._signed(connection)) != self._signature:
-                    self.intake = Intake.load(connection, self.settings)
-                    self._signature = signature
-        except (ParleyError, psycopg.Error) as error:
-            reason = str(error) if isinstance(error, ParleyError) else "Postgres is away"
-            log.warning("The rules stay as they were: %s", reason)
-
-    def _signed(self, connection: Connection) -> tuple[object, ...]:
-        files = [
-            (path.name, path.stat().st_mtime_ns)
-            for folder in (tracking_plan.FOLDER, seeds.FOLDER)
-            for path in sorted(Path(self.settings.project, folder).rglob("*.*"))
-        ]
-        return (*files, batches.count_erased(connection), connection.execute(_TYPES).fetchone())
+    def _take_in(self, connection: Connection) -> None:
+        super()._take_in(connection)
+        self.intake = Intake.load(connection, self.settings)
 
 
 def _settle(kept: "asyncio.Future[None]", problem: SpoolFull | None) -> None:

@@ -22,6 +22,7 @@ from parley.warehouse.names import EVERY_TENANT
 
 MAX_BODY = 500 * 1024
 MAX_EVENTS = 500
+TOO_LARGE = "The event is larger than 64 KiB: shorten it, or split it."
 FORMAT = "parley"
 
 Document = Any
@@ -78,13 +79,20 @@ def decoded(body: bytes) -> tuple[Any, bool]:
         ) from None
 
 
-def of_json(body: bytes) -> Received:
-    """One event, a list of events, or `{"events": […]}`."""
+def of_json(body: bytes, *, is_batch: bool = False) -> Received:
+    """One event, a list of events, or `{"events": […]}`. Raises Problem where it is none of them, or one too large."""
     content, has_digits = decoded(body)
-    if isinstance(content, dict) and "events" in content and "event_name" not in content:
-        content = content["events"]
-        if not isinstance(content, list):
-            raise Problem(HTTPStatus.BAD_REQUEST, "`events` is no list: send a list of events.")
+    is_alone = False
+    if isinstance(content, dict):
+        is_alone = not ("events" in content or is_batch) or "event_name" in content
+        if not is_alone:
+            content = content.get("events")
+            if not isinstance(content, list):
+                raise Problem(HTTPStatus.BAD_REQUEST, "`events` is no list: send a list of events.")
+    elif not isinstance(content, list):
+        raise Problem(HTTPStatus.BAD_REQUEST, "The body is neither an event nor a list of events: send one of them.")
+    if is_alone and len(body) > MAX_EVENT and len(orjson.dumps(content)) > MAX_EVENT:
+        raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, TOO_LARGE)
     documents = content if isinstance(content, list) else [content]
     return received(documents, is_small=len(body) <= MAX_EVENT, has_digits=has_digits)
 
@@ -118,7 +126,7 @@ def received(documents: Sequence[Document], *, is_small: bool, has_digits: bool 
         raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"More than {MAX_EVENTS} events: send several requests.")
     if is_small:
         return Received(documents, {}, has_digits)
-    too_large = ("too_large", "The event is larger than 64 KiB: shorten it, or split it.")
+    too_large = ("too_large", TOO_LARGE)
     sizes = (len(orjson.dumps(document)) for document in documents)
     too_large_ones = {index: too_large for index, size in enumerate(sizes) if size > MAX_EVENT}
     return Received(documents, too_large_ones, has_digits)

@@ -1,10 +1,11 @@
 """API keys: made by `parley keys`, shown once, stored as a hash. A key says the tenant and what its holder may do."""
 
 import hashlib
+import re
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from psycopg.rows import args_row
 
@@ -17,12 +18,14 @@ from parley.warehouse.names import EVERY_TENANT
 SCOPES = ("write", "read", "admin")
 _ID_BYTES, _SECRET_BYTES = 6, 32
 _PREFIX = "parley"
+_SHAPE = re.compile(rf"{_PREFIX}_[0-9a-f]{{{2 * _ID_BYTES}}}_[A-Za-z0-9_-]{{43}}")
 
 _COLUMNS = (
     "key_id, tenant_id, scopes, name, origins, rate_per_second, daily_quota, created_at, expires_at, last_used_at"
 )
 _LIST = f"select {_COLUMNS} from ops.api_keys where revoked_at is null order by created_at, key_id"
 _FIND = f"select {_COLUMNS} from ops.api_keys where revoked_at is null and key_hash = %s"
+_FIND_MANY = f"select key_hash, {_COLUMNS} from ops.api_keys where revoked_at is null and key_hash = any(%s)"
 _CREATE = """
     insert into ops.api_keys (
         key_id, key_hash, tenant_id, scopes, name, origins, rate_per_second, daily_quota, expires_at
@@ -30,6 +33,12 @@ _CREATE = """
     values (%s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
 _REVOKE = "update ops.api_keys set revoked_at = clock_timestamp() where key_id = %s and revoked_at is null returning 1"
+_COUNT_USAGE = """
+    insert into ops.api_usage as known (date, key_id, tenant_id, events) values (%s, %s, %s, %s)
+    on conflict (date, key_id) do update set events = known.events + excluded.events
+"""
+_USAGE = "select key_id, tenant_id, events from ops.api_usage where date = %s"
+_FORGET_USAGE = "delete from ops.api_usage where date < %s - 31"
 _USED = "update ops.api_keys set last_used_at = clock_timestamp() where key_id = any(%s)"
 
 
@@ -101,6 +110,37 @@ def find(connection: Connection, key: str) -> Key | None:
     """The key's row, where there is one that is not revoked; expired ones too."""
     with connection.cursor(row_factory=args_row(Key)) as cursor:
         return cursor.execute(_FIND, [_hash(key)]).fetchone()
+
+
+def find_many(connection: Connection, given: Iterable[str]) -> dict[str, Key]:
+    """Of these keys, the rows of those that are not revoked."""
+    by_hash = {_hash(key): key for key in given}
+    found = connection.execute(_FIND_MANY.encode(), [list(by_hash)]).fetchall()
+    return {by_hash[bytes(row[0])]: Key(*row[1:]) for row in found}  # type: ignore[call-overload,arg-type]
+
+
+def is_shaped(given: str) -> bool:
+    """Whether a text could be a key at all."""
+    return _SHAPE.fullmatch(given) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Events that keys have sent on a day."""
+
+    key_id: str
+    tenant_id: str
+    events: int
+
+
+def count_usage(connection: Connection, day: date, used: Iterable[Usage]) -> list[Usage]:
+    """Add to what was sent on a day, and return all that was sent on it, by whichever server."""
+    with connection.transaction():
+        for one in sorted(used, key=lambda one: one.key_id):  # in one order: no server waits for one that waits for it
+            connection.execute(_COUNT_USAGE, [day, one.key_id, one.tenant_id, one.events])
+        connection.execute(_FORGET_USAGE, [day])
+    with connection.cursor(row_factory=args_row(Usage)) as cursor:
+        return cursor.execute(_USAGE, [day]).fetchall()
 
 
 def listed(connection: Connection) -> list[Key]:

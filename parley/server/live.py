@@ -1,14 +1,14 @@
 """Sliding windows of what was just acknowledged, by any process.
 
-Each process adds up what it acknowledged and tells the others by NOTIFY, some twenty times a second: sums, no events. A
+Each process adds up what it acknowledged and tells the others by NOTIFY, some thirty times a second: sums, no events. A
 process that starts reads the last half hour of raw.events. Numbers are per tenant; users and conversations are counted
-by hashes, exactly up to what a window holds.
+by hashes. What a window costs does not grow with what it holds: a snapshot reads totals.
 """
 
 import asyncio
 import time
 from bisect import bisect_left
-from collections import Counter, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -16,18 +16,29 @@ from typing import Any
 
 import orjson
 
+from parley.config.tenants import Tenant
 from parley.landing.rules import Accepted, Verdict
 
 BUCKET = 5
 """Seconds that are added up together."""
 WINDOWS = {"5m": 300, "30m": 1800}
-TELL_SECONDS = 0.05
+TELL_SECONDS = 0.03
+SECONDS_BETWEEN_SNAPSHOTS = 0.05
 CHANNEL = "parley_live"
 MOST_NOTIFIED = 7_500
 """Bytes of one NOTIFY; Postgres takes 8,000."""
 MOST_EVENT_NAMES = 10
+MOST_KEPT = 100_000
+"""Users or conversations of a window that are kept one by one."""
 ANSWER_BOUNDS = tuple(1.05**step for step in range(1, 260))
 """Upper ends, in milliseconds, of the classes that answers are counted in: within 5 % of the truth."""
+_ANSWERS = ("ai.response", "voice.first_response")
+_ORDER = "commerce.order_completed"
+_ENDS = ("conversation.resolved", "conversation.escalated", "conversation.abandoned")
+_LARGEST = 1e15
+_DEFAULT_CURRENCY = Tenant("", "").currency
+READ = frozenset((*_ANSWERS, _ORDER))
+"""Events whose attributes count."""
 
 
 @dataclass(slots=True)
@@ -38,67 +49,161 @@ class Sums:
     """By event name."""
     users: set[int] = field(default_factory=set)
     conversations: set[int] = field(default_factory=set)
+    ended: set[int] = field(default_factory=set)
+    """Conversations that were resolved, escalated or abandoned."""
     answers: Counter[int] = field(default_factory=Counter)
     """By class of duration."""
     orders: int = 0
-    revenue: float = 0.0
+    revenue: Counter[str] = field(default_factory=Counter)
+    """By currency; a blank one is the tenant's own. Thousandths, so that what is added can be taken away."""
 
     def add(self, name: str, user: str | None, conversation: str | None, attributes: Mapping[str, Any]) -> None:
-        """Count an event."""
+        """Count an event. `attributes` are read of `READ` events only."""
         self.events[name] += 1
         if user:
             self.users.add(_short(user))
         if conversation:
-            self.conversations.add(_short(conversation))
-        duration = attributes.get("duration_ms")
-        if name in ("ai.response", "voice.first_response") and isinstance(duration, int | float):
-            self.answers[_class_of(duration)] += 1
-        if name == "commerce.order_completed":
+            short = _short(conversation)
+            self.conversations.add(short)
+            if name in _ENDS:
+                self.ended.add(short)
+        if name in _ANSWERS:
+            duration = attributes.get("duration_ms")
+            if isinstance(duration, int | float):
+                self.answers[_class_of(duration)] += 1
+        elif name == _ORDER:
             self.orders += 1
-            revenue = attributes.get("revenue")
-            self.revenue += float(revenue) if isinstance(revenue, int | float) else 0.0
+            revenue, currency = attributes.get("revenue"), attributes.get("currency")
+            if isinstance(revenue, int | float) and abs(revenue) < _LARGEST:
+                self.revenue[currency if isinstance(currency, str) else ""] += round(revenue * 1000)
 
     def merge(self, other: "Sums") -> None:
         """Take in what another one counted."""
         self.events.update(other.events)
         self.users |= other.users
         self.conversations |= other.conversations
+        self.ended |= other.ended
         self.answers.update(other.answers)
         self.orders += other.orders
-        self.revenue += other.revenue
+        self.revenue.update(other.revenue)
+
+    def take_away(self, other: "Sums") -> None:
+        """Take the numbers of another one off again; sets stay."""
+        self.events -= other.events
+        self.answers -= other.answers
+        self.orders -= other.orders
+        self.revenue.subtract(other.revenue)
 
     def pack(self) -> list[Any]:
         """For a NOTIFY."""
         answers = [[number, count] for number, count in self.answers.items()]
-        return [self.events, sorted(self.users), sorted(self.conversations), answers, self.orders, self.revenue]
+        things = (sorted(self.users), sorted(self.conversations), sorted(self.ended))
+        return [self.events, *things, answers, self.orders, self.revenue]
 
     @classmethod
     def unpack(cls, packed: list[Any]) -> "Sums":
         """What `pack` made."""
-        events, users, conversations, answers, orders, revenue = packed
+        events, users, conversations, ended, answers, orders, revenue = packed
         classes = Counter({int(number): int(count) for number, count in answers})
-        return cls(Counter(events), set(users), set(conversations), classes, orders, revenue)
+        return cls(Counter(events), set(users), set(conversations), set(ended), classes, orders, Counter(revenue))
+
+
+class Distinct:
+    """How many different things were seen in a window: exactly, and beyond MOST_KEPT by a sample of them."""
+
+    def __init__(self) -> None:
+        self._seen: OrderedDict[int, int] = OrderedDict()  # thing to bucket, the longest unseen first
+        self._mask = 0
+
+    def __len__(self) -> int:
+        return len(self._seen) * (self._mask + 1)
+
+    def see(self, things: Iterable[int], bucket: int) -> None:
+        """Note that these were there in a bucket."""
+        for thing in things:
+            if not thing & self._mask:
+                self._seen[thing] = bucket
+                self._seen.move_to_end(thing)
+        while len(self._seen) > MOST_KEPT:
+            self._mask = 2 * self._mask + 1
+            self._seen = OrderedDict((thing, at) for thing, at in self._seen.items() if not thing & self._mask)
+
+    def discard(self, things: Iterable[int]) -> None:
+        """Count these no more."""
+        for thing in things:
+            self._seen.pop(thing, None)
+
+    def has(self, thing: int) -> bool:
+        """Whether it is among those that are kept."""
+        return thing in self._seen
+
+    def forget_before(self, bucket: int) -> None:
+        """Leave out what was last seen earlier."""
+        while self._seen and next(iter(self._seen.values())) < bucket:
+            self._seen.popitem(last=False)
+        if not self._seen:
+            self._mask = 0
+
+
+class Window:
+    """The last so many seconds of a tenant, as running totals: what comes is added, what leaves is taken away."""
+
+    def __init__(self, seconds: int) -> None:
+        self._length = seconds // BUCKET
+        self.buckets: deque[tuple[int, Sums]] = deque()
+        self.totals = Sums()
+        self.users, self.conversations, self.open, self._ended = Distinct(), Distinct(), Distinct(), Distinct()
+
+    def take(self, bucket: int, sums: Sums) -> None:
+        """Add what happened."""
+        numbers = Sums(events=sums.events, answers=sums.answers, orders=sums.orders, revenue=sums.revenue)
+        self.totals.merge(numbers)
+        for found, kept in reversed(self.buckets):
+            if found == bucket:
+                kept.merge(numbers)
+                break
+        else:
+            kept = Sums()
+            kept.merge(numbers)
+            self.buckets.append((bucket, kept))
+        self.users.see(sums.users, bucket)
+        self.conversations.see(sums.conversations, bucket)
+        self._ended.see(sums.ended, bucket)
+        self.open.see((one for one in sums.conversations if not self._ended.has(one)), bucket)
+        self.open.discard(sums.ended)
+
+    def move(self, now: int) -> None:
+        """Leave out what is too long ago."""
+        oldest = now - self._length
+        while self.buckets and self.buckets[0][0] < oldest:
+            self.totals.take_away(self.buckets.popleft()[1])
+        for things in (self.users, self.conversations, self.open, self._ended):
+            things.forget_before(oldest)
 
 
 class Live:
     """The windows of one process."""
 
     def __init__(self) -> None:
-        self._buckets: dict[str, deque[tuple[int, Sums]]] = {}
+        self._windows: dict[str, dict[str, Window]] = {}
         self._untold: dict[str, Sums] = {}
         self._changed: dict[str, asyncio.Event] = {}
+        self._alerts: dict[str, list[dict[str, Any]]] = {}
+        self.currencies: Mapping[str, str] = {}
+        """Of the tenants that the seed names."""
 
     def acknowledge(self, verdicts: Iterable[Verdict]) -> None:
         """Count what this process has just acknowledged, here and for the others."""
-        now = time.time()
+        by_tenant: dict[str, Sums] = {}
         for verdict in verdicts:
             if isinstance(verdict, Accepted):
-                sums = self._untold.setdefault(verdict.tenant_id, Sums())
+                sums = by_tenant.setdefault(verdict.tenant_id, Sums())
                 conversation = verdict.conversation_id or verdict.session_id
-                of_event = Sums()
-                of_event.add(verdict.event_name, verdict.user_id, conversation, orjson.loads(verdict.attributes))
-                sums.merge(of_event)
-                self._take(verdict.tenant_id, of_event, now)
+                attributes = orjson.loads(verdict.attributes) if verdict.event_name in READ else {}
+                sums.add(verdict.event_name, verdict.user_id, conversation, attributes)
+        for tenant_id, sums in by_tenant.items():
+            self._untold.setdefault(tenant_id, Sums()).merge(sums)
+            self._take(tenant_id, sums, time.time())
 
     def untold(self) -> list[str]:
         """Payloads for the others, each within the limit of a NOTIFY; what is told once is forgotten."""
@@ -111,37 +216,54 @@ class Live:
         self._take(tenant_id, Sums.unpack(packed), time.time())
 
     def recall(self, tenant_id: str, sums: Sums, at: float) -> None:
-        """Count what landed before this process began."""
+        """Count what landed before this process began; the oldest first."""
         self._take(tenant_id, sums, at)
+
+    def note_alerts(self, alerts: Iterable[tuple[str, dict[str, Any]]]) -> None:
+        """The alerts that are raised now, each with its tenant. Who listens is told where they changed."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        for tenant_id, alert in alerts:
+            found.setdefault(tenant_id, []).append(alert)
+        before, self._alerts = self._alerts, found
+        for tenant_id in before.keys() | found.keys():
+            if before.get(tenant_id) != found.get(tenant_id):
+                self._wake(tenant_id)
 
     def snapshot(self, tenant_id: str, names: Iterable[str] = ()) -> dict[str, Any]:
         """The numbers of now. With `names`, events a second of these event names alone."""
         now = time.time()
-        windows = {label: self._window(tenant_id, now - seconds) for label, seconds in WINDOWS.items()}
-        five, half_hour = windows["5m"], windows["30m"]
-        wanted = frozenset(names)
-        last = self._window(tenant_id, now - 2 * BUCKET)
-        counted = sum(count for name, count in last.events.items() if not wanted or name in wanted)
+        windows = self._windows_of(tenant_id, now)
+        half_hour = windows["30m"]
+        totals = half_hour.totals
+        own = self.currencies.get(tenant_id, _DEFAULT_CURRENCY)
+        revenue: Counter[str] = Counter()
+        for currency, amount in totals.revenue.items():
+            revenue[currency or own] += amount
         return {
             "at": now,
-            "events_per_second": round(counted / (2 * BUCKET), 2),
-            "events_5m": five.events.total(),
-            "events_30m": half_hour.events.total(),
-            **{f"active_users_{label}": len(sums.users) for label, sums in windows.items()},
-            **{f"active_conversations_{label}": len(sums.conversations) for label, sums in windows.items()},
+            "events_per_second": _rate(half_hour, now, frozenset(names)),
+            **{f"events_{label}": window.totals.events.total() for label, window in windows.items()},
+            **{f"active_users_{label}": len(window.users) for label, window in windows.items()},
+            **{f"active_conversations_{label}": len(window.conversations) for label, window in windows.items()},
             **{
-                f"{outcome}_conversations_30m": half_hour.events[f"conversation.{outcome}"]
+                f"{outcome}_conversations_30m": totals.events[f"conversation.{outcome}"]
                 for outcome in ("started", "resolved", "escalated", "abandoned")
             },
-            "answers_30m": half_hour.answers.total(),
-            "answer_p95_ms_30m": _percentile(half_hour.answers, 0.95),
-            "errors_30m": half_hour.events["system.error"],
-            "orders_30m": half_hour.orders,
-            "revenue_30m": round(half_hour.revenue, 2),
+            "open_conversations_30m": len(half_hour.open),
+            "answers_30m": totals.answers.total(),
+            "answer_p95_ms_30m": _percentile(totals.answers, 0.95),
+            "errors_30m": totals.events["system.error"],
+            "orders_30m": totals.orders,
+            "revenue_30m": revenue[own] / 1000,
+            "currency": own,
+            "revenue_in_other_currencies_30m": {
+                currency: amount / 1000 for currency, amount in sorted(revenue.items()) if currency != own and amount
+            },
             "top_events_30m": [
-                {"event_name": name, "events": count} for name, count in half_hour.events.most_common(MOST_EVENT_NAMES)
+                {"event_name": name, "events": count} for name, count in totals.events.most_common(MOST_EVENT_NAMES)
             ],
-            "events_by_5s": self._series(tenant_id, now),
+            "events_by_5s": _series(half_hour, now),
+            "alerts": self._alerts.get(tenant_id, []),
         }
 
     async def changes(self, tenant_id: str, names: Iterable[str] = ()) -> AsyncIterator[dict[str, Any]]:
@@ -149,43 +271,50 @@ class Live:
         listed = tuple(names)
         while True:
             changed = self._changed.setdefault(tenant_id, asyncio.Event())
+            shown_at = time.monotonic()
             yield self.snapshot(tenant_id, listed)
             try:
                 await asyncio.wait_for(changed.wait(), BUCKET)
             except TimeoutError:
                 continue
-            await asyncio.sleep(TELL_SECONDS)
+            await asyncio.sleep(shown_at + SECONDS_BETWEEN_SNAPSHOTS - time.monotonic())
 
     def _take(self, tenant_id: str, sums: Sums, at: float) -> None:
-        number = int(at // BUCKET)
-        buckets = self._buckets.setdefault(tenant_id, deque())
-        for found, kept in reversed(buckets):
-            if found == number:
-                kept.merge(sums)
-                break
-        else:
-            fresh = Sums()
-            fresh.merge(sums)
-            buckets.append((number, fresh))
-        oldest = int((time.time() - max(WINDOWS.values())) // BUCKET)
-        while buckets and buckets[0][0] < oldest:
-            buckets.popleft()
-        changed = self._changed.pop(tenant_id, None)
-        if changed:
+        for window in self._windows_of(tenant_id, time.time()).values():
+            window.take(int(at // BUCKET), sums)
+        self._wake(tenant_id)
+
+    def _wake(self, tenant_id: str) -> None:
+        if changed := self._changed.pop(tenant_id, None):
             changed.set()
 
-    def _window(self, tenant_id: str, since: float) -> Sums:
-        total = Sums()
-        for number, sums in self._buckets.get(tenant_id, ()):
-            if (number + 1) * BUCKET > since:
-                total.merge(sums)
-        return total
+    def _windows_of(self, tenant_id: str, now: float) -> dict[str, Window]:
+        windows = self._windows.get(tenant_id)
+        if windows is None:
+            windows = {label: Window(seconds) for label, seconds in WINDOWS.items()}
+            self._windows[tenant_id] = windows
+        for window in windows.values():
+            window.move(int(now // BUCKET))
+        return windows
 
-    def _series(self, tenant_id: str, now: float) -> list[int]:
-        """Events of each five seconds of the last five minutes, the oldest first."""
-        last = int(now // BUCKET)
-        counts = {number: sums.events.total() for number, sums in self._buckets.get(tenant_id, ())}
-        return [counts.get(number, 0) for number in range(last - WINDOWS["5m"] // BUCKET + 1, last + 1)]
+
+def _rate(window: Window, now: float, wanted: frozenset[str]) -> float:
+    """Events a second since the bucket before the last began: of 10 to 15 seconds."""
+    first = int(now // BUCKET) - 2
+    counted = 0
+    for number, sums in reversed(window.buckets):
+        if number < first:
+            break
+        counted += sum(count for name, count in sums.events.items() if not wanted or name in wanted)
+    return round(counted / (now - first * BUCKET), 2)
+
+
+def _series(window: Window, now: float) -> list[int]:
+    """Events of each five seconds of the last five minutes, the oldest first."""
+    last = int(now // BUCKET)
+    first = last - WINDOWS["5m"] // BUCKET + 1
+    counts = {number: sums.events.total() for number, sums in window.buckets if number >= first}
+    return [counts.get(number, 0) for number in range(first, last + 1)]
 
 
 def _payloads(tenant_id: str, sums: Sums) -> Iterable[str]:
@@ -194,11 +323,12 @@ def _payloads(tenant_id: str, sums: Sums) -> Iterable[str]:
         yield payload
         return
     # too many users, conversations or names for one: the sums go first, the others in pieces
-    yield orjson.dumps([tenant_id, [{}, [], [], *sums.pack()[3:]]]).decode()
-    names, users, conversations = list(sums.events.items()), sorted(sums.users), sorted(sums.conversations)
-    for start in range(0, max(len(names), len(users), len(conversations)), 100):
-        piece = slice(start, start + 100)
-        packed = [dict(names[piece]), users[piece], conversations[piece], [], 0, 0.0]
+    yield orjson.dumps([tenant_id, [{}, [], [], [], *sums.pack()[4:]]]).decode()
+    names = list(sums.events.items())
+    things = [sorted(sums.users), sorted(sums.conversations), sorted(sums.ended)]
+    for start in range(0, max(len(names), *map(len, things)), 50):
+        piece = slice(start, start + 50)
+        packed = [dict(names[piece]), *(one[piece] for one in things), [], 0, {}]
         yield orjson.dumps([tenant_id, packed]).decode()
 
 

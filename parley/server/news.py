@@ -6,31 +6,45 @@ import logging
 import psycopg
 from psycopg import sql
 
+from parley.alerts.states import RAISED
 from parley.errors import ParleyError
 from parley.server.live import CHANNEL, TELL_SECONDS, WINDOWS, Live, Sums
 from parley.server.writer import SOURCE
 from parley.settings import Settings
 from parley.warehouse import database
 from parley.warehouse.database import Connection
+from parley.warehouse.names import EVERY_TENANT
 
 PAUSE = 5.0  # seconds, where Postgres is away
 MOST_RECALLED = 500_000
+ALERT_SECONDS = 2.0
+_ALERT_FIELDS = ("alert_id", "rule", "subject", "severity", "state", "since", "detail")
 
 log = logging.getLogger("parley.server")
 
 _RECALL = """
-    select
-        tenant_id, extract(epoch from received_at)::float, event_name, user_id,
-        coalesce(conversation_id, session_id), attributes -> 'duration_ms', attributes -> 'revenue'
-    from raw.events
-    where
-        batch_id >= (
-            select min(batch_id) from raw.load_batches inner join raw.loads using (load_id)
-            where loads.source = %s and load_batches.received_at >= now() - %s * interval '1 second'
-        )
-        and load_id in (select load_id from raw.loads where source = %s)
-    order by batch_id desc
-    limit %s
+    with latest as (
+        select
+            tenant_id, extract(epoch from received_at)::float as at, event_name, user_id,
+            coalesce(conversation_id, session_id), attributes -> 'duration_ms', attributes -> 'revenue',
+            attributes -> 'currency'
+        from raw.events
+        where
+            batch_id >= (
+                select min(batch_id) from raw.load_batches inner join raw.loads using (load_id)
+                where loads.source = %s and load_batches.received_at >= now() - %s * interval '1 second'
+            )
+            and load_id in (select load_id from raw.loads where source = %s)
+        order by batch_id desc
+        limit %s
+    )
+    select * from latest order by at
+"""
+_ALERTS = """
+    select tenant_id, alert_id, rule_id, subject, severity, state, extract(epoch from since)::float, detail
+    from ops.alerts
+    where state = any(%s) and tenant_id <> %s
+    order by severity, since, alert_id
 """
 
 
@@ -45,16 +59,16 @@ class News:
     def recall(self, connection: Connection) -> None:
         """Read what the last half hour brought by HTTP."""
         half_hour = max(WINDOWS.values())
-        for tenant_id, at, name, user, conversation, duration, revenue in connection.execute(
+        for tenant_id, at, name, user, conversation, duration, revenue, currency in connection.execute(
             _RECALL, [SOURCE, half_hour, SOURCE, MOST_RECALLED]
         ):
             sums = Sums()
-            attributes = {"duration_ms": duration, "revenue": revenue}
+            attributes = {"duration_ms": duration, "revenue": revenue, "currency": currency}
             sums.add(str(name), _text(user), _text(conversation), attributes)
             self._live.recall(str(tenant_id), sums, float(str(at)))
 
     async def tell_forever(self) -> None:
-        """Send what is new, some twenty times a second. While Postgres is away, others do not hear of it."""
+        """Send what is new, some thirty times a second. While Postgres is away, others do not hear of it."""
         connection: psycopg.AsyncConnection[tuple[object, ...]] | None = None
         while True:
             await asyncio.sleep(TELL_SECONDS)
@@ -83,6 +97,20 @@ class News:
             except (psycopg.Error, ParleyError):
                 log.warning("What other processes acknowledge is not heard: Postgres is away.")
             await asyncio.sleep(PAUSE)
+
+    async def watch_alerts_forever(self) -> None:
+        """Look for alerts that change. Those of the whole installation are not a tenant's to see."""
+        connection: psycopg.AsyncConnection[tuple[object, ...]] | None = None
+        while True:
+            try:
+                if connection is None:
+                    connection = await self._connect()
+                found = await connection.execute(_ALERTS, [list(RAISED), EVERY_TENANT])
+                rows = await found.fetchall()
+                self._live.note_alerts((str(row[0]), dict(zip(_ALERT_FIELDS, row[1:], strict=True))) for row in rows)
+            except (psycopg.Error, ParleyError):
+                connection = None
+            await asyncio.sleep(ALERT_SECONDS)
 
     async def _connect(self) -> psycopg.AsyncConnection[tuple[object, ...]]:
         found = await asyncio.to_thread(database.conninfo, self._settings)

@@ -13,7 +13,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from parley.server.documents import RESPONSES
 from parley.server.problems import Json, Problem
-from parley.server.routes import authorized, collector_of
+from parley.server.routes import authorized, server_of
 
 BASE = "/api/v1/analytics/realtime"
 POLICY_VIOLATION = 1008  # RFC 6455
@@ -29,14 +29,14 @@ def add(app: FastAPI) -> None:
     async def snapshot(request: Request, metrics: Metrics = None, event: Event = None) -> Response:
         """Return the numbers of now."""
         key, headers = await authorized(request, "read")
-        found = collector_of(request).live.snapshot(key.tenant_id, _listed(event))
+        found = server_of(request).live.snapshot(key.tenant_id, _listed(event))
         return Json(_chosen(found, metrics), headers=dict(headers))
 
     @app.get(BASE, tags=["Live"], responses=RESPONSES)
     async def stream(request: Request, metrics: Metrics = None, event: Event = None) -> Response:
         """Stream the numbers as server-sent events: one at once, then one whenever they change."""
         key, headers = await authorized(request, "read")
-        changes = collector_of(request).live.changes(key.tenant_id, _listed(event))
+        changes = server_of(request).live.changes(key.tenant_id, _listed(event))
 
         async def lines() -> AsyncIterator[bytes]:
             async for found in changes:
@@ -56,7 +56,7 @@ def add(app: FastAPI) -> None:
         await websocket.accept()
         asked = websocket.query_params
         try:
-            async for found in collector_of(websocket).live.changes(key.tenant_id, _listed(asked.get("event"))):
+            async for found in server_of(websocket).live.changes(key.tenant_id, _listed(asked.get("event"))):
                 await websocket.send_bytes(orjson.dumps(_chosen(found, asked.get("metrics"))))
         except WebSocketDisconnect:
             return

@@ -9,10 +9,12 @@ from fastapi import Request, Response
 from starlette.requests import HTTPConnection
 
 from parley.server import access, intake
-from parley.server.collector import Collector
+from parley.server.collector import Collector, Server
 from parley.server.intake import Answer, Received
 from parley.server.keys import Key
 from parley.server.problems import Json, Problem
+
+JSON_TYPES = ("application/json", "text/plain", "")
 
 Made = Callable[[Any], Sequence[Any]]
 """Makes events of a source's document."""
@@ -55,7 +57,7 @@ async def body_of(request: Request) -> bytes:
 
 async def authorized(request: HTTPConnection, scope: str, given: str | None = None) -> tuple[Key, Mapping[str, str]]:
     """The request's key, and the RateLimit headers of its answer. `given` is a key that the body names."""
-    collector = collector_of(request)
+    server = server_of(request)
     sent = access.key_of(request) or given
     if not sent:
         raise Problem(
@@ -63,14 +65,23 @@ async def authorized(request: HTTPConnection, scope: str, given: str | None = No
             "The request has no key: send it as `Authorization: Bearer KEY`.",
             {"WWW-Authenticate": "Bearer"},
         )
-    key, is_fresh = collector.key_ring.remembered(sent)
-    if not is_fresh:
-        key = await asyncio.to_thread(collector.key_ring.look_up, sent)
+    key, is_known = server.key_ring.remembered(sent)
+    if not is_known:
+        key = await asyncio.to_thread(server.key_ring.look_up, sent)
     checked = access.check(key, scope, request.headers.get("origin"))
-    return checked, collector.limits.take(checked)
+    headers = server.limits.take(checked)
+    request.state.rate_limit = headers  # of an answer that is a problem too
+    return checked, headers
+
+
+def server_of(request: HTTPConnection) -> Server:
+    """What the process shares, whether it collects or only reads."""
+    found: Server = request.app.state.server
+    return found
 
 
 def collector_of(request: HTTPConnection) -> Collector:
     """The process's collector."""
-    found: Collector = request.app.state.collector
+    found = server_of(request)
+    assert isinstance(found, Collector)  # its routes are there where one is
     return found

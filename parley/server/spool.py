@@ -87,7 +87,7 @@ class Spool:
 
     def _append(self, frames: bytes) -> None:
         if self.size + len(frames) > self._max_bytes:
-            raise SpoolFull("The spool is full: Postgres has not taken in events for too long.")
+            raise SpoolFull("The spool is full, as Postgres has not taken in events for too long: send again later.")
         if self.end.offset > SEGMENT_BYTES:
             self._close_segment()
         try:

@@ -224,6 +224,17 @@ api_keys = Table(
     comment="One row per key of the HTTP server; the key itself is not kept.",
 )
 
+api_usage = Table(
+    "api_usage",
+    metadata,
+    Column("date", Date, primary_key=True, comment="of UTC"),
+    Column("key_id", Text, primary_key=True),
+    Column("tenant_id", Text, nullable=False, comment="the key's"),
+    Column("events", BigInteger, nullable=False, server_default=text("0")),
+    schema=OPS,
+    comment="One row per day and key of the HTTP server: events received, for daily quotas.",
+)
+
 spool_positions = Table(
     "spool_positions",
     metadata,
