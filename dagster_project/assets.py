@@ -29,6 +29,7 @@ from parley.settings import Settings
 from parley.warehouse import database
 from parley.warehouse.database import Connection
 
+COLLECTED = dg.AssetKey(["raw", "collected"])
 LANDING = dg.AssetKey(["raw", "landing"])
 ALERTS = dg.AssetKey(["alerts", "evaluation"])
 ANALYSES = "analyses"  # dbt's source of what Python works out
@@ -37,8 +38,21 @@ BUILD_POOL = "dbt"
 OWNERS = ["team:analytics"]  # of what names no other in dbt
 
 
+collected = dg.AssetSpec(
+    COLLECTED,
+    group_name="landing",
+    owners=OWNERS,
+    kinds={"python", "postgres"},
+    description=(
+        "What came by HTTP: `parley serve` lands it by itself. The sensor `collected_events` shows how much landed, "
+        "how far landing is behind and what waits in the spool, and has it built."
+    ),
+)
+
+
 @dg.asset(
     key=LANDING,
+    deps=[COLLECTED],
     group_name="landing",
     owners=OWNERS,
     kinds={"python", "postgres"},

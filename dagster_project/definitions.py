@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from dagster_project.assets import build_alerts, build_analysis, build_dbt_assets, landing
+from dagster_project.assets import build_alerts, build_analysis, build_dbt_assets, collected, landing
 from dagster_project.checks import every_file_landed, inputs_are_fit, mart_freshness
 from dagster_project.jobs import (
     build,
@@ -42,7 +42,7 @@ def build_defs(resource_overrides: Mapping[str, object] | None = None) -> dg.Def
     )
     built = {key for assets in (dbt, *analyses, dbt_after_analyses) for key in assets.keys}
     return dg.Definitions(
-        assets=[landing, dbt, *analyses, dbt_after_analyses, build_alerts([dbt, dbt_after_analyses], days)],
+        assets=[collected, landing, dbt, *analyses, dbt_after_analyses, build_alerts([dbt, dbt_after_analyses], days)],
         asset_checks=[every_file_landed, inputs_are_fit, marts_hold_what_landed],
         jobs=[
             land,
@@ -58,7 +58,7 @@ def build_defs(resource_overrides: Mapping[str, object] | None = None) -> dg.Def
             reports,
         ],
         schedules=schedules(settings, built),
-        sensors=sensors(settings),
+        sensors=sensors(settings, built),
         executor=dg.in_process_executor,
         resources={
             "dbt": warehouse_dbt(project),

@@ -12,6 +12,7 @@ from parley.build.rebuilds import Rebuild
 from parley.landing.batches import Counts
 from parley.landing.inbox import Outcome
 from parley.quality_gate.validation import Finding, Verdict
+from parley.server.collected import Collected
 from parley.warehouse.database import Connection
 
 FINDINGS_SHOWN = 50
@@ -28,6 +29,16 @@ def rows_written(status: str) -> int | None:
     """How many rows a model's last statement wrote, from Postgres's answer (`SELECT 12`, `INSERT 0 12`)."""
     answer = re.fullmatch(r"(?:SELECT|INSERT)(?: 0)? (\d+)", status.strip())
     return int(answer[1]) if answer else None
+
+
+def collected_metadata(found: Collected) -> dict[str, Any]:
+    """Metadata of what came by HTTP: the five counts since the last look, and what waits."""
+    return {
+        **asdict(found.counts),
+        "lag_seconds": found.waiting.lag_seconds,
+        "spool_bytes": found.waiting.bytes,
+        "last_batch_id": found.last_batch_id,
+    }
 
 
 def row_count(connection: Connection, schema: str, table: str) -> dict[str, int]:

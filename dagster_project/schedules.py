@@ -34,6 +34,21 @@ UNFINISHED = (
 )
 
 
+def build_request(
+    instance: dg.DagsterInstance, settings: Settings, built: Collection[dg.AssetKey], today: date
+) -> dg.RunRequest | dg.SkipReason:
+    """A run of the job `build`, shown under the days not shown yet; skipped while the last one is at work."""
+    if instance.get_runs(dg.RunsFilter(job_name=build.name, statuses=list(UNFINISHED)), limit=1):
+        return dg.SkipReason("The last build is still at work: the next one takes in what has landed since.")
+    shown = [{date.fromisoformat(day) for day in instance.get_materialized_partitions(asset)} for asset in built]
+    first, last = days_to_show(shown, settings.first_day, today)
+    return dg.RunRequest(
+        job_name=build.name,
+        run_config=ONLY_CHANGES,
+        tags={RANGE_START: first.isoformat(), RANGE_END: last.isoformat()},
+    )
+
+
 def schedules(settings: Settings, built: Collection[dg.AssetKey]) -> Sequence[dg.ScheduleDefinition]:
     """All schedules; they run by themselves where PARLEY_ENVIRONMENT is one of `RUN_IN`.
 
@@ -55,16 +70,8 @@ def schedules(settings: Settings, built: Collection[dg.AssetKey]) -> Sequence[dg
         ),
     )
     def hourly_build(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        if context.instance.get_runs(dg.RunsFilter(job_name=build.name, statuses=list(UNFINISHED)), limit=1):
-            return dg.SkipReason("The last build is still at work: the next one takes in what has landed since.")
         today = context.scheduled_execution_time.astimezone(UTC).date()
-        shown = [
-            {date.fromisoformat(day) for day in context.instance.get_materialized_partitions(asset)} for asset in built
-        ]
-        first, last = days_to_show(shown, settings.first_day, today)
-        return dg.RunRequest(
-            run_config=ONLY_CHANGES, tags={RANGE_START: first.isoformat(), RANGE_END: last.isoformat()}
-        )
+        return build_request(context.instance, settings, built, today)
 
     daily_months = dg.ScheduleDefinition(
         name="daily_months_ahead",

@@ -1,27 +1,36 @@
-"""The sensors: what failed is reported to `parley.alerts`, and messages that wait are sent.
+"""The sensors: what failed is reported to `parley.alerts`, messages that wait are sent, and what came by HTTP is built.
 
 A non-blocking check that fails leaves its run green, so that runs are looked through whichever way they end. As with
 schedules, sensors run by themselves in production, elsewhere when they are switched on in the UI.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import dagster as dg
 
-from dagster_project.schedules import RUN_IN
+from dagster_project.assets import COLLECTED
+from dagster_project.jobs import build
+from dagster_project.reporting import collected_metadata
+from dagster_project.schedules import RUN_IN, build_request
 from parley.alerts import channels, outbox
 from parley.alerts.evaluation import report
+from parley.server import collected
 from parley.settings import Settings
 from parley.warehouse import migrate
 from parley.warehouse.database import Connection
 
 SECONDS_BETWEEN_DELIVERIES = 60
+SECONDS_BETWEEN_LOOKS = 60
 
 
-def sensors(settings: Settings) -> Sequence[dg.SensorDefinition]:
-    """All sensors; they run by themselves where PARLEY_ENVIRONMENT is one of `RUN_IN`."""
+def sensors(settings: Settings, built: Collection[dg.AssetKey]) -> Sequence[dg.SensorDefinition]:
+    """All sensors; they run by themselves where PARLEY_ENVIRONMENT is one of `RUN_IN`.
+
+    `built` are the assets with a partition a day.
+    """
     runs = settings.environment in RUN_IN
     status = dg.DefaultSensorStatus.RUNNING if runs else dg.DefaultSensorStatus.STOPPED
 
@@ -50,7 +59,36 @@ def sensors(settings: Settings) -> Sequence[dg.SensorDefinition]:
             outcome = outbox.deliver(connection, channels.load(settings))
         return dg.SkipReason(f"{outcome.sent} messages sent, {outcome.failed} could not be.")
 
-    return [failed_runs, succeeded_runs, waiting_messages]
+    @dg.sensor(
+        job=build,
+        default_status=status,
+        minimum_interval_seconds=SECONDS_BETWEEN_LOOKS,
+        description=(
+            "Shows what came by HTTP since the last look, how far landing is behind and what waits in the spool, and "
+            "builds once something has landed and no build is at work."
+        ),
+    )
+    def collected_events(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        seen = json.loads(context.cursor or '{"shown": 0, "built": 0}')
+        settings = Settings.load()
+        with _warehouse(settings) as connection:
+            found = collected.since(connection, settings, seen["shown"])
+        events = [dg.AssetMaterialization(COLLECTED, metadata=collected_metadata(found))]
+        is_new, is_owed = found.last_batch_id > seen["shown"], found.last_batch_id > seen["built"]
+        request: dg.RunRequest | dg.SkipReason = dg.SkipReason("Nothing has landed by HTTP since the last build.")
+        if is_owed:
+            request = build_request(context.instance, settings, built, datetime.now(UTC).date())
+        is_asked = isinstance(request, dg.RunRequest)
+        return dg.SensorResult(
+            run_requests=[request] if isinstance(request, dg.RunRequest) else [],
+            skip_reason=None if isinstance(request, dg.RunRequest) else request,
+            asset_events=events if is_new or found.waiting.bytes else [],
+            cursor=json.dumps(
+                {"shown": found.last_batch_id, "built": found.last_batch_id if is_asked else seen["built"]}
+            ),
+        )
+
+    return [failed_runs, succeeded_runs, waiting_messages, collected_events]
 
 
 @contextmanager

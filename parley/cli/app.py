@@ -9,6 +9,7 @@ from parley.cli import (
     audit,
     bi_role,
     build,
+    consume,
     demo,
     doctor,
     env,
@@ -46,6 +47,7 @@ app.add_typer(archive.app, name="archive")
 app.add_typer(audit.app, name="audit")
 app.add_typer(bi_role.app, name="bi-role")
 app.command()(build.build)
+app.command()(consume.consume)
 app.command()(demo.demo)
 app.command()(doctor.doctor)
 app.command()(env.env)

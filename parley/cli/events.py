@@ -123,3 +123,37 @@ def validate(
         console.print()
         console.print(problems)
         raise typer.Exit(1)
+
+
+@app.command()
+def codegen(
+    language: Annotated[str, typer.Option(help="python or typescript.")],
+    tenant: Annotated[str | None, typer.Option(help="With this tenant's own types, from the database.")] = None,
+    output: Annotated[Path | None, typer.Option(help="The file to write; left out: standard output.")] = None,
+) -> None:
+    """Write typed functions of the tracking plan, over Segment's libraries.
+
+    Example: [bold]parley events codegen --language typescript --output src/events.ts[/]
+    """
+    from parley.config import tracking_plan
+    from parley.errors import ParleyError
+    from parley.serving import codegen
+    from parley.settings import Settings
+    from parley.warehouse import migrate
+    from parley.warehouse.names import EVERY_TENANT
+
+    if language not in codegen.LANGUAGES:
+        raise ParleyError(f"--language {language!r} is not known: give {' or '.join(sorted(codegen.LANGUAGES))}.")
+    settings = Settings.load()
+    folder = settings.project / tracking_plan.FOLDER
+    if tenant is None:
+        types = tracking_plan.load(folder).types
+    else:
+        with migrate.connect(settings) as connection:
+            types = tracking_plan.sync(connection, folder).types
+    text = codegen.generate(language, tracking_plan.seen_by(tenant or EVERY_TENANT, types))
+    if output is None:
+        typer.echo(text, nl=False)
+    else:
+        output.write_text(text, "utf-8")
+        console.print(f"Written: {output}")

@@ -41,8 +41,8 @@ def key_of(request: HTTPConnection) -> str | None:
 
 
 class KeyRing:
-    """The keys of the database, remembered. Known ones are looked up again every few seconds, and not by requests: those
-    do not wait for Postgres, and while it is down the known keys go on."""
+    """The keys of the database, remembered. Known ones are looked up again every few seconds, but not by requests:
+    these do not wait for Postgres, and while it is down the known keys go on."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

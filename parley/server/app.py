@@ -11,7 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from parley.server import clients, intake, realtime
 from parley.server.collector import Collector, Options, Server
-from parley.server.documents import EVENT_BODY, RESPONSES, describe
+from parley.server.documents import ACCEPTED, EVENT_BODY, RESPONSES, VALIDATED, describe
 from parley.server.intake import Received
 from parley.server.problems import Json, Problem
 from parley.server.routes import JSON_TYPES, accept, authorized, body_of, collector_of, content_type, server_of
@@ -39,6 +39,7 @@ def create() -> FastAPI:
         openapi_url=f"{BASE}/openapi.json",
         docs_url=None,  # FastAPI's page loads scripts from outside
         redoc_url=None,
+        redirect_slashes=False,
     )
     app.add_middleware(
         CORSMiddleware,
@@ -64,19 +65,29 @@ def create() -> FastAPI:
 
 
 def _add_intake(app: FastAPI) -> None:
-    @app.post(f"{BASE}/events", status_code=202, tags=["Events in"], responses=RESPONSES, openapi_extra=EVENT_BODY)
+    taken: dict[str, Any] = {
+        "status_code": 202,
+        "tags": ["Events in"],
+        "responses": {**ACCEPTED, **RESPONSES},
+        "openapi_extra": EVENT_BODY,
+    }
+
+    @app.post(f"{BASE}/events", **taken)
     async def send_events(request: Request) -> Response:
         """Send one event, a list of events, or `{"events": […]}`; NDJSON too."""
         return await _take(request)
 
-    @app.post(
-        f"{BASE}/events/batch", status_code=202, tags=["Events in"], responses=RESPONSES, openapi_extra=EVENT_BODY
-    )
+    @app.post(f"{BASE}/events/batch", **taken)
     async def send_batch(request: Request) -> Response:
         """Send `{"events": […], "batch_id": …}`. Sent again, it lands once."""
         return await _take(request, is_batch=True)
 
-    @app.post(f"{BASE}/events/validate", tags=["Events in"], responses=RESPONSES, openapi_extra=EVENT_BODY)
+    @app.post(
+        f"{BASE}/events/validate",
+        tags=["Events in"],
+        responses={**VALIDATED, **RESPONSES},
+        openapi_extra=EVENT_BODY,
+    )
     async def validate_events(request: Request) -> Response:
         """Say what would become of each event; keep nothing."""
         key, headers = await authorized(request, "write")

@@ -18,7 +18,7 @@ from parley.landing import formats
 from parley.landing.formats import Failure, Mapper
 from parley.server import intake
 from parley.server.collector import Collector
-from parley.server.documents import RESPONSES
+from parley.server.documents import RESPONSES, problem
 from parley.server.intake import Answer, Received
 from parley.server.problems import Json, Problem
 from parley.server.routes import JSON_TYPES, authorized, body_of, collector_of, content_type, taken_in
@@ -33,6 +33,7 @@ _PROTOBUF, _JSON = "application/x-protobuf", "application/json"
 _SEGMENT_BODY: dict[str, Any] = {
     "requestBody": {"required": True, "content": {_JSON: {"schema": {"type": "object"}}, "text/plain": {"schema": {}}}}
 }
+_SEGMENT_RESPONSES = {**RESPONSES, 404: problem("No such call")}
 _OTLP_BODY: dict[str, Any] = {
     "requestBody": {"required": True, "content": {_JSON: {"schema": {"type": "object"}}, _PROTOBUF: {"schema": {}}}}
 }
@@ -63,7 +64,7 @@ def add(app: FastAPI) -> None:
         segment = {"apiKey": write_key, "apiHost": f"{request.url.netloc}/v1", "protocol": request.url.scheme}
         return {"integrations": {"Segment.io": segment}, "plan": {"track": {}}, "enabledMiddleware": {}}
 
-    @app.post("/v1/{call}", tags=["Segment"], responses=RESPONSES, openapi_extra=_SEGMENT_BODY)
+    @app.post("/v1/{call}", tags=["Segment"], responses=_SEGMENT_RESPONSES, openapi_extra=_SEGMENT_BODY)
     async def send_call(request: Request, call: str) -> Response:
         """Take a call, or a batch of calls, of Segment's libraries."""
         if call not in _CALLS and call not in _BATCHES:
@@ -100,14 +101,19 @@ def _spans_apart(document: Any) -> list[Any]:
         raise Problem(HTTPStatus.BAD_REQUEST, "The body is no OTLP export of traces: it has no `resourceSpans`.")
     found: list[Any] = []
     for resource in document["resourceSpans"]:
-        for scope in (resource.get("scopeSpans") or ()) if type(resource) is dict else ():
-            for span in (scope.get("spans") or ()) if type(scope) is dict else ():
+        for scope in _listed(resource, "scopeSpans"):
+            for span in _listed(scope, "spans"):
                 if type(span) is not dict:
                     found.append(span)  # the format says that it is none
                     continue
                 inner = [{**scope, "spans": [span]}]
                 found.append({"resourceSpans": [{"resource": resource.get("resource"), "scopeSpans": inner}]})
     return found
+
+
+def _listed(holder: Any, name: str) -> list[Any]:
+    found = holder.get(name) if type(holder) is dict else None
+    return found if type(found) is list else []
 
 
 def _of_protobuf(body: bytes) -> Any:

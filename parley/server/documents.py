@@ -61,6 +61,53 @@ def problem(description: str) -> dict[str, Any]:
     return {"description": description, "content": {"application/problem+json": {"schema": _PROBLEM}}}
 
 
+def _answer(properties: dict[str, Any]) -> dict[str, Any]:
+    schema = {"type": "object", "required": list(properties), "properties": properties}
+    return {"description": "What became of the events", "content": {"application/json": {"schema": schema}}}
+
+
+_COUNT = {"type": "integer", "minimum": 0}
+_REJECTED = {
+    "type": "object",
+    "required": ["index", "reason", "message"],
+    "properties": {
+        "index": {**_COUNT, "description": "its place in the request"},
+        "reason": {"type": "string", "description": "a code, such as missing_field"},
+        "path": {"type": ["string", "null"], "description": "what of the event is wrong, such as attributes.model"},
+        "message": {"type": "string", "description": "one sentence: what is wrong, and what to do"},
+    },
+}
+ACCEPTED: dict[int | str, dict[str, Any]] = {
+    202: _answer(
+        {
+            "received": _COUNT,
+            "accepted": {**_COUNT, "description": "durable now; whether one is a duplicate shows where it lands"},
+            "rejected": {"type": "array", "items": _REJECTED},
+            "no_consent": _COUNT,
+            "erased_subject": _COUNT,
+        }
+    )
+}
+VALIDATED: dict[int | str, dict[str, Any]] = {
+    200: _answer(
+        {
+            "received": _COUNT,
+            "results": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["index", "outcome"],
+                    "properties": {
+                        **_REJECTED["properties"],  # type: ignore[dict-item]
+                        "outcome": {"enum": ["accepted", "rejected", "no_consent", "erased_subject"]},
+                        "event_id": {"type": "string", "format": "uuid"},
+                        "event_name": {"type": "string"},
+                    },
+                },
+            },
+        }
+    )
+}
 RESPONSES: dict[int | str, dict[str, Any]] = {
     400: problem("The body cannot be read"),
     401: problem("No key, or one that is unknown or expired"),
@@ -96,6 +143,8 @@ def describe(app: FastAPI) -> None:
             schemes = document.setdefault("components", {}).setdefault("securitySchemes", {})
             schemes["key"] = {"type": "http", "scheme": "bearer"}
             document["security"] = [{"key": []}]
+            for entry in (entry for methods in document["paths"].values() for entry in methods.values()):
+                entry["responses"].pop("422", None)  # FastAPI's own, which no request gets
             app.openapi_schema = document
         return app.openapi_schema
 

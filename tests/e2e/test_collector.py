@@ -160,7 +160,8 @@ def test_a_page_may_send_from_any_origin(collector: Server) -> None:
     }
     answer = httpx.options(f"{collector.url}{EVENTS}", headers=asked)
     assert answer.status_code == 200
-    assert answer.headers["access-control-allow-origin"] == "*"
+    assert answer.headers["access-control-allow-origin"] == "https://shop.example"
+    assert answer.headers["access-control-allow-credentials"] == "true", "sendBeacon asks with credentials"
 
 
 def send_forever(server: Server, acknowledged: set[UUID], stop: threading.Event) -> None:

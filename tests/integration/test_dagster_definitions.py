@@ -21,6 +21,7 @@ from parley.settings import Settings
 
 PROJECT = Path(__file__).parents[2]
 LANDING = dg.AssetKey(["raw", "landing"])
+COLLECTED = dg.AssetKey(["raw", "collected"])
 ALERTS = dg.AssetKey(["alerts", "evaluation"])
 TICK = datetime(2026, 11, 21, 9, 5, tzinfo=UTC)
 
@@ -52,14 +53,14 @@ def test_what_landed_and_every_seed_model_and_analysis_is_an_asset_and_nothing_e
     }
     seeds = {f"seeds/{path.stem}" for path in PROJECT.glob("seeds/*.csv")}
     analyses = {f"analyses/{table}" for analysis in ANALYSES for table in analysis.writes}
-    others = {"raw/landing", "alerts/evaluation"}
+    others = {"raw/landing", "raw/collected", "alerts/evaluation"}
     assert {key.to_user_string() for key in specs} == others | seeds | models | analyses
 
 
 def test_all_that_is_built_has_one_partition_a_day_and_any_range_is_one_run(
     definitions: dg.Definitions, specs: dict[dg.AssetKey, dg.AssetSpec]
 ) -> None:
-    built = {definitions.resolve_assets_def(key) for key in specs.keys() - {LANDING}}
+    built = {definitions.resolve_assets_def(key) for key in specs.keys() - {LANDING, COLLECTED}}
     assert {assets.op.name for assets in built} == {
         "dbt_build",
         *(f"analyse_{analysis.name}" for analysis in ANALYSES),
@@ -75,7 +76,7 @@ def test_all_that_is_built_has_one_partition_a_day_and_any_range_is_one_run(
 
 
 def test_lineage_runs_from_landing_over_staging_and_facts_to_marts(specs: dict[dg.AssetKey, dg.AssetSpec]) -> None:
-    assert specs[LANDING].deps == []
+    assert (parents(specs[LANDING]), specs[COLLECTED].deps) == ({"raw/collected"}, [])
     assert {"raw/landing", "staging/stg_tenants"} <= parents(specs[dg.AssetKey(["staging", "stg_events"])])
     assert "staging/stg_events" in parents(specs[dg.AssetKey(["facts", "turns"])])
     assert parents(specs[dg.AssetKey(["facts", "responses"])]) == {"facts/turns"}
@@ -177,7 +178,7 @@ def test_sensors_run_by_themselves_in_production_only(
     def statuses(definitions: dg.Definitions) -> dict[str, dg.DefaultSensorStatus]:
         return {sensor.name: sensor.default_status for sensor in definitions.sensors or ()}
 
-    names = ("failed_runs", "succeeded_runs", "waiting_messages")
+    names = ("failed_runs", "succeeded_runs", "waiting_messages", "collected_events")
     assert statuses(definitions) == dict.fromkeys(names, dg.DefaultSensorStatus.RUNNING)
     monkeypatch.setenv("PARLEY_ENVIRONMENT", "local")
     assert set(statuses(build_defs()).values()) == {dg.DefaultSensorStatus.STOPPED}

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from datetime import date
 from functools import partial
@@ -18,6 +19,8 @@ from psycopg import sql
 
 from dagster_project.definitions import build_defs
 from parley.demo import Demo, write
+from parley.landing import batches, loads
+from parley.landing.judging import Judged
 from parley.quality_gate import validation
 from parley.settings import Settings
 from parley.warehouse import dagster_home as dagster_instance
@@ -83,6 +86,40 @@ def test_an_inbox_lands_except_for_its_broken_files(settings: Settings, rows: Ro
 
 
 @pytest.mark.timeout(600)  # four runs of dbt
+def test_what_came_by_http_is_shown_and_built(settings: Settings, instance: dg.DagsterInstance) -> None:
+    from parley.server.spool import Spool
+
+    definitions = build_defs()
+    sensor = next(sensor for sensor in definitions.sensors or () if sensor.name == "collected_events")
+
+    def looked(cursor: str | None) -> dg.SensorResult:
+        with dg.build_sensor_context(instance=instance, cursor=cursor, definitions=definitions) as context:
+            found = sensor(context)
+        assert isinstance(found, dg.SensorResult)
+        return found
+
+    nothing = looked(None)
+    assert (nothing.run_requests, nothing.asset_events) == ([], [])
+    spool = Spool.create(settings.home / "spool", max_bytes=10**6)
+    spool.append([b"not landed yet"])
+    with postgres.connect(settings, autocommit=True) as connection:
+        load_id = loads.begin(connection, source="http", source_format="http")
+        judged = Judged({}, b"", b"", frozenset(), Counter({("shop", "no_consent"): 7}), 0)
+        batches.store(connection, load_id, judged, lines_done=7, fingerprint=None, erased=0)
+    landed = looked(nothing.cursor)
+    [event] = landed.asset_events
+    shown = {name: value.value for name, value in event.metadata.items()}
+    assert (shown["received"], shown["no_consent"], shown["accepted"]) == (7, 7, 0)
+    assert shown["spool_bytes"] == spool.size > 0
+    assert 0 <= shown["lag_seconds"] < 600
+    [request] = landed.run_requests or ()
+    assert request.job_name == "build"
+    spool.clear()
+    again = looked(landed.cursor)
+    assert (again.run_requests, again.asset_events) == ([], [])
+    assert again.skip_reason
+
+
 def test_a_day_a_range_and_everything_are_built_to_what_a_full_refresh_gives(
     settings: Settings, instance: dg.DagsterInstance, rows: Rows
 ) -> None:

@@ -1,0 +1,317 @@
+"""What the HTTP server reaches, with clients, server and Postgres on the same cores; and that it loses nothing.
+
+`python -m benchmarks.collector [--seconds 10] [--rounds 3] [--kills 200] [--outage 120]` runs a Postgres and servers of
+its own in a temporary folder. `--kills` ends the server or Postgres by SIGKILL that often under load; `--outage` stops
+Postgres for so many seconds under load. Both compare what was acknowledged with what landed.
+"""
+
+import argparse
+import asyncio
+import gzip
+import os
+import random
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import orjson
+
+from parley.server import keys
+from parley.settings import Settings
+from parley.warehouse import database, embedded, migrate
+
+EVENTS = "/api/v1/analytics/events"
+LIVE = "/api/v1/analytics/realtime"
+TENANT = "bench"
+
+
+@dataclass
+class Server:
+    """A `parley serve` in a process group of its own."""
+
+    port: int
+    key: str
+    process: subprocess.Popen[bytes]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def end(self, how: signal.Signals) -> None:
+        os.killpg(self.process.pid, how)
+        self.process.wait()
+
+
+@dataclass
+class Sent:
+    """What clients sent and were told."""
+
+    seconds: list[float] = field(default_factory=list)
+    acknowledged: set[str] = field(default_factory=set)
+    failures: int = 0
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=10, help="of each measurement (default: 10)")
+    parser.add_argument("--rounds", type=int, default=3, help="of which the median counts (default: 3)")
+    parser.add_argument("--kills", type=int, default=0, help="SIGKILLs under load (default: none)")
+    parser.add_argument("--outage", type=float, default=0, help="seconds without Postgres (default: none)")
+    options = parser.parse_args()
+    with warehouse() as settings:
+        if options.kills:
+            killed(settings, options.kills)
+        if options.outage:
+            without_postgres(settings, options.outage)
+        if not (options.kills or options.outage):
+            measure(settings, options.seconds, options.rounds)
+
+
+def measure(settings: Settings, seconds: float, rounds: int) -> None:
+    """Latencies, throughput beside a file's, and how soon an event shows live."""
+    with serving(settings) as server:
+        singles, hundreds, fastest, lives = [], [], [], []
+        for _ in range(rounds):
+            singles.append(p95(asyncio.run(load(server, rate=200, batch=1, seconds=seconds)).seconds))
+            hundreds.append(p95(asyncio.run(load(server, rate=20, batch=100, seconds=seconds)).seconds))
+            lives.append(p95(shown_live(server, make_key(settings, "read"))))
+        for _ in range(rounds):
+            began, before = time.perf_counter(), landed(settings)
+            asyncio.run(load(server, rate=100, batch=100, seconds=seconds))
+            while landed(settings) - before < 10_000 * seconds and time.perf_counter() - began < 4 * seconds:
+                time.sleep(0.1)
+            fastest.append((landed(settings) - before) / (time.perf_counter() - began))
+    by_file = from_file(settings, int(10_000 * seconds))
+    rate = statistics.median(fastest)
+    print(f"one event, 200 requests a second   p95 {statistics.median(singles) * 1000:>7.1f} ms   goal  60")
+    print(f"batches of 100, 20 a second        p95 {statistics.median(hundreds) * 1000:>7.1f} ms   goal 200")
+    print(f"10,000 events a second: landed         {rate:>7,.0f} a second")
+    print(f"the same events from a file            {by_file:>7,.0f} a second, ratio {rate / by_file:.2f}")
+    print(f"acknowledged to shown live         p95 {statistics.median(lives) * 1000:>7.1f} ms   goal 100")
+
+
+def killed(settings: Settings, kills: int) -> None:
+    """Kill the server or Postgres under load, again and again; compare at the end."""
+    chance = random.Random(kills)
+    sent = Sent()
+    for number in range(kills):
+        with serving(settings, *("--processes", "2") if number % 2 else ()) as server:
+            until = chance.uniform(0.2, 1.5)
+            if chance.random() < 0.3:
+                asyncio.run(load(server, rate=50, batch=5, seconds=until, sent=sent))
+                os.kill(postmaster(settings), signal.SIGKILL)
+                time.sleep(0.2)
+                embedded.start(settings)
+                asyncio.run(load(server, rate=50, batch=5, seconds=until, sent=sent))
+            else:
+                kill = (until, lambda server=server: server.end(signal.SIGKILL))
+                asyncio.run(load(server, rate=50, batch=5, seconds=until + 0.3, sent=sent, then=kill))
+            if server.process.poll() is None:
+                server.end(signal.SIGKILL)
+        print(f"\r{number + 1} kills, {len(sent.acknowledged):,} events acknowledged", end="", flush=True)
+    print()
+    drained(settings)
+    compare(settings, sent)
+
+
+def without_postgres(settings: Settings, seconds: float) -> None:
+    """Stop Postgres under load for a while: answers stay fast, and all lands afterwards."""
+    sent = Sent()
+    with serving(settings) as server:
+        asyncio.run(load(server, rate=50, batch=20, seconds=2, sent=sent))
+        embedded.stop(settings)
+        meanwhile = asyncio.run(load(server, rate=50, batch=20, seconds=seconds))
+        embedded.start(settings)
+        sent.acknowledged |= meanwhile.acknowledged
+        server.end(signal.SIGTERM)
+    drained(settings)
+    print(
+        f"Postgres stopped {seconds:.0f} s: p95 {p95(meanwhile.seconds) * 1000:.1f} ms, {meanwhile.failures} failures"
+    )
+    compare(settings, sent)
+
+
+def compare(settings: Settings, sent: Sent) -> None:
+    """Print what is missing and what is there twice; ends with status 1 where there is any."""
+    with database.connect(settings) as connection:
+        found = [str(row[0]) for row in connection.execute("select event_id from raw.events")]
+        counted = connection.execute("select sum(accepted) from raw.loads").fetchone()
+    missing = len(sent.acknowledged - set(found))
+    doubled = len(found) - len(set(found))
+    off = int(str((counted or (0,))[0] or 0)) - len(found)
+    print(f"{len(sent.acknowledged):,} acknowledged: {missing} missing, {doubled} twice, counts off by {off}")
+    if missing or doubled or off:
+        raise SystemExit(1)
+
+
+def drained(settings: Settings) -> None:
+    """A server lands what killed ones left behind, and ends."""
+    with serving(settings) as server:
+        while list((settings.home / "spool").glob("*/*.rows")):
+            time.sleep(0.2)
+        server.end(signal.SIGTERM)
+
+
+async def load(
+    server: Server,
+    *,
+    rate: float,
+    batch: int,
+    seconds: float,
+    sent: Sent | None = None,
+    then: tuple[float, object] | None = None,
+) -> Sent:
+    """Send so many requests a second, each on its time whether the last was answered or not."""
+    sent = sent or Sent()
+    limits = httpx.Limits(max_connections=64)
+    headers = {"Authorization": f"Bearer {server.key}", "Content-Type": "application/json"}
+    running = set()
+    async with httpx.AsyncClient(base_url=server.url, headers=headers, limits=limits, timeout=20) as client:
+
+        async def one() -> None:
+            ids = [str(uuid4()) for _ in range(batch)]
+            began = time.perf_counter()
+            try:
+                answer = await client.post(EVENTS, content=body(ids))
+            except httpx.HTTPError:
+                sent.failures += 1
+                return
+            sent.seconds.append(time.perf_counter() - began)
+            if answer.status_code == 202 and answer.json()["accepted"] == batch:
+                sent.acknowledged.update(ids)
+            else:
+                sent.failures += 1
+
+        start = time.perf_counter()
+        for number in range(int(rate * seconds)):
+            await asyncio.sleep(max(0.0, start + number / rate - time.perf_counter()))
+            if then and time.perf_counter() - start > then[0]:
+                await asyncio.to_thread(then[1])  # type: ignore[arg-type]
+                then = None
+            task = asyncio.create_task(one())
+            running.add(task)
+            task.add_done_callback(running.discard)
+        await asyncio.gather(*running)
+    return sent
+
+
+def body(ids: list[str]) -> bytes:
+    """Events of a conversation."""
+    return orjson.dumps([event(event_id) for event_id in ids])
+
+
+def event(event_id: str) -> dict[str, object]:
+    return {
+        "event_id": event_id,
+        "event_name": "message.received",
+        "occurred_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "conversation_id": f"c{random.randrange(10_000)}",
+        "user_id": f"u{random.randrange(5_000)}",
+        "attributes": {"text": "Where is my parcel? I have been waiting for it since Monday."},
+    }
+
+
+def shown_live(server: Server, reader: str) -> list[float]:
+    """Seconds from an acknowledgement to the snapshot that counts it."""
+    found = []
+    headers = {"Authorization": f"Bearer {reader}"}
+    with httpx.stream("GET", f"{server.url}{LIVE}?metrics=events_30m", headers=headers, timeout=30) as stream:
+        counts = (orjson.loads(line[6:])["events_30m"] for line in stream.iter_lines() if line.startswith("data: "))
+        seen = next(counts)
+        for _ in range(30):
+            httpx.post(f"{server.url}{EVENTS}?key={server.key}", json=event(str(uuid4()))).raise_for_status()
+            began = time.perf_counter()
+            while seen == (seen := next(counts)):
+                pass
+            found.append(time.perf_counter() - began)
+            time.sleep(0.1)
+    return found
+
+
+def from_file(settings: Settings, events: int) -> float:
+    """Events a second that `parley load` lands of such events."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "events.ndjson.gz")
+        with gzip.open(path, "wb", 1) as file:
+            file.writelines(orjson.dumps({**event(str(uuid4())), "tenant_id": TENANT}) + b"\n" for _ in range(events))
+        began = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "parley", "load", str(path)], check=True, stdout=subprocess.DEVNULL)
+        return events / (time.perf_counter() - began)
+
+
+def landed(settings: Settings) -> int:
+    """How many events have landed."""
+    with database.connect(settings) as connection:
+        row = connection.execute("select coalesce(sum(accepted), 0) from raw.loads").fetchone()
+    return int(str((row or (0,))[0]))
+
+
+def p95(seconds: list[float]) -> float:
+    return statistics.quantiles(seconds, n=20)[-1] if len(seconds) > 1 else seconds[0]
+
+
+def make_key(settings: Settings, scope: str) -> str:
+    with database.connect(settings, autocommit=True) as connection:
+        return keys.create(connection, TENANT, [scope])
+
+
+def postmaster(settings: Settings) -> int:
+    """The process id of the benchmark's Postgres."""
+    [path] = settings.home.glob("**/postmaster.pid")
+    return int(path.read_text().split()[0])
+
+
+@contextmanager
+def warehouse() -> Iterator[Settings]:
+    """A Postgres of its own, named by DATABASE_URL so that no server starts it by itself."""
+    with tempfile.TemporaryDirectory(prefix="parley-") as folder:
+        os.environ["PARLEY_HOME"] = folder
+        settings = Settings.load()
+        found = embedded.start(settings)
+        url = f"postgresql://{found['PGUSER']}@/postgres?host={found['PGHOST']}&port={found['PGPORT']}"
+        os.environ["DATABASE_URL"] = url
+        try:
+            migrate.upgrade(settings)
+            yield settings
+        finally:
+            embedded.stop(settings)
+
+
+@contextmanager
+def serving(settings: Settings, *options: str) -> Iterator[Server]:
+    """A server that answers."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "parley", "serve", "--port", str(port), *options]
+    process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    server = Server(port, make_key(settings, "write"), process)
+    try:
+        while True:
+            try:
+                urllib.request.urlopen(f"{server.url}/health/live", timeout=2)
+                break
+            except OSError:
+                if process.poll() is not None:
+                    raise SystemExit("The server ended before it answered.") from None
+                time.sleep(0.05)
+        yield server
+    finally:
+        if process.poll() is None:
+            server.end(signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,236 @@
+"""Lands the messages of a Kafka topic, by the rules that files are landed by: a message is read as a line is.
+
+How far a topic has landed is stored in the transaction that stores its events; the group's offsets are committed after
+it. A consumer that starts goes on from what is stored, so that a kill between the two doubles nothing.
+"""
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from parley.errors import ParleyError, may_pass
+from parley.landing import batches, loads
+from parley.landing.batches import Counts, SubjectsErased
+from parley.landing.judging import judge_chunk
+from parley.landing.rules import Rules, arguments
+from parley.landing.sources import Chunk, Refusal
+from parley.settings import Settings
+from parley.warehouse import database, migrate
+from parley.warehouse.database import Connection
+
+if TYPE_CHECKING:
+    from confluent_kafka import Consumer, Message, TopicPartition
+
+SECONDS_OF_BATCH = 1.0
+MESSAGES_OF_BATCH = 5_000
+SECONDS_BETWEEN_RULES = 5.0
+PAUSE = 5.0  # seconds, where Postgres is away
+
+_STORED = "select byte_offset from ops.spool_positions where spool_id = %s"
+_STORE = """
+    insert into ops.spool_positions (spool_id, segment, byte_offset) values (%s, 0, %s)
+    on conflict (spool_id) do update set byte_offset = excluded.byte_offset, updated_at = now()
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """Where messages come from, and how they are read."""
+
+    brokers: str
+    name: str
+    group: str
+    source_format: str
+    tenant: str | None = None
+    """Of events that name none."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """librdkafka's own, such as security.protocol."""
+
+
+def consume(settings: Settings, topic: Topic, *, say: Callable[[str], None], until_end: bool = False) -> Counts:
+    """Land the topic's messages until SIGTERM or Ctrl-C, or to its present end. Returns what became of them.
+
+    What was fetched lands before it returns. Raises ParleyError where the topic cannot be read.
+    """
+    try:
+        from confluent_kafka import Consumer, KafkaException
+    except ImportError:
+        raise ParleyError("confluent-kafka is not installed: pip install 'parley-warehouse[kafka]'.") from None
+    stopping = threading.Event()
+    settings_of_client = {
+        "bootstrap.servers": topic.brokers,
+        "group.id": topic.group,
+        "auto.offset.reset": "earliest",
+        **topic.options,
+        "enable.auto.commit": False,
+        "enable.partition.eof": True,
+    }
+    try:
+        consumer = Consumer(settings_of_client, logger=None)
+    except KafkaException as error:
+        raise ParleyError(f"The options of Kafka make no sense: {_reason(error)}.") from None
+    try:
+        with _ended_by_signals(stopping):
+            return _Landing(settings, topic, consumer, say, stopping).run(until_end=until_end)
+    except KafkaException as error:
+        raise ParleyError(f"{topic.name} cannot be read: {_reason(error)}. Correct it and start again.") from None
+    finally:
+        consumer.close()
+
+
+class _Landing:
+    """One consumer of a topic and what it has landed."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        topic: Topic,
+        consumer: "Consumer",
+        say: Callable[[str], None],
+        stopping: threading.Event,
+    ) -> None:
+        self._settings, self._topic, self._consumer, self._say = settings, topic, consumer, say
+        self._stopping = stopping
+        self._assigned: set[int] = set()
+        self._at_end: set[int] = set()
+        self._is_lost = False
+        self._fetched: list[Message] = []
+        self._total = Counts()
+        self._lines = 0
+
+    def run(self, *, until_end: bool) -> Counts:
+        self._consumer.subscribe([self._topic.name], on_assign=self._assign, on_revoke=self._revoke)
+        while True:
+            try:
+                with migrate.connect(self._settings, autocommit=True) as connection:
+                    self._land_until_stopped(connection, until_end)
+                return self._total
+            except (psycopg.Error, ParleyError) as error:
+                if not may_pass(error):
+                    raise
+                if self._stopping.is_set():
+                    message = "Postgres went away: what had not landed is fetched again at the next start."
+                    raise ParleyError(message) from error
+            self._say("Postgres is away: trying again.")
+            self._stopping.wait(PAUSE)
+            self._fetched = []  # whether it landed is not known here: what is stored says so
+            self._is_lost = True
+
+    def _land_until_stopped(self, connection: Connection, until_end: bool) -> None:
+        batches.prepare(connection)
+        source = f"kafka:{self._topic.name}"
+        load_id = loads.begin(connection, source=source, source_format=self._topic.source_format)
+        self._lines = 0
+        if self._is_lost:
+            self._assign(self._consumer, self._consumer.assignment())
+            self._is_lost = False
+        with loads.ending(connection, load_id):
+            rules, erased, read_at = self._rules(connection)
+            while True:
+                is_last = self._stopping.is_set()
+                if not is_last:
+                    self._fetch()
+                if self._fetched:
+                    if time.monotonic() - read_at > SECONDS_BETWEEN_RULES:
+                        rules, erased, read_at = self._rules(connection)
+                    while True:
+                        try:
+                            self._land(connection, load_id, rules, erased)
+                            break
+                        except SubjectsErased:
+                            rules, erased, read_at = self._rules(connection)
+                if is_last or (until_end and self._assigned and self._assigned <= self._at_end):
+                    return
+
+    def _rules(self, connection: Connection) -> tuple[Rules, int, float]:
+        found = arguments(connection, self._settings, self._topic.source_format, self._topic.tenant)
+        return Rules(**found), len(found["erased"]), time.monotonic()
+
+    def _fetch(self) -> None:
+        """Messages of about a second, or a batch full."""
+        from confluent_kafka import KafkaError, KafkaException
+
+        end = time.monotonic() + SECONDS_OF_BATCH
+        while len(self._fetched) < MESSAGES_OF_BATCH and (left := end - time.monotonic()) > 0:
+            for message in self._consumer.consume(MESSAGES_OF_BATCH - len(self._fetched), min(left, 0.2)):
+                error, partition = message.error(), message.partition()
+                if error is None:
+                    self._fetched.append(message)
+                    self._at_end.discard(partition or 0)
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    self._at_end.add(partition or 0)
+                elif not error.retriable():
+                    raise KafkaException(error)
+            if self._stopping.is_set() or (self._assigned and self._assigned <= self._at_end and self._fetched):
+                return
+
+    def _land(self, connection: Connection, load_id: int, rules: Rules, erased: int) -> None:
+        """Store what was fetched and how far that is, in one transaction; then tell Kafka."""
+        from confluent_kafka import TopicPartition
+
+        chunk = as_chunk([message.value() for message in self._fetched], self._lines + 1)
+        after = {message.partition() or 0: (message.offset() or 0) + 1 for message in self._fetched}
+        judged = judge_chunk(rules, chunk)
+        with connection.transaction():
+            lines = self._lines + chunk.lines
+            counts = batches.store(connection, load_id, judged, lines_done=lines, fingerprint=None, erased=erased)
+            for partition, offset in sorted(after.items()):
+                connection.execute(_STORE, [self._position_id(partition), offset])
+        self._fetched = []
+        self._lines, self._total = lines, self._total + counts
+        offsets = [TopicPartition(self._topic.name, partition, offset) for partition, offset in after.items()]
+        self._consumer.commit(offsets=offsets, asynchronous=False)
+
+    def _assign(self, consumer: "Consumer", partitions: "list[TopicPartition]") -> None:
+        """Go on after what has landed, whatever Kafka knows of it."""
+        with database.connect(self._settings, autocommit=True) as connection:
+            for partition in partitions:
+                row = connection.execute(_STORED, [self._position_id(partition.partition)]).fetchone()
+                if row:
+                    partition.offset = int(str(row[0]))
+        consumer.assign(partitions)
+        self._assigned = {partition.partition for partition in partitions}
+        self._at_end &= self._assigned
+
+    def _revoke(self, consumer: "Consumer", partitions: "list[TopicPartition]") -> None:
+        """Another consumer takes them over: it fetches again what has not landed here."""
+        gone = {partition.partition for partition in partitions}
+        self._fetched = [message for message in self._fetched if message.partition() not in gone]
+        self._assigned -= gone
+
+    def _position_id(self, partition: int) -> str:
+        return f"kafka:{self._topic.group}/{self._topic.name}/{partition}"
+
+
+def as_chunk(values: Sequence[Any], first_line: int) -> Chunk:
+    """Messages as lines. JSON has line ends only between its tokens, where a blank does as well."""
+    lines: list[bytes] = []
+    refused: list[Refusal] = []
+    for number, value in enumerate(values, first_line):
+        line = bytes(value or b"").replace(b"\n", b" ").replace(b"\r", b" ")
+        if not line or line.isspace():
+            refused.append(Refusal(number, "invalid_json", "The message is empty: send one JSON object per message."))
+        lines.append(line)
+    return Chunk(first_line, len(lines), b"\n".join(lines), tuple(refused))
+
+
+@contextmanager
+def _ended_by_signals(stopping: threading.Event) -> Iterator[None]:
+    names = (signal.SIGTERM, signal.SIGINT)
+    before = {name: signal.signal(name, lambda *_: stopping.set()) for name in names}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
+
+
+def _reason(error: Exception) -> str:
+    [first, *_] = error.args or ("no reason given",)
+    return str(first.str() if hasattr(first, "str") else first).rstrip(".")

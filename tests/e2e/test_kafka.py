@@ -1,0 +1,135 @@
+"""`parley consume` on librdkafka's own mock cluster: what lands, where it goes on, and how it ends."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import orjson
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from parley.settings import Settings
+from tests.conftest import Rows, parley
+from tests.support.http_server import WAIT, until
+from tests.support.landing import assert_accounted_for
+
+pytestmark = pytest.mark.slow
+TOPIC = "events"
+
+
+@pytest.fixture
+def producer() -> Producer:
+    return Producer({"bootstrap.servers": "mock", "test.mock.num.brokers": 1})
+
+
+@pytest.fixture
+def brokers(producer: Producer) -> str:
+    """The mock cluster's address; it lives as long as its producer."""
+    [broker] = producer.list_topics(TOPIC, timeout=30).brokers.values()
+    return f"{broker.host}:{broker.port}"
+
+
+def event(**fields: object) -> bytes:
+    standard = {
+        "event_id": str(uuid4()),
+        "event_name": "message.received",
+        "occurred_at": "2026-11-20T10:00:00Z",
+        "conversation_id": "c1",
+        "attributes": {"text": "Where is my parcel?"},
+    }
+    return orjson.dumps({**standard, **fields})
+
+
+def send(producer: Producer, *messages: bytes | None) -> None:
+    for message in messages:
+        producer.produce(TOPIC, message, partition=0)
+    assert producer.flush(WAIT) == 0
+
+
+def committed(brokers: str) -> int:
+    consumer = Consumer({"bootstrap.servers": brokers, "group.id": "parley"})
+    [partition] = consumer.committed([TopicPartition(TOPIC, 0)], timeout=WAIT)
+    consumer.close()
+    return int(partition.offset)
+
+
+@pytest.fixture
+def consuming(database: Settings, brokers: str, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    command = ["consume", "--brokers", brokers, "--topic", TOPIC, "--tenant", "shop"]
+    with (tmp_path / "consume.log").open("wb") as log:
+        process = subprocess.Popen([sys.executable, "-m", "parley", *command], stdout=log, stderr=log)
+    yield process
+    if process.poll() is None:
+        process.kill()
+        process.wait()
+
+
+def test_messages_land_like_lines_and_sigterm_drains(
+    producer: Producer, brokers: str, consuming: subprocess.Popen[bytes], rows: Rows, tmp_path: Path
+) -> None:
+    doubled = event()
+    pretty = orjson.dumps(orjson.loads(event()), option=orjson.OPT_INDENT_2)
+    send(
+        producer,
+        event(),
+        doubled,
+        doubled,
+        pretty,
+        b"{no json",
+        b"7",
+        None,
+        b"",
+        b"\xff\xfe",
+        event(event_name="no.such"),
+    )
+    send(producer, event(context={"consent": {"analytics": False}}), event(attributes={"text": "x" * 70_000}))
+    received = "select coalesce(sum(received), 0)::int as n from raw.loads"
+    until(lambda: rows(received) == [{"n": 12}], "the messages do not land")
+    send(producer, *(event() for _ in range(30)))
+    consuming.send_signal(signal.SIGTERM)
+    assert consuming.wait(WAIT) == 0, (tmp_path / "consume.log").read_text()
+    [load] = rows("select status, source, dialect, accepted, duplicate, rejected, no_consent from raw.loads")
+    assert (load["status"], load["source"], load["dialect"]) == ("complete", "kafka:events", "parley")
+    assert (load["duplicate"], load["rejected"], load["no_consent"]) == (1, 7, 1)
+    reasons = rows("select reason, count(*)::int as n from raw.rejected_events group by 1 order by 1")
+    assert {row["reason"]: row["n"] for row in reasons} == {
+        "invalid_json": 4,
+        "invalid_type": 1,
+        "too_large": 1,
+        "unknown_event_type": 1,
+    }
+    assert all(row["message"].endswith(".") for row in rows("select message from raw.rejected_events"))
+    in_all = rows(received)[0]["n"]
+    assert committed(brokers) == in_all, "what has landed is committed, and nothing else"
+    again = parley("consume", "--brokers", brokers, "--topic", TOPIC, "--tenant", "shop", "--until-end")
+    assert again.returncode == 0, again.stderr
+    assert rows("select sum(received)::int as n, sum(accepted)::int as accepted from raw.loads") == [
+        {"n": 42, "accepted": 33}
+    ]
+    assert_accounted_for(rows)
+
+
+def test_a_killed_consumer_loses_nothing_and_counts_nothing_twice(
+    producer: Producer, brokers: str, consuming: subprocess.Popen[bytes], rows: Rows
+) -> None:
+    send(producer, *(event() for _ in range(200)), b"no json")
+    until(lambda: bool(rows("select 1 from raw.events limit 1")), "the messages do not land")
+    send(producer, *(event() for _ in range(200)))
+    os.kill(consuming.pid, signal.SIGKILL)
+    consuming.wait(WAIT)
+    rest = parley("consume", "--brokers", brokers, "--topic", TOPIC, "--tenant", "shop", "--until-end")
+    assert rest.returncode == 0, rest.stderr
+    assert rows(
+        "select sum(received)::int as n, sum(accepted)::int as accepted, sum(rejected)::int as rejected from raw.loads"
+    ) == [{"n": 401, "accepted": 400, "rejected": 1}]
+    assert_accounted_for(rows)
+
+
+def test_what_cannot_be_read_is_said(database: Settings, brokers: str) -> None:
+    wrong = parley("consume", "--brokers", brokers, "--topic", TOPIC, "--option", "no.such=1")
+    assert (wrong.returncode, "Traceback" in wrong.stderr) == (1, False)
+    assert "no.such" in wrong.stderr
