@@ -129,7 +129,8 @@ def test_the_live_page_moves(collector: Server, database: Settings, page: Page) 
     expect(page.locator("#top")).to_contain_text("commerce.order_completed")
     with psycopg.connect(autocommit=True) as connection:
         connection.execute(
-            "insert into ops.alerts (rule_id, tenant_id, subject, state, since, severity, detail, evaluated_at, incident, firings)"
+            "insert into ops.alerts"
+            " (rule_id, tenant_id, subject, state, since, severity, detail, evaluated_at, incident, firings)"
             " select 'slow_answers', tenant_id, '', 'FIRING', now(), 'critical', detail, now(), 1, '{}'"
             " from (values ('shop', 'p95 is 9 s'), ('other', 'not to be seen')) as given (tenant_id, detail)"
         )
