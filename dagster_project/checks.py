@@ -39,8 +39,9 @@ INPUTS_ARE_FIT = dg.AssetCheckSpec(
     asset=LANDING,
     blocking=True,
     description=(
-        "Every day (UTC) with events that no build has taken in yet is as seeds/input_expectations.csv expects it, or "
-        "was released by a person. Nothing is built while one is blocked; the dbt steps refuse by themselves too."
+        "Every day (UTC) of each tenant is as seeds/input_expectations.csv expects it, or was released by a person. A "
+        "blocked day of a tenant is left out of the tables, and all others are built. No build begins where raw.events "
+        "is not as declared; the dbt steps refuse by themselves too."
     ),
 )
 
@@ -53,7 +54,7 @@ class JudgedAgain(dg.Config):
 
 @dg.multi_asset_check(specs=[INPUTS_ARE_FIT], pool="input_gate")
 def inputs_are_fit(context: dg.AssetCheckExecutionContext, config: JudgedAgain) -> Iterator[dg.AssetCheckResult]:
-    """Judges the days that landed. A warning fails the check without stopping the build."""
+    """Judges the days that landed. A warning, or what is left out, fails the check without stopping the build."""
     settings = Settings.load()
     with retried(), migrate.connect(settings, autocommit=True) as connection:
         tracking_plan.sync(connection, settings.project / tracking_plan.FOLDER)
@@ -62,14 +63,14 @@ def inputs_are_fit(context: dg.AssetCheckExecutionContext, config: JudgedAgain) 
             first = datetime.now(UTC).date() - timedelta(days=config.days - 1)
             judged = validation.judge_days(connection, settings, first)
         stopping = validation.stopping(connection)
-        findings = validation.findings(connection, {verdict.day for verdict in [*judged, *stopping]})
-    blocked = bool(stopping) or any(verdict.stops_builds for verdict in judged)
+        left_out = validation.left_out(connection)
+        findings = validation.findings(connection, {verdict.day for verdict in [*judged, *stopping, *left_out]})
     warned = any(verdict.verdict == "warned" for verdict in judged)
     yield dg.AssetCheckResult(
-        passed=not (blocked or warned),
-        severity=dg.AssetCheckSeverity.ERROR if blocked else dg.AssetCheckSeverity.WARN,
+        passed=not (stopping or left_out or warned),
+        severity=dg.AssetCheckSeverity.ERROR if stopping else dg.AssetCheckSeverity.WARN,
         metadata={
-            **input_metadata(judged, stopping),
+            **input_metadata(judged, stopping, left_out),
             "findings": dg.MetadataValue.md(input_table(findings)),
             "data_docs": dg.MetadataValue.path(settings.home / data_docs.FOLDER / "index.html"),
         },

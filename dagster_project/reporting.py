@@ -14,6 +14,7 @@ from parley.landing.inbox import Outcome
 from parley.quality_gate.validation import Finding, Verdict
 from parley.server.collected import Collected
 from parley.warehouse.database import Connection
+from parley.warehouse.names import EVERY_TENANT
 
 FINDINGS_SHOWN = 50
 STRETCHES_SHOWN = 10  # of days
@@ -110,13 +111,17 @@ def landing_table(outcomes: Sequence[Outcome]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def input_metadata(judged: Sequence[Verdict], stopping: Sequence[Verdict]) -> dict[str, int]:
-    """How the input gate judged, in days, and how many days hold up builds."""
-    words: list[str] = [verdict.verdict for verdict in judged]
+def input_metadata(
+    judged: Sequence[Verdict], stopping: Sequence[Verdict], left_out: Sequence[Verdict]
+) -> dict[str, int | str]:
+    """How the input gate judged, in days of tenants, how many days hold up builds, and which ones builds leave out."""
+    words: list[str] = [verdict.verdict for verdict in judged if verdict.tenant_id != EVERY_TENANT]
     return {
-        "days_judged": len(words),
+        "days_judged": len({verdict.day for verdict in judged}),
         **{f"days_{word}": words.count(word) for word in ("passed", "warned", "blocked")},
         "days_stopping_builds": len(stopping),
+        "days_left_out": len(left_out),
+        "left_out": ", ".join(f"{verdict.tenant_id} {verdict.day}" for verdict in left_out[:FINDINGS_SHOWN]),
     }
 
 

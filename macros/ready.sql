@@ -8,24 +8,23 @@
             ) %}
         {% endif %}
     {% endif %}
-    {% if execute and flags.WHICH in ('build', 'run') %}
-        {% set blocked = run_query(days_that_are_blocked()).columns[0].values() %}
+    {% if execute and flags.WHICH in ('build', 'run') and var('judged_to') is none %}{# `parley build` has seen to it #}
+        {% set blocked = run_query(days_newly_blocked()).columns[0].values() %}
         {% if blocked %}
             {% do exceptions.raise_compiler_error(
-                "The input gate blocks " ~ blocked | join(', ') ~ ": `parley inputs list` says why, and what to do."
+                "The input gate blocks " ~ blocked | join(', ') ~ ", which only `parley build` can leave out: run that. "
+                ~ "`parley inputs list` says why."
             ) %}
         {% endif %}
     {% endif %}
     select 1
 {% endmacro %}
 
-{#- Days that the build would take in though they were judged unfit, as `parley.quality_gate.validation.stopping` has them. -#}
-{% macro days_that_are_blocked() %}
-    select day::text
-    from ops.input_validation
-    where
-        verdict = 'blocked' and released_at is null
-        and batch_id > coalesce((select position from ops.watermarks where model = 'stg_events' and upstream = 'raw'), 0)
-        {% if var('judged_to') is not none %}and batch_id <= {{ var('judged_to') }}{% endif %}
+{#- Blocked days that dbt by itself would take in: of no tenant, or not yet noted in ops.blocked_inputs by `parley build`. -#}
+{% macro days_newly_blocked() %}
+    select distinct days.day::text as day
+    from ops.input_validation as days
+    left join ops.blocked_inputs as known on days.tenant_id = known.tenant_id and days.day = known.day
+    where days.verdict = 'blocked' and days.released_at is null and known.day is null
     order by day
 {% endmacro %}

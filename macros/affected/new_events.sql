@@ -1,7 +1,8 @@
 {#-
     `affected_by` of staging.stg_events, where events enter the build: the new events themselves, so that the landing
     tables are read once and by index. New are the batches after the watermark; beside them the events of visitors of whom
-    it has become known who they are, the days of --from/--to and all events of tenants whose settings changed.
+    it has become known who they are, those of days that the input gate has blocked or let through, the days of --from/--to
+    and all events of tenants whose settings changed.
 -#}
 {% macro affected_new_events(spec) %}
     {% set rereads = reread_conditions(spec, local_date('occurred_at', 'tenants.time_zone'), 'occurred_at') %}
@@ -10,7 +11,7 @@
     inner join ops.watermarks on watermarks.model = '{{ model.name }}' and watermarks.upstream = 'raw'
     inner join pg_temp.taken on taken.upstream = watermarks.upstream
     where events.batch_id > watermarks.position and events.batch_id <= taken.position
-    {{ 'union' if rereads else 'union all' }}
+    {{ 'union' if rereads else 'union all' }} (
     select events.*
     from {{ source('raw', 'events') }} as events
     inner join ops.watermarks on watermarks.model = '{{ model.name }}' and watermarks.upstream = 'raw'
@@ -19,6 +20,8 @@
         and (events.tenant_id, events.anonymous_id) in (
             select tenant_id, id from ({{ changed(spec) }}) as changed where id is not null
         )
+    union
+    {{ events_of_days_judged_otherwise() }}
     {% for condition in rereads %}
     union
     select events.*
@@ -27,6 +30,7 @@
     where {{ condition }}
         and events.batch_id <= (select position from pg_temp.taken where upstream = 'raw')
     {% endfor %}
+    )
 {% endmacro %}
 
 {#- `affected_by` of staging.stg_excluded_events: of these, the events that are excluded now, or have been so far. -#}

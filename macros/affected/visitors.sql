@@ -22,6 +22,10 @@
             order by known.occurred_at desc
             limit 1
         )
+    union
+    select judged_otherwise.tenant_id, judged_otherwise.anonymous_id
+    from ({{ events_of_days_judged_otherwise() }}) as judged_otherwise
+    where {{ ties_a_visitor('judged_otherwise') }}
     {% for condition in reread_conditions(spec, local_date('occurred_at', 'tenants.time_zone'), 'occurred_at') %}
     union
     select

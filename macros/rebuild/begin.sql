@@ -135,10 +135,11 @@
     {% endfor %}
 {% endmacro %}
 
-{#- The pairs of upstream model and kind of change; `reads` may name several kinds of one upstream. -#}
+{#- The pairs of upstream model and kind of change; `reads` may name several kinds of one upstream. Batches of `raw`, and what
+    `parley build` publishes of the input gate's verdicts (stg_blocked_days), are read by staging alone, in ways of its own. -#}
 {% macro kinds_read(spec) %}
     {% set pairs = [] %}
-    {% for upstream, kinds in spec.get('reads', {}).items() if upstream != 'raw' %}
+    {% for upstream, kinds in spec.get('reads', {}).items() if upstream not in ('raw', 'stg_blocked_days') %}
         {% for kind in ([kinds] if kinds is string else kinds) %}{% do pairs.append((upstream, kind)) %}{% endfor %}
     {% endfor %}
     {% do return(pairs) %}

@@ -10,7 +10,7 @@
     ],
     meta={'rebuild': {
         'key': {'event_id': 'event_id'},
-        'reads': {'raw': 'batch', 'stg_visitor_users': 'visitor'},
+        'reads': {'raw': 'batch', 'stg_visitor_users': 'visitor', 'stg_blocked_days': 'tenant_day'},
         'affected_by': 'affected_new_events',
         'definitions': ['stg_event_types'],
         'publishes': {
@@ -35,7 +35,9 @@ with known as (
 source as (
 
     select * from known
-    where {{ exclusion('known', 'known.person_id') }} is null
+    where
+        {{ exclusion('known', 'known.person_id') }} is null
+        and {{ is_not_blocked('known') }}
 
 ),
 

@@ -2,7 +2,7 @@
     unique_key=['tenant_id', 'event_id'],
     meta={'rebuild': {
         'key': {'event_id': 'event_id'},
-        'reads': {'raw': 'batch', 'stg_visitor_users': 'visitor'},
+        'reads': {'raw': 'batch', 'stg_visitor_users': 'visitor', 'stg_blocked_days': 'tenant_day'},
         'affected_by': 'affected_excluded_events',
         'definitions': ['stg_event_types'],
         'publishes': {'arrival': {'date': 'received_on'}},
@@ -29,6 +29,7 @@ final as (
         received_on,
         {{ exclusion('known', 'known.person_id') }} as reason
     from known
+    where {{ is_not_blocked('known') }}
 
 )
 

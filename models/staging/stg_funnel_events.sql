@@ -4,7 +4,7 @@
     indexes=[{'columns': ['tenant_id', 'owner_id', 'funnel_id']}],
     meta={'rebuild': {
         'key': {'event_id': 'event_id'},
-        'reads': {'raw': 'batch', 'stg_visitor_users': 'visitor'},
+        'reads': {'raw': 'batch', 'stg_visitor_users': 'visitor', 'stg_blocked_days': 'tenant_day'},
         'affected_by': 'affected_new_events',
         'definitions': ['stg_funnels', 'stg_funnel_matchers', 'stg_event_types'],
         'publishes': {'owner': {'id': 'owner_id'}},
@@ -23,7 +23,9 @@ with known as (
 source as (
 
     select * from known
-    where {{ exclusion('known', 'known.person_id') }} is null
+    where
+        {{ exclusion('known', 'known.person_id') }} is null
+        and {{ is_not_blocked('known') }}
 
 ),
 

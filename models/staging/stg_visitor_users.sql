@@ -3,7 +3,7 @@
     indexes=[{'columns': ['tenant_id', 'anonymous_id', 'occurred_at']}],
     meta={'rebuild': {
         'key': {'anonymous_id': 'id'},
-        'reads': {'raw': 'batch'},
+        'reads': {'raw': 'batch', 'stg_blocked_days': 'tenant_day'},
         'affected_by': 'affected_visitors',
         'definitions': ['stg_event_types'],
         'publishes': {'visitor': {'id': 'anonymous_id'}},
@@ -54,7 +54,9 @@ said as (
         on source.tenant_id = own_type.tenant_id and source.event_name = own_type.event_name
     left join event_types as shared_type
         on shared_type.tenant_id = '*' and source.event_name = shared_type.event_name
-    where {{ ties_a_visitor('source') }}
+    where
+        {{ ties_a_visitor('source') }}
+        and {{ is_not_blocked('source') }}
 
 ),
 

@@ -6,7 +6,7 @@ dbt runs twice: in between, Python computes what SQL cannot (`parley.analytics.a
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 LOCK = 0x6275696C64  # "build" in ASCII: held by the process that builds
 COMMAND = "parley build"
 AFTER_ANALYSES = "source:analyses+"
+INPUTS = "inputs_are_fit"  # what alerts call the input gate: as Dagster's check
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class Problem:
 
     name: str
     kind: str
-    """model, seed, test, unit_test or alert"""
+    """model, seed, test, unit_test, alert or input"""
     status: str
     """error, fail or warn"""
     reason: str
@@ -151,16 +152,32 @@ def _build(
                     _alert(settings, connection, as_of, failure=f"It broke off: {COMMAND} says why.")
             raise
         outcome = _outcome(results, as_of, time.monotonic() - began)
-        alerts = _alerts(settings, connection, order, outcome, results)
+        left_out = _left_out(connection)
+        alerts = _alerts(settings, connection, order, outcome, results, left_out)
         return replace(
             outcome,
-            problems=(*outcome.problems, *alerts),
+            problems=(*outcome.problems, *left_out, *alerts),
             changed=tuple(rebuilds.of_build(connection, build_id)),
         )
 
 
+def _left_out(connection: Connection) -> list[Problem]:
+    """What the input gate keeps out of the tables, by tenant and day."""
+    verdicts = validation.left_out(connection)
+    found = validation.findings(connection, {verdict.day for verdict in verdicts})
+    return [
+        Problem(f"{verdict.tenant_id} {verdict.day}", "input", "warn", validation.omission(verdict, found))
+        for verdict in verdicts
+    ]
+
+
 def _alerts(
-    settings: Settings, connection: Connection, order: BuildRequest, outcome: Outcome, results: list[Any]
+    settings: Settings,
+    connection: Connection,
+    order: BuildRequest,
+    outcome: Outcome,
+    results: list[Any],
+    left_out: Sequence[Problem],
 ) -> Iterator[Problem]:
     """See to alerts of what was built, of the build and of its checks; yields what is wrong with the alerts themselves.
 
@@ -179,8 +196,12 @@ def _alerts(
                 problem.name: f"{problem.name} warns; what it found is in {dbt.LOG}."
                 for problem in outcome.problems
                 if problem.status == "warn"
-            },
-            succeeded=[result.node.name for result in results if result.status.value == "pass"],
+            }
+            | ({INPUTS: " ".join(problem.reason for problem in left_out[:3])} if left_out else {}),
+            succeeded=[
+                *(result.node.name for result in results if result.status.value == "pass"),
+                *([] if left_out else [INPUTS]),
+            ],
             at=outcome.as_of,
         )
         _alert(
@@ -290,7 +311,7 @@ def prepare(connection: Connection, settings: Settings, order: BuildRequest) -> 
     """Refuse what would fail in the middle of a build, let the tracking plan's files hold, and judge what landed.
 
     Returns the last batch that was judged: what lands meanwhile is the next build's. Raises ParleyError where a seed is
-    wrong, or the input gate has blocked what the build would take in.
+    wrong, or raw.events is not as declared. What the input gate blocks of a tenant, the build leaves out.
     """
     tracking_plan.sync(connection, settings.project / tracking_plan.FOLDER)
     listed = definitions.check(connection, settings.project)
@@ -301,7 +322,7 @@ def prepare(connection: Connection, settings: Settings, order: BuildRequest) -> 
                 f"There is no tenant {order.tenant!r} in {tenants.SEED}, nor in what has landed: correct it."
             )
     judged_to, _ = validation.judge_new(connection, settings)
-    validation.refuse_blocked(connection, first=order.from_date, last=order.to_date, everything=order.full_refresh)
+    validation.apply(connection)
     return judged_to
 
 

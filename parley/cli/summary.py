@@ -200,6 +200,11 @@ def _verdict(accounting: "Accounting | None", build: "Build | None") -> "Iterabl
         yield "; ".join(said) + "."
         for problem in build.problems[:3]:
             yield f"  [red]{escape(problem['name'])}[/]: {escape(problem['message'])}"
+    if accounting and accounting.left_out:
+        yield (
+            f"[yellow]{accounting.left_out:,} accepted events are in no table, as the input gate blocks their day: "
+            "see parley inputs list.[/]"
+        )
     if accounting and accounting.waiting:
         yield f"[yellow]{accounting.waiting:,} events have landed since the last build: run parley build.[/]"
 

@@ -414,6 +414,18 @@ def _check_built(connection: Connection, due: Sequence[Tenant], month: str) -> N
         ).format(_partition(month)),
         [names, settled],
     ).fetchone()
+    blocked = connection.execute(
+        sql.SQL(
+            "select exists (select from {} where (tenant_id, event_id) in"
+            " (select tenant_id, event_id from staging.stg_blocked_events where tenant_id = any(%s)))"
+        ).format(_partition(month)),
+        [names],
+    ).fetchone()
+    if blocked == (True,):
+        raise ParleyError(
+            f"The input gate keeps events of {month} out of the tables, where they would be missing for good once they "
+            "are archived: release their days (`parley inputs list`), or take their load back with `parley unload`."
+        )
     if row != (True,):
         raise ParleyError(
             f"The tables have not taken in all events of {month}, which cannot be done once they are archived: "

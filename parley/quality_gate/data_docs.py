@@ -11,7 +11,17 @@ if TYPE_CHECKING:
 
 FOLDER = "data-docs"
 _NAME = "judged-%Y%m%dT%H%M%S%fZ.html"
-_HEADINGS = ("day (UTC)", "verdict", "events", "lines received", "blocking", "warning", "judged at (UTC)", "released")
+_HEADINGS = (
+    "day (UTC)",
+    "tenant",
+    "verdict",
+    "events",
+    "lines received",
+    "blocking",
+    "warning",
+    "judged at (UTC)",
+    "released",
+)
 
 
 def write_page(folder: Path, html: str, judged_at: datetime) -> str:
@@ -65,6 +75,7 @@ def _row(verdict: "Verdict", has_page: bool) -> str:
     released = f"by {verdict.released_by}: {verdict.release_reason}" if verdict.released_at else ""
     cells = (
         day,
+        escape(verdict.tenant_id),
         verdict.verdict,
         f"{verdict.events:,}",
         f"{verdict.received:,}",

@@ -29,15 +29,30 @@ class Metric:
     meaning: str
     is_fault: bool = False
     """Counts what is wrong: kept only where there is any, so that it has no minimum."""
+    is_of_arrival: bool = False
+    """Of the lines that arrived on the day; else of the events that happened on it."""
 
 
 METRICS = {
     metric.name: metric
     for metric in (
         Metric("wrong_columns", "day", "columns of raw.events that are missing, or of another type than declared"),
-        Metric("unreadable_share", "day", "of the lines received, those whose tenant cannot be read"),
-        Metric("rejected_share", "tenant", "of the lines received, those refused"),
-        Metric("duplicate_share", "tenant", "of the lines received, those that were there already"),
+        Metric(
+            "unreadable_share", "day", "of the lines received, those whose tenant cannot be read", is_of_arrival=True
+        ),
+        Metric(
+            "rejected_share",
+            "tenant",
+            "of the lines received, those rejected for what is in them, and not landed since",
+            is_of_arrival=True,
+        ),
+        Metric(
+            "unknown_type_share",
+            "tenant",
+            "of the lines received, those whose event type is not in the tracking plan, and not landed since",
+            is_of_arrival=True,
+        ),
+        Metric("duplicate_share", "tenant", "of the lines received, those that were there already", is_of_arrival=True),
         Metric("events", "tenant", "events that happened on the day"),
         Metric("events_of_full_day", "tenant", "the same, once the day is over"),
         Metric("unlisted_tenant", "tenant", "1 where the tenants seed does not name the tenant, else 0"),
@@ -102,6 +117,8 @@ def _expectation(row: seeds.Row) -> Expectation:
         row.wrong("minimum", f"{metric.name} counts what is wrong: leave it blank.")
     if metric.grain == "day" and row["tenant_id"] != EVERY_TENANT:
         row.wrong("tenant_id", f"{metric.name} is of a day as a whole: write {EVERY_TENANT}.")
+    if metric.name == "unreadable_share" and row["severity"] == "block":
+        row.wrong("severity", "such lines are of no tenant, so that there is nothing to leave out: write warn or off.")
     return Expectation(
         name=row["expectation"],
         tenant_id=row["tenant_id"],

@@ -106,6 +106,32 @@ arrived as (
     group by 1, 2
 ),
 
+-- what the tracking plan lacks is no fault of the lines; what was mended has landed by a replay or under the same id
+excused as (
+    select
+        (rejected.received_at at time zone 'UTC')::date as day,
+        rejected.tenant_id,
+        count(*) as lines,
+        count(*) filter (where not is_mended) as of_unknown_type
+    from raw.rejected_events as rejected
+    cross join lateral (
+        select
+            rejected.replayed_by is not null
+            or exists (
+                select from raw.event_keys
+                where event_keys.tenant_id = rejected.tenant_id
+                    and event_keys.event_id = case
+                        when pg_input_is_valid(rejected.payload ->> 'event_id', 'uuid')
+                            then (rejected.payload ->> 'event_id')::uuid
+                    end
+            ) as is_mended
+    ) as since
+    where rejected.load_id in (select load_id from raw.load_batches where {received} and rejected > 0)
+        and {rejected}
+        and (is_mended or rejected.reason = 'unknown_event_type')
+    group by 1, 2
+),
+
 arrived_in_all as (
     select
         days.day,
@@ -138,13 +164,16 @@ measured as (
             ('late_share', late / nullif(events, 0))
     ) as figures (metric, value)
     union all
-    select day, tenant_id, '*', metric, value, received, batch_id
-    from arrived, lateral (
+    select arrived.day, arrived.tenant_id, '*', metric, value, received, batch_id
+    from arrived
+    left join excused on arrived.day = excused.day and arrived.tenant_id = excused.tenant_id
+    cross join lateral (
         values
-            ('rejected_share', rejected / nullif(received, 0)),
+            ('rejected_share', greatest(rejected - coalesce(excused.lines, 0), 0) / nullif(received, 0)),
+            ('unknown_type_share', coalesce(excused.of_unknown_type, 0) / nullif(received, 0)),
             ('duplicate_share', coalesce(duplicate, 0) / nullif(received, 0))
     ) as figures (metric, value)
-    where tenant_id <> %(unknown)s
+    where arrived.tenant_id <> %(unknown)s
     union all
     select day, '*', '*', metric, value, received, batch_id
     from arrived_in_all, lateral (
@@ -168,7 +197,11 @@ def measure(
     `max_future` the hours that an event may be ahead of its arrival.
     """
     connection.execute("delete from ops.input_measures where day = any(%s)", [list(days)])
-    query = sql.SQL(_MEASURE).format(occurred=_within("occurred_at", days), received=_within("received_at", days))
+    query = sql.SQL(_MEASURE).format(
+        occurred=_within("occurred_at", days),
+        received=_within("received_at", days),
+        rejected=_within("rejected.received_at", days),
+    )
     connection.execute(
         query,
         {
@@ -188,7 +221,7 @@ def _within(column: str, days: Iterable[date]) -> sql.Composable:
     """The condition that a time is of one of these days, as ranges that partitions are pruned by."""
     bounds = [
         sql.SQL("({column} >= {first} and {column} < {end})").format(
-            column=sql.Identifier(column),
+            column=sql.Identifier(*column.split(".")),
             first=sql.Literal(f"{first} 00:00:00+00"),
             end=sql.Literal(f"{last + timedelta(days=1)} 00:00:00+00"),
         )

@@ -1,4 +1,8 @@
-"""Verdicts per day (UTC): what is judged, what a person let through, and which builds a blocked day stops.
+"""Verdicts per day (UTC) and tenant: what is judged, what a person let through, and what builds leave out.
+
+A blocked day of a tenant leaves out what its findings are of: the events that happened on it, or those that arrived on
+it (`Metric.is_of_arrival`). `ops.blocked_inputs` says what is left out now; a build brings it up to date before it
+begins. A day is blocked as a whole, under the tenant `*`, only where raw.events is not as declared, and stops builds.
 
 A verdict holds for the events that were there: a day that has got new ones since is judged again. `ops.watermarks`
 says up to which batch that is so, under the name `input_validation`.
@@ -32,6 +36,8 @@ class Verdict:
     """A row of `ops.input_validation`."""
 
     day: date
+    tenant_id: str
+    """`*`: the day as a whole."""
     verdict: Word
     events: int
     """That happened on the day."""
@@ -51,8 +57,17 @@ class Verdict:
     release_reason: str | None = None
 
     @property
-    def stops_builds(self) -> bool:
+    def is_in_force(self) -> bool:
+        """Whether it blocks, and nobody has released it."""
         return self.verdict == "blocked" and self.released_at is None
+
+    @property
+    def stops_builds(self) -> bool:
+        return self.is_in_force and self.tenant_id == EVERY_TENANT
+
+    @property
+    def is_left_out(self) -> bool:
+        return self.is_in_force and self.tenant_id != EVERY_TENANT
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +130,7 @@ def find(connection: Connection, first: date | None = None, last: date | None = 
     with connection.cursor(row_factory=class_row(Verdict)) as cursor:
         return cursor.execute(
             "select * from ops.input_validation where day >= coalesce(%s, '-infinity'::date)"
-            " and day <= coalesce(%s, 'infinity'::date) order by day desc",
+            " and day <= coalesce(%s, 'infinity'::date) order by day desc, tenant_id",
             [first, last],
         ).fetchall()
 
@@ -130,8 +145,8 @@ def findings(connection: Connection, days: Iterable[date]) -> list[Finding]:
         ).fetchall()
 
 
-def release(connection: Connection, day: date, *, reason: str, by: str | None) -> None:
-    """Let a blocked day through, in the caller's transaction.
+def release(connection: Connection, day: date, *, reason: str, by: str | None, tenant: str | None = None) -> None:
+    """Let a blocked day through, of one tenant or of all that are blocked on it, in the caller's transaction.
 
     It stays so while it fails in no other way: see `still_released`. Raises ParleyError where the day is not blocked
     or no reason is given.
@@ -140,78 +155,106 @@ def release(connection: Connection, day: date, *, reason: str, by: str | None) -
         raise ParleyError("A release needs a reason: say with --reason why the day may be built as it is.")
     changed = connection.execute(
         "update ops.input_validation set released_by = %s, released_at = clock_timestamp(), release_reason = %s"
-        " where day = %s and verdict = 'blocked'",
-        [by, reason.strip(), day],
-    )
-    if not changed.rowcount:
-        raise ParleyError(f"{day} is not blocked: `parley inputs list` shows the days that are.")
-    blocking = [str(finding) for finding in findings(connection, [day]) if finding.severity == "block"]
+        " where day = %s and verdict = 'blocked' and (%s::text is null or tenant_id = %s) returning tenant_id",
+        [by, reason.strip(), day, tenant, tenant],
+    ).fetchall()
+    if not changed:
+        of = f" for {tenant}" if tenant else ""
+        raise ParleyError(f"{day} is not blocked{of}: `parley inputs list` shows the days that are.")
+    released = sorted(str(tenant_id) for (tenant_id,) in changed)
+    blocking = [
+        str(finding)
+        for finding in findings(connection, [day])
+        if finding.severity == "block" and finding.tenant_id in released
+    ]
     audit.record(
         connection,
         "input.released",
         actor=by,
-        details={"day": day.isoformat(), "reason": reason.strip(), "findings": blocking},
+        details={"day": day.isoformat(), "tenants": released, "reason": reason.strip(), "findings": blocking},
     )
 
 
-def stopping(
-    connection: Connection, *, first: date | None = None, last: date | None = None, everything: bool = False
-) -> list[Verdict]:
-    """The blocked days that nobody released among those a build would take in, the earliest first.
+def stopping(connection: Connection) -> list[Verdict]:
+    """The days that are blocked as a whole, the earliest first: no build begins while there is one."""
+    return [verdict for verdict in _in_force(connection) if verdict.stops_builds]
 
-    It takes in what landed since the last one; besides that the tenants' local days from `first` to `last`, or
-    `everything`.
-    """
+
+def left_out(connection: Connection) -> list[Verdict]:
+    """The days of tenants that builds leave out, the earliest first."""
+    return [verdict for verdict in _in_force(connection) if verdict.is_left_out]
+
+
+def _in_force(connection: Connection) -> list[Verdict]:
     with connection.cursor(row_factory=class_row(Verdict)) as cursor:
         return cursor.execute(
-            """
-            select * from ops.input_validation
-            where verdict = 'blocked' and released_at is null and (
-                %(everything)s
-                or batch_id > coalesce(
-                    (select position from ops.watermarks where model = 'stg_events' and upstream = 'raw'), 0
-                )
-                or %(again)s and day between %(first)s and %(last)s
-            )
-            order by day
-            """,
-            {
-                "everything": everything,
-                "again": first is not None or last is not None,
-                # a local day has hours of the UTC days beside it
-                "first": first - timedelta(days=1) if first else date.min,
-                "last": last + timedelta(days=1) if last else date.max,
-            },
+            "select * from ops.input_validation where verdict = 'blocked' and released_at is null"
+            " order by day, tenant_id"
         ).fetchall()
 
 
-def refuse_blocked(
-    connection: Connection, *, first: date | None = None, last: date | None = None, everything: bool = False
-) -> None:
-    """Refuse a build that would take in a blocked day, as `stopping` says.
+def apply(connection: Connection) -> None:
+    """Bring `ops.blocked_inputs` up to date with the verdicts, and tell staging what has changed of it.
 
-    Raises ParleyError naming days, what failed, and what to do.
+    For who holds the build's lock: what is left out stays the same while a build is at work. Raises ParleyError where
+    a day is blocked as a whole, naming days, what failed, and what to do.
     """
-    if found := stopping(connection, first=first, last=last, everything=everything):
+    if found := stopping(connection):
         raise ParleyError(refusal(found, findings(connection, {verdict.day for verdict in found})))
+    of_arrival = [metric.name for metric in expectations.METRICS.values() if metric.is_of_arrival]
+    connection.execute(_APPLY, {"of_arrival": of_arrival, "every_tenant": EVERY_TENANT})
+
+
+_APPLY = """
+    with blocked as materialized (
+        select distinct
+            tenant_id,
+            day,
+            case when metric = any(%(of_arrival)s) then 'arrived' else 'happened' end as basis
+        from ops.input_validation inner join ops.input_failures using (day, tenant_id)
+        where verdict = 'blocked' and released_at is null and severity = 'block' and tenant_id <> %(every_tenant)s
+    ),
+    gone as (
+        delete from ops.blocked_inputs where (tenant_id, day, basis) not in (select tenant_id, day, basis from blocked)
+        returning tenant_id, day, basis
+    ),
+    added as (
+        insert into ops.blocked_inputs (tenant_id, day, basis) select tenant_id, day, basis from blocked
+        on conflict do nothing
+        returning tenant_id, day, basis
+    )
+    insert into ops.changes (model, kind, tenant_id, id, date)
+    select 'stg_blocked_days', 'tenant_day', tenant_id, basis, day from (table gone union all table added) as changed
+"""
 
 
 def refusal(refused: Sequence[Verdict], found: Iterable[Finding]) -> str:
     """What is said to whoever wants to build: the blocked days, what blocks them, and what to do."""
-    shown = refused[:NAMED_AT_MOST]
-    blocking: dict[date, list[str]] = {verdict.day: [] for verdict in shown}
-    for finding in found:
-        if finding.severity == "block" and finding.day in blocking:
-            blocking[finding.day].append(str(finding))
-    days = "; ".join(
-        f"{day}: {', '.join(said[:NAMED_AT_MOST])}{' …' if len(said) > NAMED_AT_MOST else ''}"
-        for day, said in blocking.items()
-    )
-    more = f"; and {len(refused) - len(shown)} more days" if len(refused) > len(shown) else ""
+    found = list(found)
+    days = "; ".join(f"{verdict.day}: {_what_blocks(verdict, found)}" for verdict in refused[:NAMED_AT_MOST])
+    more = f"; and {len(refused) - NAMED_AT_MOST} more days" if len(refused) > NAMED_AT_MOST else ""
     return (
         f"The input gate blocks {days}{more}. The tables keep their last state: look with `parley inputs list`, mend "
-        f'what is wrong, or let a day through with `parley inputs release {shown[0].day} --reason "…"`.'
+        f'what is wrong, or let a day through with `parley inputs release {refused[0].day} --reason "…"`.'
     )
+
+
+def omission(verdict: Verdict, found: Iterable[Finding]) -> str:
+    """What is said of a tenant's day that builds leave out: what blocks it, and what to do."""
+    return (
+        f"No table has what {verdict.tenant_id} sent of {verdict.day}, and all others are built: "
+        f"{_what_blocks(verdict, found)}. Mend it and land it again, or let it through with "
+        f'`parley inputs release {verdict.day} --tenant {verdict.tenant_id} --reason "…"`, then `parley build`.'
+    )
+
+
+def _what_blocks(verdict: Verdict, found: Iterable[Finding]) -> str:
+    said = [
+        str(finding)
+        for finding in found
+        if finding.severity == "block" and (finding.day, finding.tenant_id) == (verdict.day, verdict.tenant_id)
+    ]
+    return f"{', '.join(said[:NAMED_AT_MOST])}{' …' if len(said) > NAMED_AT_MOST else ''}"
 
 
 def _unjudged(connection: Connection, position: int, fingerprint: str) -> list[date]:
@@ -227,6 +270,10 @@ def _unjudged(connection: Connection, position: int, fingerprint: str) -> list[d
                     (select position from ops.watermarks where model = 'stg_events' and upstream = 'raw'), 0
                 ) as built
             ),
+            blocked as (
+                select day, tenant_id, received from ops.input_validation
+                where verdict = 'blocked' and released_at is null and tenant_id <> %(every_tenant)s
+            ),
             landed as (
                 select (occurred_at at time zone 'UTC')::date as day, batch_id from raw.events
                 where batch_id > (select judged from since) and batch_id <= %(position)s
@@ -235,16 +282,35 @@ def _unjudged(connection: Connection, position: int, fingerprint: str) -> list[d
                 where batch_id > (select judged from since) and batch_id <= %(position)s
             ),
             touched as (select day, max(batch_id) as batch_id from landed group by day)
-            select day from touched left join ops.input_validation using (day)
-            where input_validation.batch_id is null or input_validation.batch_id < touched.batch_id
+            select day from touched
+            left join ops.input_validation using (day)
+            where (input_validation.tenant_id is null or input_validation.tenant_id = %(every_tenant)s)
+                and (input_validation.batch_id is null or input_validation.batch_id < touched.batch_id)
             union
             select day from ops.input_validation
             where suite <> %(suite)s and (
                 batch_id > (select built from since) or verdict = 'blocked' and released_at is null
             )
+            union
+            -- what was rejected then may have landed since, mended or by a replay
+            select day from blocked
+            where exists (
+                select from raw.load_batches as later
+                where later.batch_id > (select judged from since) and later.tenant_id = blocked.tenant_id
+                    and later.accepted > 0
+            )
+            union
+            -- a load was taken back
+            select day from blocked
+            where received <> (
+                select coalesce(sum(batches.received - batches.resent), 0) from raw.load_batches as batches
+                where batches.tenant_id = blocked.tenant_id
+                    and batches.received_at >= blocked.day::timestamp at time zone 'UTC'
+                    and batches.received_at < (blocked.day + 1)::timestamp at time zone 'UTC'
+            )
             order by day
             """,
-            {"position": position, "suite": fingerprint},
+            {"position": position, "suite": fingerprint, "every_tenant": EVERY_TENANT},
         )
         if isinstance(row[0], date)
     ]
@@ -303,7 +369,11 @@ def _judge(
             failures[failure.day].append(failure)
         page = data_docs.write_page(folder, html, judged_at)
     with connection.transaction():
-        judged = [_store(connection, day, of_day, page, judged_at, expected) for day, of_day in failures.items()]
+        judged = [
+            verdict
+            for day, of_day in failures.items()
+            for verdict in _store(connection, day, of_day, page, judged_at, expected)
+        ]
     data_docs.prune(folder, settings.data_docs_days, judged_at)
     data_docs.write_index(folder, find(connection))
     return judged
@@ -316,33 +386,61 @@ def _store(
     page: str | None,
     judged_at: datetime,
     expected: Sequence[Expectation],
-) -> Verdict:
-    standing = next(iter(find(connection, day, day)), None)
-    blocking = {(each.expectation.name, each.tenant_id, each.event_name) for each in failures if each.blocks}
-    holds = standing is not None and still_released(standing, findings(connection, [day]), blocking)
+) -> list[Verdict]:
+    """The day's verdicts, of each tenant with any figure and of the day as a whole, in place of those there were."""
+    known = {verdict.tenant_id: verdict for verdict in find(connection, day, day)}
+    found = findings(connection, [day])
+    connection.execute("delete from ops.input_failures where day = %s", [day])
+    connection.execute("delete from ops.input_validation where day = %s", [day])
     with connection.cursor(row_factory=dict_row) as cursor:
-        counts = cursor.execute(
-            "select coalesce(sum(value) filter (where metric = 'events'), 0)::bigint as events,"
-            " coalesce(sum(base) filter (where metric = 'unreadable_share'), 0)::bigint as received,"
-            " coalesce(max(batch_id), 0) as batch_id from ops.input_measures where day = %s",
-            [day],
-        ).fetchone()
-    assert counts is not None
-    verdict = Verdict(
-        day=day,
-        verdict=word(failures),
-        **counts,
-        blocking=len(blocking),
-        warning=len(failures) - len(blocking),
-        suite=expectations.fingerprint(expected),
-        page=page,
-        judged_at=judged_at,
-        released_by=standing.released_by if standing and holds else None,
-        released_at=standing.released_at if standing and holds else None,
-        release_reason=standing.release_reason if standing and holds else None,
+        figures = cursor.execute(_FIGURES, {"day": day, "every_tenant": EVERY_TENANT}).fetchall()
+    judged = []
+    for counts in figures:
+        tenant_id = counts["tenant_id"]
+        own = [failure for failure in failures if failure.tenant_id == tenant_id]
+        blocking = {(each.expectation.name, tenant_id, each.event_name) for each in own if each.blocks}
+        before = known.get(tenant_id)
+        holds = before is not None and still_released(before, found, blocking)
+        verdict = Verdict(
+            day=day,
+            verdict=word(own),
+            **counts,
+            blocking=len(blocking),
+            warning=len(own) - len(blocking),
+            suite=expectations.fingerprint(expected),
+            page=page,
+            judged_at=judged_at,
+            released_by=before.released_by if before and holds else None,
+            released_at=before.released_at if before and holds else None,
+            release_reason=before.release_reason if before and holds else None,
+        )
+        _write(connection, verdict, own)
+        judged.append(verdict)
+    return judged
+
+
+_FIGURES = """
+    with figures as (
+        select
+            tenant_id,
+            coalesce(sum(value) filter (where metric = 'events'), 0)::bigint as events,
+            coalesce(sum(base) filter (where metric in ('rejected_share', 'unreadable_share')), 0)::bigint as received,
+            coalesce(max(batch_id), 0) as batch_id
+        from ops.input_measures
+        where day = %(day)s
+        group by tenant_id
     )
-    _write(connection, verdict, failures)
-    return verdict
+    select tenant_id, events, received, batch_id from figures where tenant_id <> %(every_tenant)s
+    union all
+    select
+        %(every_tenant)s,
+        sum(events)::bigint,
+        coalesce(sum(received) filter (where tenant_id = %(every_tenant)s), 0)::bigint,
+        max(batch_id)
+    from figures
+    having count(*) > 0
+    order by 1
+"""
 
 
 def word(failures: Iterable[Failure]) -> Word:
@@ -352,7 +450,7 @@ def word(failures: Iterable[Failure]) -> Word:
 
 
 def still_released(standing: Verdict, found: Iterable[Finding], blocking: set[tuple[str, str, str]]) -> bool:
-    """Whether a release goes on: the day still fails, in no other expectation, tenant or event type than then.
+    """Whether a release goes on: the tenant's day still fails, in no other expectation or event type than then.
 
     By how much does not matter: who let a day through with half of a tenant's lines refused need not do so again for
     each line that comes late.
@@ -362,17 +460,23 @@ def still_released(standing: Verdict, found: Iterable[Finding], blocking: set[tu
 
 
 def _write(connection: Connection, verdict: Verdict, failures: Iterable[Failure]) -> None:
-    connection.execute("delete from ops.input_failures where day = %s", [verdict.day])
-    connection.execute("delete from ops.input_validation where day = %s", [verdict.day])
     connection.execute(
         """
         insert into ops.input_validation (
-            day, verdict, events, received, blocking, warning, batch_id, suite, page, judged_at,
+            day, tenant_id, verdict, events, received, blocking, warning, batch_id, suite, page, judged_at,
             released_by, released_at, release_reason
-        ) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+        ) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
         """,
         [
-            *(verdict.day, verdict.verdict, verdict.events, verdict.received, verdict.blocking, verdict.warning),
+            *(
+                verdict.day,
+                verdict.tenant_id,
+                verdict.verdict,
+                verdict.events,
+                verdict.received,
+                verdict.blocking,
+                verdict.warning,
+            ),
             *(verdict.batch_id, verdict.suite, verdict.page, verdict.judged_at),
             *(verdict.released_by, verdict.released_at, verdict.release_reason),
         ],

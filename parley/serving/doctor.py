@@ -200,10 +200,15 @@ def _loads(connection: Connection) -> Finding:
 
 def _input_gate(settings: Settings, connection: Connection) -> Finding:
     expected = expectations.read(settings.project / expectations.SEED)
-    stopping = validation.stopping(connection)
-    if stopping:
-        found = f"{len(stopping)} days are blocked, the last of them {stopping[-1].day}"
-        return Finding("input gate", "broken", found, "parley inputs list says why; mend it, or parley inputs release")
+    remedy = "parley inputs list says why; mend it, or parley inputs release"
+    if stopping := validation.stopping(connection):
+        found = f"{len(stopping)} days stop every build, the last of them {stopping[-1].day}"
+        return Finding("input gate", "broken", found, remedy)
+    if left_out := validation.left_out(connection):
+        found = (
+            f"{len(left_out)} days of tenants are left out, the last is {left_out[-1].day} of {left_out[-1].tenant_id}"
+        )
+        return Finding("input gate", "look", found, remedy)
     return Finding("input gate", "good", f"{len(expected)} expectations, no day is blocked")
 
 

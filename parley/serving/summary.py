@@ -49,6 +49,8 @@ class Accounting:
     """Accepted since the last build."""
     unaccounted: int
     """Accepted, built, and yet missing from staging or facts: always 0, or something is broken."""
+    left_out: int
+    """Accepted, built, and kept out of the tables by the input gate."""
     late_share: float | None
     """Of the events, those that arrived on a later day than they happened (tenant's calendar)."""
 
@@ -280,7 +282,8 @@ _ACCOUNTING = f"""
         select
             coalesce(sum(accepted), 0) as accepted,
             coalesce(sum(accepted) filter (where not is_accounted_for), 0)
-            - coalesce(sum(least(staged_events, fact_events)) filter (where not is_accounted_for), 0) as unaccounted
+            - coalesce(sum(least(staged_events, fact_events)) filter (where not is_accounted_for), 0) as unaccounted,
+            coalesce(sum(blocked_events), 0) as left_out
         from marts.event_reconciliation
         where {_OF_TENANT}
     ),
@@ -292,6 +295,7 @@ _ACCOUNTING = f"""
     select
         (landed.accepted - built.accepted)::bigint as waiting,
         built.unaccounted::bigint as unaccounted,
+        built.left_out::bigint as left_out,
         arrivals.late_share::double precision as late_share
     from landed cross join built cross join arrivals
 """

@@ -499,10 +499,22 @@ input_validation = Table(
     Column("released_by", Text),
     Column("released_at", _instant),
     Column("release_reason", Text),
+    Column("tenant_id", Text, primary_key=True, comment=f"{EVERY_TENANT} for the day as a whole"),
     CheckConstraint("verdict in ('passed', 'warned', 'blocked')", name="verdict"),
     CheckConstraint("released_at is null or verdict = 'blocked'", name="release"),
     schema=OPS,
-    comment="One row per day (UTC) that the input gate has judged.",
+    comment="One row per day (UTC) and tenant that the input gate has judged.",
+)
+
+blocked_inputs = Table(
+    "blocked_inputs",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("basis", Text, primary_key=True, comment="left out is what arrived on the day, or what happened on it"),
+    CheckConstraint("basis in ('arrived', 'happened')", name="basis"),
+    schema=OPS,
+    comment="One row per day (UTC) of a tenant that the last build left out of the tables.",
 )
 
 input_failures = Table(

@@ -22,6 +22,7 @@ LOADS = (
     "end-ends-the-wait.ndjson",
     "unanswered.ndjson",
 )
+EXPORT = "usual-export.segment.ndjson"
 
 pytestmark = [
     pytest.mark.slow,
@@ -39,6 +40,7 @@ def rows(server: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> It
     ):
         for name in LOADS:
             load(settings, str(CASES / name))
+        load(settings, str(CASES / EXPORT), source_format="segment", tenant_id="case-usual-export")
         built = ("resource_type:seed", "resource_type:model")
         Warehouse(settings, folder).build(BuildRequest(as_of=AS_OF, select=built))
         yield read_rows
@@ -94,3 +96,16 @@ def test_questions_that_nobody_answers_are_seen_and_break_the_promise(rows: Rows
         " where tenant_id = 'case-unanswered'"
     )
     assert found == [{"turns": 10, "breaches": 6}]
+
+
+def test_an_export_with_lines_that_the_plan_lacks_is_built_and_stops_nobody(rows: Rows) -> None:
+    found = rows(
+        "select count(*) as views from staging.stg_events where tenant_id = %s and event_name = %s",
+        "case-usual-export",
+        "commerce.view",
+    )
+    assert found == [{"views": 40}]
+    assert rows("select distinct verdict from ops.input_validation where tenant_id <> 'case-usual-export'") == [
+        {"verdict": "passed"}
+    ]
+    assert rows("select * from ops.blocked_inputs") == []

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
 from uuid import uuid4
@@ -175,14 +175,15 @@ def test_a_day_a_range_and_everything_are_built_to_what_a_full_refresh_gives(
     assert contents() == whole
 
 
-def test_a_blocked_day_stops_a_run_before_dbt_until_somebody_releases_it(
+def test_a_blocked_day_of_a_tenant_is_left_out_and_said_until_somebody_releases_it(
     built: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PARLEY_PROJECT", str(PROJECT))
     monkeypatch.setenv("PARLEY_FIRST_DAY", "2025-06-01")
     built.inbox.mkdir(parents=True)
     event = {"tenant_id": "shop", "user_id": "u", "occurred_at": "2025-06-30T12:00:00Z"}
-    lines = [{**event, "event_name": name} for name in ["message.received"] * 40 + ["no.such_type"] * 60]
+    lines: list[dict[str, object]] = [{**event, "event_name": "message.received"}] * 40
+    lines += [{**event, "event_name": "conversation.rated", "attributes": {"rating": 7}}] * 60
     (built.inbox / "mostly_refused.ndjson").write_text(
         "".join(json.dumps({**line, "event_id": str(uuid4())}) + "\n" for line in lines)
     )
@@ -196,16 +197,16 @@ def test_a_blocked_day_stops_a_run_before_dbt_until_somebody_releases_it(
             run_config=build_config(only_changes=True),
             raise_on_error=False,
         )
-        stopped = run()
-        assert not stopped.success
-        [gate] = [check for check in stopped.get_asset_check_evaluations() if check.check_name == "inputs_are_fit"]
-        assert (gate.passed, gate.blocking, gate.severity) == (False, True, dg.AssetCheckSeverity.ERROR)
-        begun = {event.step_key for event in stopped.all_events if event.event_type_value == "STEP_START"}
-        assert begun == {"raw__landing", "every_file_landed", "inputs_are_fit"}
-        assert contents() == before
+        done = run()
+        assert done.success
+        [gate] = [check for check in done.get_asset_check_evaluations() if check.check_name == "inputs_are_fit"]
+        assert (gate.passed, gate.blocking, gate.severity) == (False, True, dg.AssetCheckSeverity.WARN)
+        assert gate.metadata["days_left_out"].value == 1
+        assert gate.metadata["left_out"].value == f"shop {datetime.now(UTC).date()}"
+        assert contents()["facts.user_days"] == before["facts.user_days"]
 
         with postgres.connect(built, autocommit=True) as connection:
-            for verdict in validation.stopping(connection):
+            for verdict in validation.left_out(connection):
                 validation.release(connection, verdict.day, reason="A test of ours", by="ann")
         assert run().success
     [day] = [line for line in contents()["facts.user_days"] if line.startswith("(shop,")]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -12,15 +12,16 @@ from parley.build.builds import BuildRequest, prepare
 from parley.config import tracking_plan
 from parley.errors import ParleyError
 from parley.landing.loader import load
+from parley.people.unload import unload
 from parley.quality_gate import data_docs, validation
 from parley.quality_gate.expectations import COLUMNS, SEED
 from parley.quality_gate.validation import Verdict
 from parley.settings import Settings
 from parley.warehouse import database as warehouse
-from tests.conftest import BUILT_AS_OF, Rows, parley
+from tests.conftest import BUILT_AS_OF, Rows, parley, read_rows
 from tests.oracle import Tenant
 from tests.support.landing import Json, event, write
-from tests.support.warehouse import Warehouse, copy_project
+from tests.support.warehouse import MODELS, Warehouse, copy_project
 
 FIRST, SECOND = date(2024, 3, 1), date(2024, 3, 2)
 
@@ -31,28 +32,36 @@ def sent(numbers: Iterable[int], day: date, **fields: object) -> list[Json]:
 
 
 def refused(numbers: Iterable[int], day: date, **fields: object) -> list[Json]:
-    """Events that landing refuses."""
-    return sent(numbers, day, **{"event_name": "no.such_type", **fields})
+    """Events that landing rejects for what is in them."""
+    return sent(numbers, day, **{"event_name": "conversation.rated", "attributes": {"rating": 7}, **fields})
 
 
 def land(settings: Settings, path: Path, events: Iterable[Json]) -> None:
     load(settings, write(path, events))
 
 
-def judge(settings: Settings, again: date | None = None) -> dict[date, Verdict]:
-    """Judge what is new, or a day anew; the verdicts by day."""
+def judge(settings: Settings, again: date | None = None, tenant: str = "shop") -> dict[date, Verdict]:
+    """Judge what is new, or a day anew; a tenant's verdicts by day, or those of the days as a whole (`*`)."""
     with warehouse.connect(settings, autocommit=True) as connection:
         tracking_plan.sync(connection, settings.project / tracking_plan.FOLDER)
         if again:
             judged = validation.judge_days(connection, settings, again, again)
         else:
             _, judged = validation.judge_new(connection, settings)
-    return {verdict.day: verdict for verdict in judged}
+    return {verdict.day: verdict for verdict in judged if verdict.tenant_id == tenant}
 
 
-def release(settings: Settings, day: date, reason: str = "Known and harmless") -> None:
+def apply(settings: Settings) -> dict[tuple[str, object], str]:
+    """Begin a build; what it leaves out, with the basis."""
+    with warehouse.connect(settings, autocommit=True) as connection:
+        prepare(connection, settings, BuildRequest())
+        found = connection.execute("select tenant_id, day, basis from ops.blocked_inputs").fetchall()
+    return {(str(tenant_id), day): str(basis) for tenant_id, day, basis in found}
+
+
+def release(settings: Settings, day: date, reason: str = "Known and harmless", tenant: str | None = None) -> None:
     with warehouse.connect(settings) as connection:
-        validation.release(connection, day, reason=reason, by="ann")
+        validation.release(connection, day, reason=reason, by="ann", tenant=tenant)
 
 
 def today() -> date:
@@ -141,7 +150,7 @@ def test_what_never_should_have_landed_blocks_its_day(
     assert judge(database)[FIRST].verdict == "passed"
     with psycopg.connect() as connection:
         connection.execute(statement.encode())
-    assert judge(database, again=FIRST)[FIRST].verdict == "blocked"
+    assert judge(database, again=FIRST, tenant="*" if failure[1] == "*" else "shop")[FIRST].verdict == "blocked"
     assert {(name, type_) for name, _, type_ in found(rows, FIRST)} == {failure}
 
 
@@ -175,8 +184,15 @@ def test_a_tenant_with_a_row_of_its_own_is_held_to_that_and_its_silence_is_notic
     land(settings, tmp_path / "a.ndjson", sent(range(3), FIRST) + sent(range(3, 7), SECOND))
     judged = judge(settings)
     assert {day: each.verdict for day, each in judged.items()} == {
-        FIRST: "warned",
+        FIRST: "passed",
         SECOND: "blocked",
+        today(): "passed",
+    }
+    assert {
+        row["day"]: row["verdict"] for row in rows("select * from ops.input_validation where tenant_id = 'bank'")
+    } == {
+        FIRST: "warned",
+        SECOND: "warned",
         today(): "passed",  # it is not over: the bank may still wake up
     }
     assert found(rows, FIRST) == {("busy", "bank", "*")}
@@ -189,7 +205,7 @@ def test_more_failures_than_great_expectations_shows_are_all_kept(
     settings = with_expectations(database, tmp_path, "none,*,events,,0,,block,Nothing happens")
     events = [event(number, tenant_id=f"t{number}", occurred_at=f"{FIRST}T10:00:00Z") for number in range(250)]
     land(settings, tmp_path / "a.ndjson", events)
-    assert judge(settings)[FIRST].blocking == 250
+    assert judge(settings, tenant="t1")[FIRST].blocking == 1
     assert len(found(rows, FIRST)) == 250
 
 
@@ -209,11 +225,19 @@ def test_a_release_is_audited_and_ends_when_the_day_fails_in_another_way(
 
     land(settings, tmp_path / "b.ndjson", sent(range(3, 5), FIRST))
     held = judge(settings)[FIRST]
-    assert (held.verdict, held.released_by, held.stops_builds) == ("blocked", "ann", False)
+    assert (held.verdict, held.released_by, held.is_left_out) == ("blocked", "ann", False)
     others = [event(number, tenant_id="bank", occurred_at=f"{FIRST}T10:00:00Z") for number in range(5, 9)]
     land(settings, tmp_path / "c.ndjson", others)
+    held = judge(settings)[FIRST]
+    assert (held.verdict, held.is_left_out) == ("blocked", False), "another tenant's fault is not this one's"
+    assert apply(settings) == {("bank", FIRST): "happened"}
+
+    with_expectations(
+        database, tmp_path, "few,*,events,,2,,block,Few events", "nobody,*,share_without_user,,0,,block,Somebody"
+    )
+    land(settings, tmp_path / "d.ndjson", sent([9], FIRST, user_id=None))
     ended = judge(settings)[FIRST]
-    assert (ended.verdict, ended.released_by, ended.stops_builds) == ("blocked", None, True)
+    assert (ended.verdict, ended.released_by, ended.is_left_out) == ("blocked", None, True)
 
 
 def test_other_expectations_judge_a_blocked_day_again(database: Settings, tmp_path: Path) -> None:
@@ -226,61 +250,76 @@ def test_other_expectations_judge_a_blocked_day_again(database: Settings, tmp_pa
     assert judge(settings) == {}
 
 
-def test_a_step_of_dbt_alone_is_refused_where_it_would_take_in_a_blocked_day(
-    database: Settings, tmp_path: Path
-) -> None:
-    settings = with_expectations(database, tmp_path, "few,*,events,,2,,block,Few events")
-    land(settings, tmp_path / "a.ndjson", sent(range(3), FIRST))
+def test_what_the_plan_lacks_is_no_fault_of_the_data(database: Settings, tmp_path: Path, rows: Rows) -> None:
+    land(database, tmp_path / "a.ndjson", sent(range(40), FIRST) + refused(range(40, 200), FIRST, event_name="no.such"))
+    assert judge(database)[today()].verdict == "warned"
+    assert found(rows, today()) == {("types_known", "shop", "*")}
+    assert apply(database) == {}
 
-    def refusal(order: BuildRequest) -> str | None:
-        try:
-            with warehouse.connect(settings, autocommit=True) as connection:
-                prepare(connection, settings, order)
-        except ParleyError as error:
-            return str(error)
-        return None
 
-    said = refusal(BuildRequest())  # judges by itself: nobody has
-    assert said is not None
-    assert "2024-03-01: few (shop): events is 3, above 2" in said
-    assert "parley inputs release 2024-03-01" in said
+def test_a_day_heals_when_what_was_rejected_lands_mended(database: Settings, tmp_path: Path) -> None:
+    land(database, tmp_path / "a.ndjson", sent(range(40), FIRST) + refused(range(40, 100), FIRST))
+    assert apply(database) == {("shop", today()): "arrived"}
+    # on another day than the rejected lines came: their day is judged again all the same
+    with psycopg.connect() as connection:
+        for table in ("raw.events", "raw.load_batches", "raw.rejected_events"):
+            connection.execute(f"update {table} set received_at = received_at - interval '3 days'".encode())
+        connection.execute("delete from ops.input_validation")
+        connection.execute("update ops.watermarks set position = 0 where model = 'input_validation'")
+    day = today() - timedelta(days=3)
+    assert apply(database) == {("shop", day): "arrived"}
+    land(database, tmp_path / "b.ndjson", sent(range(40, 100), FIRST))
+    assert apply(database) == {}
 
-    with psycopg.connect() as connection:  # built before it was blocked
-        connection.execute(
-            "insert into ops.watermarks (model, upstream, position)"
-            " select 'stg_events', 'raw', max(last_batch_id) from raw.loads"
-        )
-    assert refusal(BuildRequest()) is None
-    assert refusal(BuildRequest(from_date=date(2024, 3, 4))) is None
-    assert refusal(BuildRequest(from_date=SECOND, to_date=SECOND)), "a local day has hours of the day before"
-    assert refusal(BuildRequest(full_refresh=True))
-    release(settings, FIRST)
-    assert refusal(BuildRequest(full_refresh=True)) is None
+
+def test_a_load_that_is_taken_back_takes_its_verdict_with_it(database: Settings, tmp_path: Path) -> None:
+    land(database, tmp_path / "a.ndjson", sent(range(40), FIRST) + refused(range(40, 100), FIRST))
+    assert apply(database) == {("shop", today()): "arrived"}
+    unload(database, 1)
+    assert apply(database) == {}
+
+
+def test_columns_of_raw_that_are_not_as_declared_stop_every_build(database: Settings, tmp_path: Path) -> None:
+    land(database, tmp_path / "a.ndjson", sent(range(3), FIRST))
+    with psycopg.connect() as connection:
+        connection.execute("alter table raw.events add column surplus text")
+    with pytest.raises(ParleyError, match="declared_columns: wrong_columns is 1, above 0"):
+        apply(database)
+    for day in (FIRST, today()):
+        release(database, day)
+    assert apply(database) == {}
 
 
 @pytest.mark.slow
-def test_a_blocked_day_leaves_the_tables_alone_and_once_released_is_built_as_a_full_refresh_would(
-    built: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_blocked_day_of_a_tenant_leaves_out_that_alone_until_it_is_released(built: Settings, tmp_path: Path) -> None:
+    rows = read_rows  # the fixture has a database of its own
     tables = Warehouse(built, tmp_path)
-    before = tables.contents()
+    order = BuildRequest(as_of=datetime.fromisoformat(BUILT_AS_OF), select=(MODELS,))
+    before = rows("select * from marts.daily_metrics order by tenant_id, date")
     day = date(2025, 6, 30)
     land(built, tmp_path / "a.ndjson", sent(range(1000, 1040), day) + refused(range(1040, 1100), day))
+    land(built, tmp_path / "b.ndjson", [{**each, "tenant_id": "bank"} for each in sent(range(2000, 2005), day)])
     done = parley("build", "--as-of", BUILT_AS_OF)
-    assert done.returncode == 1
-    assert f"The input gate blocks {today()}: most_accepted (shop): rejected_share is 0.6, above 0.5" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert tables.contents() == before
-
+    assert done.returncode == 0, done.stderr
+    assert "most_accepted (shop): rejected_share is 0.6, above 0.5" in " ".join(done.stdout.split())
+    count = "select tenant_id, count(*) as events from staging.stg_events where occurred_on = '2025-06-30' group by 1"
+    assert {row["tenant_id"]: row["events"] for row in rows(count)}.get("shop", 0) == 0
+    assert {row["tenant_id"]: row["events"] for row in rows(count)}["bank"] == 5
+    assert [row for row in rows("select * from marts.daily_metrics order by 1, 2") if row in before] == before
+    [arrived] = rows("select * from marts.event_reconciliation where tenant_id = 'shop' and blocked_events > 0")
+    assert (arrived["blocked_events"], arrived["is_accounted_for"]) == (40, True)
+    assert "40 accepted events are in no table" in parley("summary").stdout
+    assert f"{today()} shop blocked" in parley("inputs", "list").stdout
     assert parley("inputs", "validate", "--from", f"{today()}").returncode == 1
-    shown = parley("inputs", "list").stdout
-    assert f"{today()} blocked" in shown
-    done = parley("inputs", "release", f"{today()}", "--reason", "A test of ours", "--by", "ann")
+    incremental = tables.contents()
+    tables.build(replace(order, full_refresh=True))
+    assert tables.contents() == incremental
+
+    done = parley("inputs", "release", f"{today()}", "--tenant", "shop", "--reason", "A test of ours", "--by", "ann")
     assert done.returncode == 0
     assert "released by ann: A test of ours" in parley("inputs", "list").stdout
-
-    tables.build(BuildRequest(as_of=datetime.fromisoformat(BUILT_AS_OF)))
+    tables.build(order)
     after = tables.contents()
-    assert sum(row["tenant_id"] == "shop" for row in tables.read("staging.stg_events")) == 40
-    tables.build(BuildRequest(as_of=datetime.fromisoformat(BUILT_AS_OF), full_refresh=True))
+    assert {row["tenant_id"]: row["events"] for row in rows(count)} == {"shop": 40, "bank": 5}
+    tables.build(replace(order, full_refresh=True))
     assert tables.contents() == after

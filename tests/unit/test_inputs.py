@@ -10,7 +10,7 @@ from parley.quality_gate import data_docs
 from parley.quality_gate.expectations import COLUMNS, METRICS, SEED, Expectation, Severity, fingerprint, read
 from parley.quality_gate.measures import ranges
 from parley.quality_gate.suite import Failure
-from parley.quality_gate.validation import Finding, Verdict, refusal, still_released, word
+from parley.quality_gate.validation import Finding, Verdict, omission, refusal, still_released, word
 
 DAY = date(2026, 11, 20)
 NOW = datetime(2026, 11, 21, 9, tzinfo=UTC)
@@ -29,8 +29,8 @@ def finding(name: str, severity: Severity, tenant: str = "shop") -> Finding:
     return Finding(DAY, name, tenant, "*", severity, "rejected_share", 0.7, None, 0.5, "Most was accepted")
 
 
-def verdict(released: bool) -> Verdict:
-    return Verdict(DAY, "blocked", 10, 10, 1, 0, 1, "", None, NOW, released_at=NOW if released else None)
+def verdict(released: bool, tenant: str = "shop") -> Verdict:
+    return Verdict(DAY, tenant, "blocked", 10, 10, 1, 0, 1, "", None, NOW, released_at=NOW if released else None)
 
 
 def write_seed(folder: Path, *rows: str) -> Path:
@@ -67,6 +67,7 @@ def test_a_row_is_read_with_blanks_as_no_bound(tmp_path: Path) -> None:
         ("a,*,out_of_range,1,,,warn,x", "minimum", "counts what is wrong"),
         ("a,shop,unreadable_share,,1,,warn,x", "tenant_id", "of a day as a whole"),
         ("b,*,events,,9,,warn,x", "expectation", "stands twice"),
+        ("a,*,unreadable_share,,0.2,100,block,x", "severity", "nothing to leave out"),
     ],
 )
 def test_a_wrong_cell_is_named_by_row_and_column(tmp_path: Path, row: str, column: str, sentence: str) -> None:
@@ -117,10 +118,19 @@ def test_a_finding_says_what_is_out_of_which_bound() -> None:
     assert str(low) == "busy: events is 3, below 10"
 
 
-def test_a_refusal_names_day_tenant_and_the_way_out() -> None:
-    said = refusal([verdict(released=False)], [finding("few_rejected", "block"), finding("other", "warn")])
-    assert "2026-11-20: few_rejected (shop): rejected_share is 0.7, above 0.5. The tables" in said
+def test_a_refusal_names_the_day_and_the_way_out() -> None:
+    said = refusal([verdict(released=False, tenant="*")], [finding("columns", "block", "*"), finding("few", "block")])
+    assert "2026-11-20: columns: rejected_share is 0.7, above 0.5. The tables" in said
     assert "parley inputs release 2026-11-20 --reason" in said
+
+
+def test_what_is_left_out_is_said_with_its_own_findings_and_the_way_out() -> None:
+    found = [finding("few_rejected", "block"), finding("other", "warn"), finding("few_rejected", "block", "bank")]
+    said = omission(verdict(released=False), found)
+    assert (
+        "of 2026-11-20, and all others are built: few_rejected (shop): rejected_share is 0.7, above 0.5. Mend" in said
+    )
+    assert "parley inputs release 2026-11-20 --tenant shop --reason" in said
 
 
 def test_pages_of_old_judgements_go_and_the_index_stays_in_step(tmp_path: Path) -> None:
@@ -129,8 +139,8 @@ def test_pages_of_old_judgements_go_and_the_index_stays_in_step(tmp_path: Path) 
     data_docs.prune(tmp_path, 30, NOW)
     assert {path.name for path in tmp_path.iterdir()} == {new}
     days = [
-        Verdict(DAY, "passed", 1, 1, 0, 0, 1, "", new, NOW),
-        Verdict(date(2026, 10, 1), "blocked", 1, 1, 1, 0, 1, "", old, NOW, "ann", NOW, "<b>fine</b>"),
+        Verdict(DAY, "shop", "passed", 1, 1, 0, 0, 1, "", new, NOW),
+        Verdict(date(2026, 10, 1), "shop", "blocked", 1, 1, 1, 0, 1, "", old, NOW, "ann", NOW, "<b>fine</b>"),
     ]
     data_docs.write_index(tmp_path, days)
     index = (tmp_path / "index.html").read_text()

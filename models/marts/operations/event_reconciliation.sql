@@ -12,6 +12,7 @@
         'beside': {
             'stg_load_batches': 'batches are what raw gains, and affect their day',
             'stg_too_late_events': 'comes with a batch or leaves with one',
+            'stg_blocked_events': 'comes with a batch, or with what leaves staging or enters it',
         },
         'date': 'date',
         'freezes': 'nothing',
@@ -86,6 +87,21 @@ excluded as (
 
 ),
 
+blocked as (
+
+    select
+        events.tenant_id,
+        events.received_on as date,
+        count(*) as blocked_events
+    from {{ ref('stg_blocked_events') }} as events
+    {{ only_affected('events', date='received_on') }}
+    where events.batch_id <= (
+        select position from ops.watermarks where model = 'stg_events' and upstream = 'raw'
+    )
+    group by events.tenant_id, events.received_on
+
+),
+
 final as (
 
     select
@@ -94,14 +110,17 @@ final as (
         coalesce(in_facts.fact_events, 0) as fact_events,
         coalesce(too_late.too_late_events, 0) as too_late_events,
         coalesce(excluded.excluded_events, 0) as excluded_events,
+        coalesce(blocked.blocked_events, 0) as blocked_events,
         landed.accepted
         = coalesce(staged.staged_events, 0)
         + coalesce(too_late.too_late_events, 0)
         + coalesce(excluded.excluded_events, 0)
+        + coalesce(blocked.blocked_events, 0)
         and coalesce(staged.staged_events, 0) = coalesce(in_facts.fact_events, 0) as is_accounted_for
     from landed
     left join too_late on landed.tenant_id = too_late.tenant_id and landed.date = too_late.date
     left join excluded on landed.tenant_id = excluded.tenant_id and landed.date = excluded.date
+    left join blocked on landed.tenant_id = blocked.tenant_id and landed.date = blocked.date
     left join staged on landed.tenant_id = staged.tenant_id and landed.date = staged.date
     left join in_facts on landed.tenant_id = in_facts.tenant_id and landed.date = in_facts.date
 

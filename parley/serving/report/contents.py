@@ -145,6 +145,8 @@ class Landed:
     rejected: int
     no_consent: int
     erased_subject: int
+    blocked_events: int
+    """Accepted, and kept out of the figures by the input gate."""
     is_accounted_for: bool
 
 
@@ -524,6 +526,7 @@ _LANDED = f"""
         sum(rejected)::bigint as rejected,
         sum(no_consent)::bigint as no_consent,
         sum(erased_subject)::bigint as erased_subject,
+        sum(blocked_events)::bigint as blocked_events,
         bool_and(is_accounted_for) as is_accounted_for
     from marts.event_reconciliation
     where {_IN_PERIOD}
