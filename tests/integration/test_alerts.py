@@ -417,7 +417,7 @@ def test_failed_runs_and_checks_that_stop_nothing_are_reported_by_sensors(
 ) -> None:
     monkeypatch.setenv("PARLEY_PROJECT", str(PROJECT))
     settings = Settings.load()
-    of_name = {sensor.name: sensor for sensor in sensors(settings)}
+    of_name = {sensor.name: sensor for sensor in sensors(settings, set())}
     definitions = dg.Definitions(
         [something],
         jobs=[dg.define_asset_job("try_it", executor_def=dg.in_process_executor)],
