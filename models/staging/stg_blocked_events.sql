@@ -32,8 +32,8 @@ happened as (
     inner join {{ source('raw', 'events') }} as events
         on
             blocked.tenant_id = events.tenant_id
-            and events.occurred_at >= blocked.begins_at
-            and events.occurred_at < blocked.ends_at
+            and blocked.begins_at <= events.occurred_at
+            and blocked.ends_at > events.occurred_at
     where blocked.basis = 'happened'
 
 ),
@@ -45,8 +45,8 @@ arrived as (
     inner join batches
         on
             blocked.tenant_id = batches.tenant_id
-            and batches.received_at >= blocked.begins_at
-            and batches.received_at < blocked.ends_at
+            and blocked.begins_at <= batches.received_at
+            and blocked.ends_at > batches.received_at
     inner join {{ source('raw', 'events') }} as events
         on batches.tenant_id = events.tenant_id and batches.batch_id = events.batch_id
     where blocked.basis = 'arrived'
