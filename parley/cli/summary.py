@@ -121,7 +121,7 @@ def _figures(found: "Summary") -> "RenderableType":
                 f"{_share(conversations.resolution_rate)} resolved, {_share(conversations.escalation_rate)} escalated, "
                 f"{_share(conversations.abandonment_rate)} abandoned",
             ),
-            ("unanswered questions", f"{conversations.unanswered_turns:,}"),
+            ("unanswered", f"{conversations.unanswered_turns:,} questions"),
         ]
     if times := found.response_times:
         percentiles = (("p50", times.p50_ms), ("p95", times.p95_ms), ("p99", times.p99_ms))
