@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from parley.errors import ParleyError, may_pass
-from parley.landing import batches, loads
+from parley.landing import batches, loads, positions
 from parley.landing.batches import Counts, SubjectsErased
 from parley.landing.judging import judge_chunk
+from parley.landing.positions import Position
 from parley.landing.rules import Rules, arguments
 from parley.landing.sources import Chunk, Refusal
 from parley.settings import Settings
@@ -31,12 +32,6 @@ SECONDS_OF_BATCH = 1.0
 MESSAGES_OF_BATCH = 5_000
 SECONDS_BETWEEN_RULES = 5.0
 PAUSE = 5.0  # seconds, where Postgres is away
-
-_STORED = "select byte_offset from ops.spool_positions where spool_id = %s"
-_STORE = """
-    insert into ops.spool_positions (spool_id, segment, byte_offset) values (%s, 0, %s)
-    on conflict (spool_id) do update set byte_offset = excluded.byte_offset, updated_at = now()
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +176,7 @@ class _Landing:
             lines = self._lines + chunk.lines
             counts = batches.store(connection, load_id, judged, lines_done=lines, fingerprint=None, erased=erased)
             for partition, offset in sorted(after.items()):
-                connection.execute(_STORE, [self._position_id(partition), offset])
+                positions.store(connection, self._position_id(partition), Position(0, offset))
         self._fetched = []
         self._lines, self._total = lines, self._total + counts
         offsets = [TopicPartition(self._topic.name, partition, offset) for partition, offset in after.items()]
@@ -191,9 +186,8 @@ class _Landing:
         """Go on after what has landed, whatever Kafka knows of it."""
         with database.connect(self._settings, autocommit=True) as connection:
             for partition in partitions:
-                row = connection.execute(_STORED, [self._position_id(partition.partition)]).fetchone()
-                if row:
-                    partition.offset = int(str(row[0]))
+                if landed := positions.read(connection, self._position_id(partition.partition)):
+                    partition.offset = landed.offset
         consumer.assign(partitions)
         self._assigned = {partition.partition for partition in partitions}
         self._at_end &= self._assigned

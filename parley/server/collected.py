@@ -1,13 +1,16 @@
 """What the HTTP server has landed since a time, and what still waits in its spool."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from psycopg.rows import args_row
 
+from parley.landing import positions
 from parley.landing.batches import OUTCOMES, Counts
+from parley.landing.positions import START, Position
+from parley.server import spool
 from parley.server.writer import SOURCE
 from parley.settings import Settings
 from parley.warehouse.database import Connection
@@ -16,18 +19,16 @@ _LANDED = f"""
     select {", ".join(f"coalesce(sum(load_batches.{name}), 0)::bigint" for name in ("received", *OUTCOMES))}
     from raw.load_batches
     inner join raw.loads using (load_id)
-    where loads.source = any(%(sources)s) and load_batches.batch_id > %(after)s
+    where loads.source = %(source)s and load_batches.batch_id > %(after)s
 """
 _LAST = """
     select load_batches.batch_id, extract(epoch from load_batches.received_at)::float
     from raw.load_batches
     inner join raw.loads using (load_id)
-    where loads.source = any(%s)
+    where loads.source = %s
     order by load_batches.batch_id desc
     limit 1
 """
-_POSITIONS = "select spool_id, segment, byte_offset from ops.spool_positions"
-SOURCES = (SOURCE,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,33 +55,28 @@ class Collected:
 def since(connection: Connection, settings: Settings, batch_id: int) -> Collected:
     """What landed by HTTP after a batch, and what waits."""
     with connection.cursor(row_factory=args_row(Counts)) as cursor:
-        counts = cursor.execute(_LANDED.encode(), {"sources": list(SOURCES), "after": batch_id}).fetchone()
-    last = connection.execute(_LAST, [list(SOURCES)]).fetchone()
-    positions = {
-        str(spool_id): (int(str(segment)), int(str(offset)))
-        for spool_id, segment, offset in connection.execute(_POSITIONS)
-    }
+        counts = cursor.execute(_LANDED.encode(), {"source": SOURCE, "after": batch_id}).fetchone()
+    last = connection.execute(_LAST, [SOURCE]).fetchone()
     return Collected(
         counts or Counts(),
         int(str(last[0])) if last else 0,
         float(str(last[1])) if last else None,
-        _waiting(sorted((settings.home / "spool").glob("*/*.rows")), positions),
+        _waiting(spool.home(settings), positions.every(connection)),
     )
 
 
-def _waiting(segments: Sequence[Path], positions: dict[str, tuple[int, int]]) -> Waiting:
+def _waiting(home: Path, landed: Mapping[str, Position]) -> Waiting:
     """Of the segments of all spools, what is behind the place up to which their spool has landed."""
-    left: dict[Path, int] = {}
+    waiting = 0
     oldest = now = time.time()
-    for path in segments:
-        segment, offset = positions.get(path.parent.name, (1, 0))
-        number = int(path.stem)
+    for path in (path for folder in home.glob("*") for path in spool.segments(folder)):
+        position, number = landed.get(path.parent.name, START), spool.number_of(path)
         try:
             found = path.stat()
         except FileNotFoundError:
             continue  # it has landed meanwhile
-        size = found.st_size - (offset if number == segment else 0)
-        if number >= segment and size > 0:
-            left[path] = size
+        size = found.st_size - (position.offset if number == position.segment else 0)
+        if number >= position.segment and size > 0:
+            waiting += size
             oldest = min(oldest, found.st_mtime)
-    return Waiting(sum(left.values()), round(now - oldest, 1))
+    return Waiting(waiting, round(now - oldest, 1))

@@ -14,6 +14,7 @@ import psycopg
 from parley.config import seeds, tenants, tracking_plan
 from parley.errors import ParleyError
 from parley.landing import batches
+from parley.server import spool
 from parley.server.access import KeyRing, Limits
 from parley.server.intake import Answer, Intake
 from parley.server.live import Live
@@ -135,7 +136,7 @@ class Collector(Server):
 
     def __init__(self, settings: Settings, options: Options) -> None:
         super().__init__(settings, options)
-        home = settings.home / "spool"
+        home = spool.home(settings)
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.spool = Spool.create(home, max_bytes=options.spool_bytes // options.processes)
         self.writer = Writer(settings, self.spool, home)

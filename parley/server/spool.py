@@ -13,10 +13,12 @@ import uuid
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from parley.errors import ParleyError
+from parley.landing.positions import Position
+from parley.settings import Settings
 
+_SUFFIX = ".rows"
 SEGMENT_BYTES = 16 * 2**20
 _FRAME = struct.Struct("<II")  # length and CRC-32 of the record that follows
 _LOCK = "lock"
@@ -26,11 +28,19 @@ class SpoolFull(ParleyError):
     """There is no room for another record."""
 
 
-class Position(NamedTuple):
-    """A place between two records: everything before it has landed, or been synced."""
+def home(settings: Settings) -> Path:
+    """The folder that holds the spools of this machine."""
+    return settings.home / "spool"
 
-    segment: int
-    offset: int
+
+def segments(folder: Path) -> list[Path]:
+    """The segments of a spool, the earliest first: a number names each."""
+    return sorted(folder.glob(f"*{_SUFFIX}"), key=number_of)
+
+
+def number_of(segment: Path) -> int:
+    """A segment's number, from 1."""
+    return int(segment.stem)
 
 
 class Spool:
@@ -164,10 +174,10 @@ class Spool:
         self.end = Position(self.end.segment + 1, 0)
 
     def _segments(self) -> list[int]:
-        return sorted(int(path.stem) for path in self.folder.glob("*.rows"))
+        return [number_of(path) for path in segments(self.folder)]
 
     def _path(self, number: int) -> Path:
-        return self.folder / f"{number:08}.rows"
+        return self.folder / f"{number:08}{_SUFFIX}"
 
 
 def _sync_folder(folder: Path) -> None:

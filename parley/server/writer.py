@@ -1,7 +1,6 @@
 """Lands what the spool holds: batches of many requests, at most one a second, each once.
 
-How far a spool has landed is a row of ops.spool_positions, written in the transaction that stores the batch: whatever
-is killed in between, no record lands twice and none is left out.
+How far a spool has landed is stored with the batch: `parley.landing.positions`.
 """
 
 import logging
@@ -16,11 +15,12 @@ import orjson
 import psycopg
 
 from parley.errors import ParleyError
-from parley.landing import batches, loads, partitions, subjects
+from parley.landing import batches, loads, partitions, positions, subjects
 from parley.landing.batches import SubjectsErased
 from parley.landing.judging import EVENT_COLUMNS, ID_LENGTH, REJECTED_COLUMNS, Judged
+from parley.landing.positions import START, Position
 from parley.landing.privacy import Erased, texts
-from parley.server.spool import Position, Spool
+from parley.server.spool import Spool
 from parley.settings import Settings
 from parley.warehouse import database
 from parley.warehouse.database import Connection
@@ -35,13 +35,6 @@ MAX_ROWS_IN_MEMORY = 50_000
 
 log = logging.getLogger("parley.server")
 
-_POSITION = "select segment, byte_offset from ops.spool_positions where spool_id = %s"
-_MOVE = """
-    insert into ops.spool_positions (spool_id, segment, byte_offset) values (%s, %s, %s)
-    on conflict (spool_id) do update
-    set segment = excluded.segment, byte_offset = excluded.byte_offset, updated_at = excluded.updated_at
-"""
-_FORGET_POSITION = "delete from ops.spool_positions where spool_id = %s"
 _TENANT, _EVENT_ID = EVENT_COLUMNS.index("tenant_id"), EVENT_COLUMNS.index("event_id")
 _USER, _CONVERSATION, _SESSION = (EVENT_COLUMNS.index(f"{name}_id") for name in ("user", "conversation", "session"))
 _OCCURRED_AT = EVENT_COLUMNS.index("occurred_at")
@@ -126,7 +119,7 @@ class Writer:
 
     def __post_init__(self) -> None:
         self._stopping = threading.Event()
-        self._position = Position(1, 0)
+        self._position = START
         self._erased: Erased | None = None
         self._erased_count = 0
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
@@ -161,7 +154,7 @@ class Writer:
         self._erased = subjects.erased(connection, self.settings)
         self._erased_count = batches.count_erased(connection)
         load_id = loads.begin(connection, source=SOURCE, source_format=SOURCE)
-        self._position = _position(connection, self.spool)
+        self._position = positions.read(connection, self.spool.spool_id) or START
         self.on_connected(connection)
         self.state.problem = None
         next_look = 0.0
@@ -188,11 +181,11 @@ class Writer:
 
     def _adopt_orphans(self, connection: Connection, load_id: int) -> None:
         for spool in Spool.orphans(self.home):
-            position, found = _position(connection, spool), True
+            position, found = positions.read(connection, spool.spool_id) or START, True
             while found:
                 position, found = self._land_from(connection, load_id, spool, position)
             spool.clear()
-            connection.execute(_FORGET_POSITION, [spool.spool_id])
+            positions.forget(connection, spool.spool_id)
             spool.close()
 
     def _land_from(
@@ -206,7 +199,7 @@ class Writer:
             try:
                 with connection.transaction():
                     self._store(connection, load_id, judged)
-                    connection.execute(_MOVE, [spool.spool_id, after.segment, after.offset])
+                    positions.store(connection, spool.spool_id, after)
                 break
             except SubjectsErased:
                 self._erased = subjects.erased(connection, self.settings)
@@ -228,11 +221,6 @@ class Writer:
 def _rows(text: str) -> list[str]:
     """Rows of COPY's text format, in which only a line feed ends a row."""
     return [f"{row}\n" for row in text.split("\n")[:-1]]
-
-
-def _position(connection: Connection, spool: Spool) -> Position:
-    row = connection.execute(_POSITION, [spool.spool_id]).fetchone()
-    return Position(int(str(row[0])), int(str(row[1]))) if row else Position(1, 0)
 
 
 def _reason(error: Exception) -> str:
