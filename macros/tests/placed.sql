@@ -20,11 +20,7 @@
         from {{ ref('stg_events') }}
         where received_on >= (select max(received_on) - 7 from {{ ref('stg_events') }})
     )
-    {% set built = namespace(places=[]) %}
-    {% for place in places if not execute or load_relation(ref(place[0])) is not none %}
-    {% do built.places.append(place) %}
-    {% endfor %}
-    {% for fact, key, column, belongs, reaches in built.places %}
+    {% for fact, key, column, belongs, reaches in places if not execute or load_relation(ref(fact)) is not none %}
     {% if not loop.first %}union all{% endif %}
     select '{{ fact }}' as fact, events.tenant_id, events.event_id, events.event_name, events.occurred_on
     from events
