@@ -441,7 +441,7 @@ class _Phones:
         lengths = [len(group.group()) for group in groups]
         digits = "".join(group.group() for group in groups)
         is_book = lengths[-1] == 1 or len(groups) == 1
-        if is_book and run[0] not in "+＋" and (_is_ean(digits) or (len(groups) == 4 and _is_isbn(digits))):
+        if is_book and run[0] not in "+＋(" and (_is_ean(digits) or (len(groups) == 4 and _is_isbn(digits))):
             before = self._text[max(offset - _BEFORE, 0) : offset]
             if self._context(before, "")[0] != "phone":
                 return offset, match.end(), None

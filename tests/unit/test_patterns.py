@@ -80,6 +80,7 @@ def test_a_card_number_with_a_wrong_check_digit_is_none() -> None:
         "12345678",
         "０９０−１２３４−５６７８",
         "0 7 0 1 2 3 4 5 6 7",
+        "(0) 8799 2139 0",  # the check digit of an ISBN by chance, which has no brackets
     ],
 )
 def test_phone_numbers_are_replaced(number: str) -> None:
