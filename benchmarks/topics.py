@@ -22,6 +22,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.stats import spearmanr
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
+from benchmarks.demo_gaps import vocabulary
 from parley.analytics.topics import Question, TopicModel, describe, learn, refit
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "questions"
@@ -76,7 +77,9 @@ def confidence_and_purity(confidences: list[float], intents: list[str], found: l
 def at_once(data: Labelled, sentences: bool) -> dict[str, float]:
     """All questions learned from and grouped in one go."""
     questions, intents = [question for question, _ in data], [intent for _, intent in data]
-    taken, (assignments, _) = seconds(lambda: learn("bench", questions, sentences=sentences).assign(questions))
+    taken, (assignments, _) = seconds(
+        lambda: learn("bench", questions, sentences=sentences, vocabulary=vocabulary()).assign(questions)
+    )
     by_id = {each.question_id: each for each in assignments}
     placed = [by_id[question.question_id] for question in questions]
     found = [each.topic_id for each in placed]
@@ -97,7 +100,7 @@ def in_batches(data: Labelled, sentences: bool, *, refits: bool) -> dict[str, fl
     first = [each for each in order if each[1] not in late][: len(data) // 4]
     chosen = {question.question_id for question, _ in first}
     rest = [each for each in order if each[0].question_id not in chosen]
-    model = learn("bench", [question for question, _ in first], sentences=sentences)
+    model = learn("bench", [question for question, _ in first], sentences=sentences, vocabulary=vocabulary())
     size = -(-len(rest) // 8)
     known: list[Question] = []
     topics: dict[str, str | None] = {}
@@ -106,12 +109,15 @@ def in_batches(data: Labelled, sentences: bool, *, refits: bool) -> dict[str, fl
         new = [question for question, _ in batch]
         known += new
         if refits and model.is_outgrown(len(known)):
-            assignments, model = refit("bench", known, topics, sentences=sentences)
+            assignments, model = refit("bench", known, topics, sentences=sentences, vocabulary=vocabulary())
             refitted += 1
             moved += sum(topics.get(each.question_id, each.topic_id) != each.topic_id for each in assignments)
         else:
             assignments, model = model.assign(new)
         topics |= {each.question_id: each.topic_id for each in assignments}
+        folded = model.foldable(Counter(topic for topic in topics.values() if topic))
+        model = model.renamed(folded)
+        topics = {question: folded.get(topic or "", topic) for question, topic in topics.items()}
     found = scores([intent for _, intent in data], [topics[question.question_id] for question, _ in data])
     return {**found, "refits": refitted, "questions_moved": moved}
 

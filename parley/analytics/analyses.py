@@ -162,6 +162,6 @@ def _input_of(connection: Connection, tenant: Mapping[str, Any]) -> list[dict[st
 ANALYSES = (
     Analysis("experiments", ("experiment_arms",), ("experiment_results",), experiments),
     Analysis("predictions", ("purchase_histories",), ("customer_predictions",), predictions),
-    Analysis("topics", ("gap_questions",), ("topics", "question_topics", "topic_models"), topics),
+    Analysis("topics", ("gap_questions",), ("topics", "question_topics", "topic_models", "merged_topics"), topics),
     Analysis("anomalies", ("input_metrics",), ("input_anomalies",), input_anomalies),
 )

@@ -67,10 +67,16 @@ def set_status(
     """Note the status of a gap and since when it has it: by default now, or what was noted if the status is the same.
 
     From `resolved` on, the mart counts what is still asked. The beginning of an id is enough where only one gap of the
-    tenant has it. Raises ParleyError where the tenant has no such gap, or several.
+    tenant has it; the id of a gap that was folded into another one names that one. Raises ParleyError where the tenant
+    has no such gap, or several.
     """
     known = connection.execute(
-        "select topic_id from ops.topics where tenant_id = %s and starts_with(topic_id, %s)", [tenant_id, gap_id]
+        """
+        select topic_id from ops.topics where tenant_id = %(tenant)s and starts_with(topic_id, %(gap)s)
+        union
+        select merged_into from ops.merged_topics where tenant_id = %(tenant)s and starts_with(topic_id, %(gap)s)
+        """,
+        {"tenant": tenant_id, "gap": gap_id},
     ).fetchall()
     if not known:
         raise ParleyError(f"The tenant {tenant_id!r} has no gap {gap_id!r}: `parley gaps list` shows the ids.")

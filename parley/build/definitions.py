@@ -136,6 +136,10 @@ SEEDS = {
         key=("tenant_id",),
         needs_default=True,
     ),
+    "filler_phrases": Seed({"phrase": Column(text), "language": Column(text)}, key=("phrase", "language")),
+    "gap_synonyms": Seed(
+        {"term": Column(text), "language": Column(text), "concept": Column(text)}, key=("term", "language", "concept")
+    ),
     "quality_weights": Seed(
         {
             "tenant_id": _TENANT,

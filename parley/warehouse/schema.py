@@ -440,6 +440,17 @@ topic_models = Table(
     comment="One row per tenant: what was learned, to place new questions by.",
 )
 
+merged_topics = Table(
+    "merged_topics",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("topic_id", Text, primary_key=True),
+    Column("merged_into", Text, nullable=False),
+    Column("merged_at", _instant, nullable=False),
+    schema=OPS,
+    comment="One row per tenant and former topic: the topic in which its questions are now.",
+)
+
 gap_statuses = Table(
     "gap_statuses",
     metadata,

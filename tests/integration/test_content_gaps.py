@@ -273,3 +273,51 @@ def test_the_same_status_again_keeps_its_time_and_is_not_in_the_audit_log(connec
     [(since, note, records)] = noted("identified", "bo")
     assert since > resolved[0][0]  # type: ignore[operator]
     assert (note, records) == ("Article 1", 2)
+
+
+def test_a_small_gap_folds_into_the_one_that_its_askers_go_on_with_and_its_id_still_names_it(
+    connection: Connection,
+) -> None:
+    ask(connection, [*SUBJECTS["cancel"], *SUBJECTS["gluten"]], "first")
+    keep_up(connection, BEGINNING)
+    before = topics_by_text(connection)
+    large, small = before[SUBJECTS["cancel"][0]], before[SUBJECTS["gluten"][0]]
+    assert large != small
+
+    # the same people say it one way and then the other, again and again
+    ask(connection, SUBJECTS["cancel"][:1] * 3, "talk")
+    connection.execute(
+        "insert into facts.gap_questions"
+        " (tenant_id, question_id, thread_id, asked_at, asked_on, question, reason, was_escalated_after)"
+        " select tenant_id, md5(question_id::text)::uuid, thread_id, asked_at + interval '1 minute', asked_on,"
+        " %s, reason, false from facts.gap_questions where tenant_id = %s and thread_id like 'talk-%%'",
+        [SUBJECTS["gluten"][0], TENANT],
+    )
+    with connection.transaction(force_rollback=True):
+        gaps.set_status(connection, small, "in_progress", tenant_id=TENANT, by="ann")
+        keep_up(connection, BEGINNING + timedelta(days=1))
+        assert small in topics_by_text(connection).values()
+
+    keep_up(connection, BEGINNING + timedelta(days=1))
+    after = topics_by_text(connection)
+    assert set(after.values()) == {large}
+    merged = connection.execute("select topic_id, merged_into from ops.merged_topics where tenant_id = %s", [TENANT])
+    assert merged.fetchall() == [(small, large)]
+    with connection.transaction(force_rollback=True):
+        gaps.set_status(connection, small, "resolved", tenant_id=TENANT, by="ann")
+        noted = connection.execute("select gap_id from ops.gap_statuses where tenant_id = %s", [TENANT]).fetchall()
+        assert noted == [(large,)]
+
+
+def test_masks_and_greetings_neither_name_a_gap_nor_make_questions_alike(connection: Connection) -> None:
+    texts = [
+        f"Hello! {text}. Thanks in advance. [phone]" for subject in ("cancel", "fee") for text in SUBJECTS[subject]
+    ]
+    ask(connection, [*texts, "[email]"], "greeted")
+    keep_up(connection, BEGINNING)
+    found = topics_by_text(connection)
+    assert "[email]" not in found
+    assert len({found[text] for text in texts[:4]}) == len({found[text] for text in texts[4:]}) == 1
+    assert found[texts[0]] != found[texts[4]]
+    names = connection.execute("select name from ops.topics where tenant_id = %s", [TENANT]).fetchall()
+    assert not any(word in str(name) for (name,) in names for word in ("phone", "email", "hello", "thank", "hej"))

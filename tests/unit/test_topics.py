@@ -6,6 +6,7 @@ import re
 from functools import cache
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
-from parley.analytics.topics import Assignment, Question, TopicModel, describe, learn, refit
+from benchmarks.demo_gaps import GOALS, gathered, unanswered
+from parley.analytics.topics import Assignment, Question, TopicModel, Vocabulary, describe, learn, refit
 from parley.analytics.topics.encoders import FEATURES, Lexicon
 from parley.analytics.topics.model import silhouette
 from parley.analytics.topics.naming import words
@@ -197,7 +199,7 @@ def test_bytes_that_are_no_model_are_refused(data: bytes) -> None:
 
 def test_no_word_of_a_question_is_in_the_stored_model() -> None:
     arrays = model().encoder.arrays()
-    assert {name: array.dtype.kind for name, array in arrays.items()} == {"weights": "f", "components": "f"}
+    assert {array.dtype.kind for array in arrays.values()} == {"f"}
     assert isinstance(model().encoder, Lexicon)
     assert arrays["weights"].shape == (FEATURES,)
 
@@ -300,3 +302,69 @@ def test_names_of_real_questions_are_words_and_not_all_the_same() -> None:
     assert len(set(names.values())) == len(names)
     assert not any(re.search(r"\b(the|my|is|how|to)\b", name) for name in names.values())
     assert "google" in names["apple_pay_or_google_pay"] or "apple" in names["apple_pay_or_google_pay"]
+
+
+@cache
+def demo_gaps() -> list[dict[str, Any]]:
+    return [gathered(asked) for asked in unanswered().values()]
+
+
+def test_topics_gather_the_known_gaps_of_the_demo_in_all_its_languages() -> None:
+    found = demo_gaps()
+    assert len(found) == 4
+    for each in found:
+        assert each["share_in_largest_topic"] >= GOALS["share_in_largest_topic"]
+        assert each["topics_per_gap"] <= GOALS["topics_per_gap"]
+        assert each["purity"] >= 0.85
+
+
+def test_gaps_of_the_demo_are_named_by_what_they_are_about() -> None:
+    names = " ".join(name for each in demo_gaps() for name in each["names"])
+    for telling in ("fee", "gluten", "gift", "price"):
+        assert telling in names
+    assert not re.search(r"\b(?:hello|hi|thanks?|tack|tacksam|merci|bonjour|sorry|bother|phone|email|iban)\b", names)
+
+
+WORDS = Vocabulary.of(
+    ["Thanks in advance", "hi", "Tack!", "すみません"],
+    [("gift card", "gift"), ("voucher*", "gift"), ("presentkort*", "gift"), ("ギフト", "gift"), ("fee", "fee")],
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned", "concepts"),
+    [
+        ("Hi! What is the FEE? Thanks in advance.", "what is the fee?", ["fee"]),
+        ("vad kostar presentkortet? tack", "vad kostar presentkortet?", ["gift"]),
+        ("すみません、ギフトはありますか。", "ギフトはありますか", ["gift"]),
+        ("a gift  card, call [phone]", "a gift card, call", ["gift"]),
+        ("hi", "hi", []),
+        ("[email] [phone]", "", []),
+        ("the highest coffee", "the highest coffee", []),
+    ],
+)
+def test_filler_and_masks_are_left_out_and_synonyms_are_one_concept(
+    text: str, cleaned: str, concepts: list[str]
+) -> None:
+    assert WORDS.cleaned(text) == cleaned
+    assert [WORDS.concepts[number] for number in WORDS.concepts_in(cleaned)] == concepts
+
+
+def test_a_rare_topic_folds_into_a_frequent_one_with_evidence_and_never_where_it_is_held() -> None:
+    found = topics(model().assign(CORPUS)[0])
+    large, small = found["cancel-0"] or "", found["refund-0"] or ""
+    frequencies, links = {large: 9, small: 2}, {(small, large): 2, (small, small): 1}
+    assert model().foldable(frequencies) == {}
+    assert model().foldable(frequencies, links) == {small: large}
+    assert model().foldable(frequencies, links, held={small}) == {}
+    assert model().foldable(frequencies, links, held={large}) == {small: large}
+    assert model().foldable({large: 2, small: 9}, links, held={large}) == {}
+    grown = model().renamed({small: large})
+    assert small not in grown.topic_ids
+    assert topics(grown.assign([Question("n", "refund of my order")])[0]) == {"n": large}
+
+
+def test_a_refit_leaves_a_held_topic_its_questions() -> None:
+    known: dict[str, str | None] = {"cancel-0": "held", "refund-0": "held"}
+    found = topics(refit("shop", CORPUS, known, held={"held"})[0])
+    assert found["cancel-0"] == found["refund-0"] == "held"

@@ -11,5 +11,6 @@
 
 from parley.analytics.topics.model import Assignment, Question, TopicModel, learn, refit
 from parley.analytics.topics.naming import Description, describe
+from parley.analytics.topics.vocabulary import Vocabulary
 
-__all__ = ["Assignment", "Description", "Question", "TopicModel", "describe", "learn", "refit"]
+__all__ = ["Assignment", "Description", "Question", "TopicModel", "Vocabulary", "describe", "learn", "refit"]

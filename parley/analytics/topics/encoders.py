@@ -1,9 +1,8 @@
 """What a question means, as a vector: two questions are as alike as the cosine of their vectors."""
 
 import importlib.util
-import unicodedata
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from hashlib import blake2b
 from typing import Any, ClassVar, Protocol
@@ -15,6 +14,7 @@ from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.preprocessing import normalize
 from sklearn.utils.extmath import randomized_svd
 
+from parley.analytics.topics.vocabulary import Vocabulary
 from parley.errors import ParleyError
 
 Vectors = NDArray[np.float32]
@@ -28,6 +28,7 @@ LETTER = r"(?:(?![一-龯々〆ァ-ヴーぁ-ゖ])\w)"
 BLOCK = 5_000  # texts encoded at a time: bounds the memory
 LEARNED_FROM = 20_000  # texts at most, which is plenty for the words of a tenant
 DIMENSIONS, NEW_DIMENSIONS = 300, 64
+FEW = 300  # texts up to which what people say of words counts as much as what the texts show; less and less after
 
 
 class Encoder(Protocol):
@@ -41,15 +42,10 @@ class Encoder(Protocol):
     """A new question joins a topic whose centre is this close."""
 
     def encode(self, texts: Sequence[str]) -> Vectors:
-        """Vectors of texts, which `plain` has been through."""
+        """Vectors of texts, which `Vocabulary.cleaned` has been through."""
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What was learned, as plain arrays."""
-
-
-def plain(text: str) -> str:
-    """A text without what does not matter: case, width of letters, runs of white space."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def shuffled(texts: Sequence[str]) -> list[str]:
@@ -74,10 +70,16 @@ class Lexicon:
     """(features,): how telling a feature is (its inverse document frequency); 0 for what was seen but too rarely."""
     components: NDArray[np.float16]
     """(features, dimensions): the axes, then those of what was never seen."""
+    concept_weights: NDArray[np.float32]
+    """(concepts,): how telling a concept of the vocabulary is (its inverse document frequency)."""
+    say: float
+    """Of concepts beside what was learned: 1 is as much, and the more was learned from, the less."""
+    vocabulary: Vocabulary = field(default_factory=Vocabulary)
 
     @classmethod
-    def learn(cls, texts: Sequence[str]) -> "Lexicon":
-        """Learn from distinct texts, which `plain` has been through. Raises ParleyError where they hold nothing."""
+    def learn(cls, texts: Sequence[str], vocabulary: Vocabulary | None = None) -> "Lexicon":
+        """Learn from distinct cleaned texts. Raises ParleyError where they hold nothing."""
+        vocabulary = vocabulary or Vocabulary()
         sample = shuffled([text for text in texts if text])[:LEARNED_FROM]
         if not sample:
             raise ParleyError("There are no questions to learn topics from: land events with `parley load` first.")
@@ -92,18 +94,37 @@ class Lexicon:
         length = np.sqrt((scales**2).sum() / len(sample))  # of what the axes keep of a text
         signs = np.random.default_rng(0).choice([-1.0, 1.0], (len(weights), NEW_DIMENSIONS)) / np.sqrt(NEW_DIMENSIONS)
         components = np.hstack([axes.T, np.where(unseen[:, np.newaxis], signs * length, 0)])
-        return cls(weights, components.astype(np.float16))
+        held = np.zeros(len(vocabulary.concepts))
+        for text in sample:
+            held[vocabulary.concepts_in(text)] += 1
+        concept_weights = (np.log((1 + len(sample)) / (1 + held)) + 1).astype(np.float32)
+        say = min(1.0, FEW / len(sample))
+        return cls(weights, components.astype(np.float16), concept_weights, say, vocabulary)
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         components = self.components.astype(np.float32)
-        blocks = [
-            normalize(_weighted(texts[start : start + BLOCK], self.weights) @ components)
-            for start in range(0, len(texts), BLOCK)
-        ]
-        return np.vstack(blocks).astype(np.float32) if blocks else np.zeros((0, components.shape[1]), np.float32)
+        blocks = [self._encoded(texts[start : start + BLOCK], components) for start in range(0, len(texts), BLOCK)]
+        width = components.shape[1] + len(self.concept_weights)
+        return np.vstack(blocks).astype(np.float32) if blocks else np.zeros((0, width), np.float32)
+
+    def _encoded(self, texts: Sequence[str], components: Vectors) -> Vectors:
+        learned = normalize(_weighted(texts, self.weights) @ components)
+        told = np.zeros((len(texts), len(self.concept_weights)), np.float32)
+        for row, text in enumerate(texts):
+            found = self.vocabulary.concepts_in(text)
+            told[row, found] = self.concept_weights[found]
+        if told.shape[1]:
+            learned = np.hstack([learned, np.float32(self.say) * normalize(told)])
+        encoded: Vectors = normalize(learned).astype(np.float32)
+        return encoded
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        return {"weights": self.weights, "components": self.components}
+        return {
+            "weights": self.weights,
+            "components": self.components,
+            "concept_weights": self.concept_weights,
+            "say": np.array(self.say),
+        }
 
 
 def _vectorizer(analyzer: str, shortest: int, longest: int, bits: int) -> HashingVectorizer:

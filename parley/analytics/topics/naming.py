@@ -2,18 +2,20 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import log
 
-from parley.analytics.topics.encoders import JAPANESE, LETTER, plain, shuffled
+from parley.analytics.topics.encoders import JAPANESE, LETTER, shuffled
 from parley.analytics.topics.model import Question, TopicModel, silhouette
 from parley.analytics.topics.stopwords import STOP_WORDS
+from parley.analytics.topics.vocabulary import Vocabulary
 
 EXAMPLES = 5
-WORDS_IN_NAME = 4
+WORDS_IN_NAME = 3
 LONGEST_NAME = 60  # characters
 COMMON = 0.1  # share of a topic's questions that a word of its name is in
+RARE = 0.3  # a word is left out that is so much rarer in the topic than its most frequent one
 SAMPLE = 200  # texts of a topic that are looked at closely
 
 # French elisions (l', qu') come apart from their words; Japanese words in hiragana alone are mostly grammar.
@@ -52,7 +54,7 @@ def describe(
     """
     members: defaultdict[str, dict[str, Question]] = defaultdict(dict)
     for question, topic in placed:
-        text = plain(question.text)
+        text = model.vocabulary.cleaned(question.text)
         first = members[topic].setdefault(text, question)
         if question.question_id < first.question_id:
             members[topic][text] = question
@@ -68,7 +70,11 @@ def describe(
             topic,
             members[topic],
             words_of[topic],
-            _scores(_common(texts_with[topic], len(members[topic])), everywhere, per_topic),
+            _of_concepts(
+                model.vocabulary,
+                _scores(_common(texts_with[topic], len(members[topic])), everywhere, per_topic),
+                list(members[topic]),
+            ),
         )
         for topic in sorted(members if only is None else members.keys() & set(only))
     ]
@@ -77,10 +83,15 @@ def describe(
 def _common(texts_with: Counter[str], texts: int) -> Counter[str]:
     """Words that more than one question has and not only a few: chance words are none of the topic's own.
 
-    All words where the questions have none in common.
+    Those much rarer than the topic's most frequent word are left out where others are left; all words count where the
+    questions have none in common.
     """
     enough = max(2, COMMON * texts)
-    return Counter({word: number for word, number in texts_with.items() if number >= enough}) or texts_with
+    common = Counter({word: number for word, number in texts_with.items() if number >= enough})
+    frequent = Counter(
+        {word: number for word, number in common.items() if number >= RARE * max(texts_with.values(), default=0)}
+    )
+    return (frequent if len(frequent) > 1 else common) or texts_with
 
 
 def _scores(texts_with: Counter[str], everywhere: Counter[str], per_topic: float) -> dict[str, float]:
@@ -89,6 +100,15 @@ def _scores(texts_with: Counter[str], everywhere: Counter[str], per_topic: float
     Grootendorst: BERTopic (2022), arXiv 2203.05794. Frequencies are numbers of different questions here.
     """
     return {word: number * log(1 + per_topic / everywhere[word]) for word, number in texts_with.items()}
+
+
+def _of_concepts(vocabulary: Vocabulary, scores: dict[str, float], texts: Sequence[str]) -> dict[str, float]:
+    """Scores that count words more which stand for what many of the questions are about, in whatever words."""
+    about = Counter(concept for text in texts for concept in vocabulary.concepts_in(text))
+    return {
+        word: score * (1 + 2 * max((about[each] for each in vocabulary.concepts_in(word)), default=0) / len(texts))
+        for word, score in scores.items()
+    }
 
 
 def _describe(
