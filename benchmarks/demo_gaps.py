@@ -61,8 +61,10 @@ def unanswered(seed: int = 7, size: int = 20_000) -> dict[str, list[Asked]]:
             is_miss = attributes.get("results_count") == 0 or attributes.get("top_score", 1) < 0.5
             if tenant not in wordings or not is_miss or not attributes.get("query"):
                 continue
-            fits = [
-                (length, *rest) for wording, length, *rest in wordings[tenant] if wording.search(attributes["query"])
+            fits: list[tuple[int, str, bool]] = [
+                (length, subject, is_gap)
+                for wording, length, subject, is_gap in wordings[tenant]
+                if wording.search(attributes["query"])
             ]
             if fits:
                 _, subject, is_gap = max(fits)
