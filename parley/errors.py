@@ -1,6 +1,8 @@
 """The one exception that is a sentence for the user, and which failures pass by themselves."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _PASSING = re.compile(
     r"""connection\ refused | connection\ reset | connection\ timed\ out | timeout\ expired
@@ -14,7 +16,22 @@ _PASSING = re.compile(
 
 
 class ParleyError(Exception):
-    """Something the user can mend, said in one sentence: what is wrong and what to do."""
+    """Something the user can fix, said in one sentence: what is wrong and what to do."""
+
+
+class MistakeError(ParleyError):
+    """What a user wrote or asked for is wrong, and nothing was begun because of it: no build has failed."""
+
+
+@contextmanager
+def mistakes() -> Iterator[None]:
+    """Says of a ParleyError inside that it is the user's mistake, unless it may pass by itself."""
+    try:
+        yield
+    except ParleyError as error:
+        if may_pass(error):
+            raise
+        raise MistakeError(str(error)) from error
 
 
 def may_pass(error: BaseException | str) -> bool:

@@ -19,7 +19,7 @@ from parley.analytics.analyses import ANALYSES
 from parley.build import dbt, definitions, rebuilds
 from parley.build.rebuilds import Rebuild
 from parley.config import tenants, tracking_plan
-from parley.errors import ParleyError
+from parley.errors import MistakeError, ParleyError, mistakes
 from parley.quality_gate import validation
 from parley.settings import Settings
 from parley.warehouse import database, migrate
@@ -127,8 +127,9 @@ def build(
 
     `manifest` is what `parse` returned, where the project has not changed since; without it, it is parsed.
 
-    Failed tables and checks are in the outcome. Raises ParleyError where no build can begin: the database is down, the
-    seeds, tracking plan or project are wrong, nothing is selected, or another build runs and `wait` is false.
+    Failed tables and checks are in the outcome. Raises ParleyError where no build can begin: the database is down,
+    nothing is selected, or another build runs and `wait` is false. Where the user's seeds, tracking plan or project are
+    wrong that is a MistakeError, and no failed build: the tables stay as they are.
     """
     with database.explained("the build"):
         return _build(settings, order, wait, on_progress, manifest)
@@ -144,10 +145,10 @@ def _build(
         try:
             judged_to = prepare(connection, settings, order)
             asked = arguments(order, as_of, judged_to, build_id)
-            parsed = manifest or dbt.parse(settings)
+            parsed = manifest or _parsed(settings)
             results = _run_all(settings, connection, parsed, asked, as_of, on_progress, in_one_run=bool(order.select))
-        except Exception:
-            if not order.select:
+        except Exception as error:
+            if not order.select and not isinstance(error, MistakeError):
                 with suppress(ParleyError, psycopg.Error):  # what broke off is raised, whatever becomes of the alert
                     _alert(settings, connection, as_of, failure=f"It broke off: {COMMAND} says why.")
             raise
@@ -159,6 +160,11 @@ def _build(
             problems=(*outcome.problems, *left_out, *alerts),
             changed=tuple(rebuilds.of_build(connection, build_id)),
         )
+
+
+def _parsed(settings: Settings) -> "Manifest":
+    with mistakes():
+        return dbt.parse(settings)
 
 
 def _left_out(connection: Connection) -> list[Problem]:
@@ -310,15 +316,17 @@ def only_one(connection: Connection, wait: bool) -> Iterator[None]:
 def prepare(connection: Connection, settings: Settings, order: BuildRequest) -> int:
     """Refuse what would fail in the middle of a build, let the tracking plan's files hold, and judge what landed.
 
-    Returns the last batch that was judged: what lands meanwhile is the next build's. Raises ParleyError where a seed is
-    wrong, or raw.events is not as declared. What the input gate blocks of a tenant, the build leaves out.
+    Returns the last batch that was judged: what lands meanwhile is the next build's. Raises MistakeError where a seed
+    is wrong, and ParleyError where raw.events is not as declared. What the input gate blocks of a tenant, the build
+    leaves out.
     """
-    tracking_plan.sync(connection, settings.project / tracking_plan.FOLDER)
-    listed = definitions.check(connection, settings.project)
+    with mistakes():
+        tracking_plan.sync(connection, settings.project / tracking_plan.FOLDER)
+        listed = definitions.check(connection, settings.project)
     if order.tenant and order.tenant not in listed:
         landed = connection.execute("select exists (select from raw.load_batches where tenant_id = %s)", [order.tenant])
         if landed.fetchone() != (True,):
-            raise ParleyError(
+            raise MistakeError(
                 f"There is no tenant {order.tenant!r} in {tenants.SEED}, nor in what has landed: correct it."
             )
     judged_to, _ = validation.judge_new(connection, settings)

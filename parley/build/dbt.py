@@ -7,13 +7,14 @@ the same, and `as_of` never does. That makes a second build start in a second or
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from parley.errors import ParleyError
+from parley.errors import MistakeError, ParleyError
 from parley.settings import Settings
 from parley.warehouse import database
 
@@ -34,8 +35,10 @@ def invoke(
     manifest: "Manifest | None" = None,
     callback: "Callable[[EventMsg], None]" = lambda event: None,
 ) -> Any:
-    """dbt's own result of a command, whatever its success. Raises ParleyError where it could not even begin."""
+    """dbt's own result of a command, whatever its success. Raises ParleyError where it could not even begin, and where
+    that is because of what the project says, MistakeError."""
     from dbt.cli.main import dbtRunner
+    from dbt_common.exceptions import CompilationError
 
     where = ["--project-dir", str(settings.project), "--profiles-dir", str(settings.project)]
     log = settings.project / LOG
@@ -45,12 +48,16 @@ def invoke(
         _as_own_command_line(command),
         kept_connections(),
         _logging(log) as write,
+        warnings.catch_warnings(),
     ):
+        # a seed may do without a column that its description gives a type
+        warnings.filterwarnings("ignore", '".*" does not match the name of any column', RuntimeWarning)
         outcome = dbtRunner(manifest, [callback, write]).invoke([*quiet, *command, *where])
     if isinstance(outcome.exception, KeyboardInterrupt):
         raise outcome.exception
     if outcome.exception:
-        raise ParleyError(f"dbt could not begin: {reason(str(outcome.exception))} More is in {LOG}.")
+        kind = MistakeError if isinstance(outcome.exception, CompilationError) else ParleyError
+        raise kind(f"dbt could not begin: {reason(str(outcome.exception))} More is in {LOG}.")
     return outcome.result
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from parley.alerts import channels, ledger, outbox, rules
 from parley.alerts.evaluation import Evaluation, evaluate, report
 from parley.alerts.states import State
 from parley.build.builds import BuildRequest, build
-from parley.errors import ParleyError
+from parley.errors import MistakeError, ParleyError
 from parley.settings import Settings
 from parley.warehouse import audit
 from parley.warehouse import database as postgres
@@ -176,17 +177,58 @@ def test_any_mart_can_be_measured_and_what_cannot_is_told(
     assert read("select 1 from ops.alerts where rule_id = 'off'") == []
 
 
-def test_a_broken_seed_stops_a_build_and_alerts_by_the_last_rules_that_can_be_read(
+FAILED_BUILD = {"rule_id": "failed_build", "metric": "failed_builds", "condition": "fails", "threshold": ""}
+
+
+def test_a_mistake_is_no_failed_build(
     database: Settings, rows: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rule = {"rule_id": "failed_build", "metric": "failed_builds", "condition": "fails", "threshold": ""}
-    settings = with_rules(tmp_path / "project", monkeypatch, rule)
-    (settings.project / "seeds/tenants.csv").unlink()
-    with pytest.raises(ParleyError, match=r"tenants\.csv cannot be read"):
+    project = copy_project(tmp_path / "project", [Tenant("shop")])
+    write_seed(project, "alert_rules", [RULE | FAILED_BUILD])
+    monkeypatch.setenv("PARLEY_PROJECT", str(project))
+    settings = Settings.load()
+
+    def mistaken(says: str, **order: Any) -> None:
+        with pytest.raises(MistakeError, match=says):
+            build(settings, BuildRequest(as_of=NOW, **order))
+
+    mistaken("There is no tenant 'shpo'", tenant="shpo")
+    (project / "models").unlink()
+    shutil.copytree(PROJECT / "models", project / "models")
+    model = project / "models/marts/users/mine.sql"
+    model.write_text("select 1 as one from {{ ref('no_such_model') }}")
+    mistaken("no_such_model")
+    model.write_text("select 1 as one")
+    mistaken("mine does not say how it is rebuilt")
+    model.unlink()
+    seed = project / "seeds/tenants.csv"
+    seed.write_text(seed.read_text().replace("tenant_id,", "tennant_id,"))
+    mistaken(r"tenants\.csv, row 1")
+    seed.unlink()
+    mistaken(r"tenants\.csv cannot be read")
+    assert rows("select state from ops.alerts") == []
+    assert rows("select command from ops.builds") == []
+
+
+def test_a_build_that_breaks_off_alerts_and_a_mistake_after_it_changes_nothing(
+    database: Settings, rows: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = copy_project(tmp_path / "project", [Tenant("shop")])
+    write_seed(project, "alert_rules", [RULE | FAILED_BUILD])
+    monkeypatch.setenv("PARLEY_PROJECT", str(project))
+    settings = Settings.load()
+    with postgres.connect(settings, autocommit=True) as connection:
+        connection.execute("alter table ops.watermarks rename to lost")
+    with pytest.raises((ParleyError, psycopg.Error)):
         build(settings, BuildRequest(as_of=NOW))
-    assert rows("select state, subject from ops.alerts") == [{"state": "FIRING", "subject": "parley build"}]
-    with_rules(tmp_path / "other", monkeypatch, rule | {"condition": "above"})
-    with pytest.raises(ParleyError, match=r"alert_rules\.csv, row 2, condition"):
+    alert = "select state, subject, incident, detail, evaluated_at from ops.alerts"
+    [fired] = rows(alert)
+    assert (fired["state"], fired["subject"]) == ("FIRING", "parley build")
+    with pytest.raises(MistakeError, match="There is no tenant"):
+        build(settings, BuildRequest(as_of=NOW + timedelta(hours=1), tenant="nobody"))
+    assert rows(alert) == [fired]
+    write_seed(project, "alert_rules", [RULE | FAILED_BUILD | {"condition": "above"}])
+    with pytest.raises(MistakeError, match=r"alert_rules\.csv, row 2, condition"):
         build(Settings.load(), BuildRequest(as_of=NOW))
 
 
@@ -417,7 +459,7 @@ def test_failed_runs_and_checks_that_stop_nothing_are_reported_by_sensors(
 ) -> None:
     monkeypatch.setenv("PARLEY_PROJECT", str(PROJECT))
     settings = Settings.load()
-    of_name = {sensor.name: sensor for sensor in sensors(settings, set())}
+    of_name = {sensor.name: sensor for sensor in sensors(settings, set(), NOW.date())}
     definitions = dg.Definitions(
         [something],
         jobs=[dg.define_asset_job("try_it", executor_def=dg.in_process_executor)],
