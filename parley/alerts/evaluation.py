@@ -9,6 +9,7 @@ from parley.alerts.judging import Judgement
 from parley.alerts.ledger import Alert, Finding
 from parley.alerts.rules import SILENT, Rule
 from parley.alerts.states import RAISED, Seen, Standing
+from parley.config import tenants
 from parley.errors import ParleyError
 from parley.settings import Settings
 from parley.warehouse import database
@@ -31,24 +32,26 @@ class Evaluation:
 
 
 def evaluate(settings: Settings, connection: Connection, as_of: datetime) -> Evaluation:
-    """Judge every tenant's last complete day by the rules that hold for it, and take it in, in one transaction.
+    """Judge every active tenant's last complete day by the rules that hold for it, and take it in, in one transaction.
 
     Nothing is sent: `parley.alerts.outbox` does that. The same tables and `as_of` give the same alerts; an evaluation
     older than an alert's last one changes nothing of it. Raises ParleyError where seed or channels cannot be read.
     """
     listed = rules.read(settings.project / rules.SEED)
+    found = tenants.read(settings.project / tenants.SEED)
+    resting = {tenant_id: tenant.state for tenant_id, tenant in found.items() if not tenant.is_active}
     known_channels = channels.load(settings)
     problems: list[str] = []
     notices = judged = 0
     with connection.transaction():
         ledger.take_turn(connection)
         standing = ledger.standing_alerts(connection)
-        tenants = metrics.tenants(connection, as_of)
-        holding = {tenant.tenant_id: rules.for_tenant(listed, tenant.tenant_id) for tenant in tenants}
+        measured = [each for each in metrics.tenants(connection, as_of) if each.tenant_id not in resting]
+        holding = {tenant.tenant_id: rules.for_tenant(listed, tenant.tenant_id) for tenant in measured}
         for rule in listed:
             if rule.metric in metrics.INCIDENTS or not rule.enabled:
                 continue
-            of_rule = [tenant for tenant in tenants if rule in holding[tenant.tenant_id]]
+            of_rule = [tenant for tenant in measured if rule in holding[tenant.tenant_id]]
             try:
                 findings = list(_findings(connection, rule, of_rule, standing, as_of))
             except ParleyError as error:
@@ -59,8 +62,10 @@ def evaluate(settings: Settings, connection: Connection, as_of: datetime) -> Eva
                 judged += finding.seen.verdict != "no_data"
                 notices += ledger.note(connection, finding, alert, known_channels) is not None
         for alert in standing.values():
-            if alert.rule_id not in {rule.rule_id for rule in rules.for_tenant(listed, alert.tenant_id)}:
-                ledger.withdraw(connection, alert, as_of)
+            if state := resting.get(alert.tenant_id):
+                ledger.withdraw(connection, alert, as_of, f"The tenant's state is {state}.")
+            elif alert.rule_id not in {rule.rule_id for rule in rules.for_tenant(listed, alert.tenant_id)}:
+                ledger.withdraw(connection, alert, as_of, "The rule no longer holds.")
     return Evaluation(judged, notices, tuple(problems))
 
 

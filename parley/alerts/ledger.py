@@ -132,8 +132,8 @@ def after(alert: Alert, rule: Rule, seen: Seen) -> Standing:
     return states.step(alert.standing, seen, _terms(rule))[0]
 
 
-def withdraw(connection: Connection, alert: Alert, at: datetime) -> None:
-    """Close an alert whose rule is gone or disabled; nobody is told."""
+def withdraw(connection: Connection, alert: Alert, at: datetime, why: str) -> None:
+    """Close an alert that no rule asks for any more; nobody is told."""
     after = states.withdraw(alert.standing, at)
     if after.state is alert.state:
         return
@@ -141,7 +141,7 @@ def withdraw(connection: Connection, alert: Alert, at: datetime) -> None:
         "update ops.alerts set state = %s, since = %s, evaluated_at = %s where alert_id = %s",
         [after.state, at, at, alert.alert_id],
     )
-    _transition(connection, alert.alert_id, alert.state, after.state, at, "The rule no longer holds.")
+    _transition(connection, alert.alert_id, alert.state, after.state, at, why)
 
 
 def acknowledge(connection: Connection, alert_id: int, *, at: datetime, by: str | None, note: str | None) -> Alert:

@@ -31,6 +31,7 @@ from parley.cli import (
     serve,
     stop,
     summary,
+    tenants,
     unload,
 )
 
@@ -69,4 +70,5 @@ app.command()(retention.retention)
 app.command()(serve.serve)
 app.command()(stop.stop)
 app.command()(summary.summary)
+app.add_typer(tenants.app, name="tenants")
 app.command()(unload.unload)

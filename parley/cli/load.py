@@ -109,7 +109,7 @@ def _watch(settings: "Settings", folder: Path, by: str | None) -> NoReturn:
     console.print(f"Waiting for files in {escape(str(folder))}; Ctrl-C stops.", soft_wrap=True)
     while True:
         try:
-            for outcome in inbox.land_all(folder, partial(inbox.land_file, settings, by=by), puts_failed_away=True):
+            for outcome in inbox.land_all(folder, partial(inbox.land_file, settings, by=by)):
                 if outcome.report:
                     show_reports([(outcome.name, outcome.report)])
                 if outcome.problem:

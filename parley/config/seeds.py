@@ -23,11 +23,18 @@ Reader = Callable[[str], object]
 class Column:
     read: Reader
     may_be_blank: bool = False
+    may_be_absent: bool = False
+    """Blank in every row of a seed that was written before there was such a column."""
 
 
 def optional(read: Reader) -> Column:
     """A column that may be left blank."""
     return Column(read, may_be_blank=True)
+
+
+def later(read: Reader) -> Column:
+    """A column that may be left blank, and left out."""
+    return Column(read, may_be_blank=True, may_be_absent=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +59,7 @@ def read(path: Path, columns: Mapping[str, Column], key: Sequence[str]) -> list[
 
     Raises ParleyError naming file, row and column, and what to write there.
     """
-    rows = [_row(path, number, cells, columns) for number, cells in _cells(path, tuple(columns))]
+    rows = [_row(path, number, cells, columns) for number, cells in _cells(path, columns)]
     seen: set[tuple[object, ...]] = set()
     for row in rows:
         values = tuple(row[column] for column in key)
@@ -81,10 +88,50 @@ def check_written(folder: Path) -> None:
                     Row(path.name, number, {}).wrong(name, f"dbt takes {cell} for an empty cell: write another word.")
 
 
+def change(path: Path, alter: Callable[[list[str], list[dict[str, str]]], None]) -> None:
+    """Write a seed again after `alter` has changed its header and rows in place; the file is whole at any moment.
+
+    Raises ParleyError where it cannot be read or written.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            header, rows = list(reader.fieldnames or ()), list(reader)
+        before = (list(header), [dict(row) for row in rows])
+        alter(header, rows)
+        if (header, rows) == before:
+            return
+        draft = path.with_name(f"{path.name}.part")
+        with draft.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, header, restval="", lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        draft.replace(path.resolve())
+    except (OSError, UnicodeDecodeError, csv.Error, ValueError) as error:
+        raise ParleyError(f"{path} cannot be changed ({error}): correct that, or change it by hand.") from error
+
+
+def without_tenant(folder: Path, tenant_id: str) -> dict[str, int]:
+    """Take a tenant's rows out of every seed; how many, by file."""
+    taken: dict[str, int] = {}
+
+    def take(name: str) -> Callable[[list[str], list[dict[str, str]]], None]:
+        def alter(header: list[str], rows: list[dict[str, str]]) -> None:
+            kept = [row for row in rows if row.get("tenant_id", "").strip() != tenant_id]
+            taken[name] = len(rows) - len(kept)
+            rows[:] = kept
+
+        return alter
+
+    for path in sorted(folder.glob("*.csv")):
+        change(path, take(path.name))
+    return {name: rows for name, rows in taken.items() if rows}
+
+
 def _row(path: Path, number: int, cells: Mapping[str, str], columns: Mapping[str, Column]) -> Row:
     row = Row(path.name, number, values := dict.fromkeys(columns))
     for name, column in columns.items():
-        cell = cells[name].strip()
+        cell = cells.get(name, "").strip()
         if not cell and column.may_be_blank:
             continue
         try:
@@ -94,7 +141,7 @@ def _row(path: Path, number: int, cells: Mapping[str, str], columns: Mapping[str
     return row
 
 
-def _cells(path: Path, columns: Sequence[str]) -> list[tuple[int, Mapping[str, str]]]:
+def _cells(path: Path, columns: Mapping[str, Column]) -> list[tuple[int, Mapping[str, str]]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
@@ -109,14 +156,14 @@ def _cells(path: Path, columns: Sequence[str]) -> list[tuple[int, Mapping[str, s
     for number, cells in rows:
         if None in cells or None in cells.values():
             raise ParleyError(
-                f"{path.name}, row {number}: it has not {len(columns)} cells as the header has: put the commas right."
+                f"{path.name}, row {number}: it has not {len(header)} cells as the header has: put the commas right."
             )
     return rows
 
 
-def _check_header(path: Path, header: Sequence[str], columns: Sequence[str]) -> None:
-    for name in columns:
-        if header.count(name) != 1:
+def _check_header(path: Path, header: Sequence[str], columns: Mapping[str, Column]) -> None:
+    for name, column in columns.items():
+        if header.count(name) != 1 and not (column.may_be_absent and name not in header):
             raise ParleyError(f"{path.name}, row 1: the column {name} must be there once: write {','.join(columns)}.")
     for name in header:
         if name not in columns:

@@ -2,16 +2,17 @@
 
 import re
 from dataclasses import dataclass, fields
+from datetime import datetime
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 from zoneinfo import TZPATH, ZoneInfo
 
 from parley.config import seeds
-from parley.config.seeds import Column, optional
+from parley.config.seeds import Column, later, optional
 from parley.errors import ParleyError
-from parley.settings import TENANT_PATTERN
+from parley.settings import TENANT_PATTERN, Settings
 from parley.warehouse.names import EVERY_TENANT, UNKNOWN_TENANT
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 SEED = seeds.FOLDER / "tenants.csv"
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 MAX_ID = 64
+State = Literal["active", "paused", "left"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +39,25 @@ class Tenant:
     hash_user_ids: bool = False
     admit_unregistered_types: bool = False
     currency: str = "USD"
+    state: State = "active"
+
+    @property
+    def is_active(self) -> bool:
+        """Whether events are expected of it: alerts and reports are about such tenants only."""
+        return self.state == "active"
 
 
-COLUMNS = tuple(field.name for field in fields(Tenant))
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """A tenant, and what has landed of it."""
+
+    tenant: Tenant
+    accepted: int = 0
+    last_landed_at: datetime | None = None
+
+
+COLUMNS = tuple(field.name for field in fields(Tenant) if field.name != "state")
+"""Those that the seed must have; `state` may be left out."""
 
 
 def read(path: Path, connection: "Connection | None" = None) -> dict[str, Tenant]:
@@ -56,6 +74,43 @@ def read(path: Path, connection: "Connection | None" = None) -> dict[str, Tenant
             row.wrong("time_zone", f"Postgres does not know {tenant.time_zone!r}: write a name such as Europe/Paris.")
         tenants[tenant.tenant_id] = tenant
     return tenants
+
+
+def overview(settings: Settings, connection: "Connection") -> list[Landed]:
+    """Every tenant of the seed and of what has landed, by id. Raises ParleyError where the seed is wrong."""
+    listed = read(settings.project / SEED)
+    landed = connection.execute(
+        "select tenant_id, sum(accepted)::bigint, max(received_at) filter (where accepted > 0) from raw.load_batches"
+        " where tenant_id <> %s group by tenant_id",
+        [UNKNOWN_TENANT],
+    )
+    found = {tenant_id: Landed(tenant) for tenant_id, tenant in listed.items()}
+    for tenant_id, accepted, last in landed.fetchall():
+        name = str(tenant_id)
+        known = listed.get(name) or Tenant(name, name)
+        found[name] = Landed(known, int(str(accepted)), last if isinstance(last, datetime) else None)
+    return [found[name] for name in sorted(found)]
+
+
+def set_state(path: Path, tenant_id: str, state: State) -> None:
+    """Write a tenant's state into the seed; one that it does not name gets a row.
+
+    Raises ParleyError where the seed is wrong.
+    """
+    read(path)
+
+    def alter(header: list[str], rows: list[dict[str, str]]) -> None:
+        if "state" not in map(str.strip, header):
+            header.append("state")
+        [column] = [name for name in header if name.strip() == "state"]
+        [key] = [name for name in header if name.strip() == "tenant_id"]
+        row = next((row for row in rows if row[key].strip() == tenant_id), None)
+        if row is None:
+            rows.append({key: tenant_id, column: state})
+        else:
+            row[column] = state
+
+    seeds.change(path, alter)
 
 
 @cache
@@ -154,4 +209,5 @@ _SEED = {
     "hash_user_ids": optional(seeds.flag),
     "admit_unregistered_types": optional(seeds.flag),
     "currency": optional(_currency),
+    "state": later(seeds.one_of(*get_args(State))),
 }

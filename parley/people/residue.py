@@ -6,7 +6,7 @@ import html
 import os
 import re
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, cast
@@ -75,10 +75,19 @@ def in_files(settings: Settings, subject: Subject, visitors: Collection[str] = (
     """The files in which a person is named, or quoted with words of theirs alone, by path, and how often: all that
     Parley, dbt and Dagster leave on disk, and the inbox. Gzipped files and Parquet are read as what they hold; what
     cannot be read is listed too."""
+    return _search(settings, lambda word: word in visitors or subject.is_called(word) or subject.wrote(word))
+
+
+def naming(settings: Settings, name: str) -> dict[str, int]:
+    """The same files, in which a name stands by itself."""
+    return _search(settings, lambda word: word == name)
+
+
+def _search(settings: Settings, is_meant: Callable[[str], bool]) -> dict[str, int]:
     found: dict[str, int] = {}
     for path in sorted(files(settings)):
         try:
-            times = sum(word in visitors or subject.is_called(word) or subject.wrote(word) for word in _words(path))
+            times = sum(map(is_meant, _words(path)))
         except FileNotFoundError:
             continue  # somebody removed it meanwhile
         except (OSError, EOFError, zlib.error, pa.ArrowException):

@@ -211,8 +211,13 @@ class Live:
         return [payload for tenant_id, sums in told.items() for payload in _payloads(tenant_id, sums)]
 
     def hear(self, payload: str) -> None:
-        """Count what another process has acknowledged."""
+        """Count what another process has acknowledged; of a tenant that was removed, forget what was counted."""
         tenant_id, packed = orjson.loads(payload)
+        if packed is None:
+            for by_tenant in (self._windows, self._untold, self._alerts):
+                by_tenant.pop(tenant_id, None)
+            self._wake(tenant_id)
+            return
         self._take(tenant_id, Sums.unpack(packed), time.time())
 
     def recall(self, tenant_id: str, sums: Sums, at: float) -> None:

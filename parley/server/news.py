@@ -3,6 +3,7 @@
 import asyncio
 import logging
 
+import orjson
 import psycopg
 from psycopg import sql
 
@@ -115,6 +116,11 @@ class News:
     async def _connect(self) -> psycopg.AsyncConnection[tuple[object, ...]]:
         found = await asyncio.to_thread(database.conninfo, self._settings)
         return await psycopg.AsyncConnection.connect(found, autocommit=True)
+
+
+def forget(connection: Connection, tenant_id: str) -> None:
+    """Tell every server that a tenant was removed: none is to show what it counted of it."""
+    connection.execute("select pg_notify(%s, %s)", [CHANNEL, orjson.dumps([tenant_id, None]).decode()])
 
 
 def _text(value: object) -> str | None:

@@ -57,6 +57,8 @@ def send_due(
     with database.connect(settings, autocommit=True) as connection, database.taking_turns(connection, LOCK):
         for tenant_id in [tenant] if tenant else contents.built_tenants(connection):
             holding = contents.find_tenant(settings, connection, tenant_id)
+            if not tenant and not holding.is_active:
+                continue  # a report of nothing
             rows = report_recipients.for_tenant(listed, tenant_id)
             if tenant and not report_recipients.channels(rows):
                 raise ParleyError(f"Nobody is to get the report of {tenant!r}: add a row to {report_recipients.SEED}.")
