@@ -1,33 +1,44 @@
-"""Data Docs: a page of Great Expectations for each judgement, and an index of days, under PARLEY_HOME/data-docs."""
+"""Data Docs: a page for each judgement, and an index of days, under PARLEY_HOME/data-docs.
 
-from collections.abc import Iterable
+The pages are whole by themselves: they load nothing from anywhere.
+"""
+
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from parley.quality_gate.expectations import METRICS
+from parley.warehouse.names import EVERY_TENANT
+
 if TYPE_CHECKING:
+    from parley.quality_gate.expectations import Expectation
+    from parley.quality_gate.suite import Failure, Tried
     from parley.quality_gate.validation import Verdict
 
 FOLDER = "data-docs"
 _NAME = "judged-%Y%m%dT%H%M%S%fZ.html"
-_HEADINGS = (
-    "day (UTC)",
-    "tenant",
-    "verdict",
-    "events",
-    "lines received",
-    "blocking",
-    "warning",
-    "judged at (UTC)",
-    "released",
-)
+_DAYS = ("day (UTC)", "tenant", "result", "events", "lines received", "blocking", "warning")
+_STYLE = """
+body { font-family: system-ui, sans-serif; margin: 2em; color: #1b1b1b; max-width: 80em }
+table { border-collapse: collapse; margin: 0.5em 0 2em }
+td, th { padding: 0.3em 1.2em 0.3em 0; text-align: left; vertical-align: top; border-bottom: 1px solid #ddd }
+td.number, th.number { text-align: right }
+.blocked { color: #b00020; font-weight: 600 } .warned { color: #7a5c00; font-weight: 600 } .passed { color: #1a6b2f }
+"""
+_RESULT_OF = {"block": "blocked", "warn": "warned"}
+
+
+def name_of(judged_at: datetime) -> str:
+    """The file of a judgement's page."""
+    return judged_at.strftime(_NAME)
 
 
 def write_page(folder: Path, html: str, judged_at: datetime) -> str:
     """Write the page of a judgement, and return its file's name."""
     folder.mkdir(parents=True, exist_ok=True)
-    name = judged_at.strftime(_NAME)
+    name = name_of(judged_at)
     (folder / name).write_text(html, encoding="utf-8")
     return name
 
@@ -40,48 +51,125 @@ def prune(folder: Path, days: int, now: datetime) -> None:
             page.unlink(missing_ok=True)
 
 
+def page(
+    verdicts: Sequence["Verdict"], failures: Sequence["Failure"], tried: Sequence["Tried"], judged_at: datetime
+) -> str:
+    """The page of a judgement: what came of each day, what is out of bounds, and what was expected."""
+    days = sorted({verdict.day for verdict in verdicts})
+    about = f"{days[0]}" if len(days) == 1 else f"{days[0]} to {days[-1]}"
+    found = [_finding(failure) for failure in failures]
+    return _document(
+        f"Input gate: {about}",
+        f"<p>Raw events of {about} (UTC), validated at {judged_at:%Y-%m-%d %H:%M} UTC by Great Expectations."
+        ' <a href="index.html">All days</a></p>'
+        "<p>A day that <b>warned</b> is built all the same. Of one that is <b>blocked</b> nothing is built until it is"
+        " fixed or released: <code>parley inputs list</code> says how.</p>"
+        "<h2>Days</h2>"
+        + _table(_DAYS, [_day(verdict) for verdict in verdicts])
+        + "<h2>Out of bounds</h2>"
+        + (
+            _table(("day (UTC)", "tenant", "event type", "result", "what", "seen", "expected", "why"), found)
+            if found
+            else "<p>Nothing.</p>"
+        )
+        + "<h2>What was expected</h2>"
+        + _table(
+            ("expectation", "of", "what", "expected", "result", "figures tried", "out of bounds"),
+            [_tried(each) for each in tried],
+        ),
+    )
+
+
 def write_index(folder: Path, verdicts: Iterable["Verdict"]) -> None:
     """Write `index.html`: the days, each with a link to the page of its judgement while that is there."""
-    headings = "".join(f"<th>{heading}</th>" for heading in _HEADINGS)
-    rows = "\n".join(
-        _row(verdict, verdict.page is not None and (folder / verdict.page).exists()) for verdict in verdicts
-    )
+    rows = [
+        (
+            *_day(verdict, folder if verdict.page and (folder / verdict.page).exists() else None),
+            f"{verdict.judged_at:%Y-%m-%d %H:%M}",
+            escape(_released(verdict)),
+        )
+        for verdict in verdicts
+    ]
     folder.mkdir(parents=True, exist_ok=True)
     draft = folder / "index.html.part"
-    draft.write_text(
-        f"""<!DOCTYPE html>
-<html lang="en">
-<head><meta charset="utf-8"><title>Input gate</title><style>
-body {{ font-family: sans-serif; margin: 2em }}
-td, th {{ padding: 0.2em 1em 0.2em 0; text-align: left }}
-.blocked {{ color: #b00020 }} .warned {{ color: #8a6d00 }}
-</style></head>
-<body>
-<h1>Input gate</h1>
-<table>
-<tr>{headings}</tr>
-{rows}
-</table>
-</body>
-</html>
-""",
-        encoding="utf-8",
-    )
+    body = _table((*_DAYS, "validated at (UTC)", "released"), rows)
+    draft.write_text(_document("Input gate", body), encoding="utf-8")
     draft.replace(folder / "index.html")
 
 
-def _row(verdict: "Verdict", has_page: bool) -> str:
-    day = f'<a href="{escape(str(verdict.page))}">{verdict.day}</a>' if has_page else f"{verdict.day}"
-    released = f"by {verdict.released_by}: {verdict.release_reason}" if verdict.released_at else ""
-    cells = (
+def _document(title: str, body: str) -> str:
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>
+<style>{_STYLE}</style></head>
+<body>
+<h1>{title}</h1>
+{body}
+</body>
+</html>
+"""
+
+
+def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    head = "".join(f"<th>{heading}</th>" for heading in headings)
+    lines = "\n".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    return f"<table>\n<tr>{head}</tr>\n{lines}\n</table>"
+
+
+def _day(verdict: "Verdict", folder: Path | None = None) -> tuple[str, ...]:
+    day = f'<a href="{escape(str(verdict.page))}">{verdict.day}</a>' if folder else f"{verdict.day}"
+    return (
         day,
-        escape(verdict.tenant_id),
-        verdict.verdict,
+        _of(verdict.tenant_id, "all tenants"),
+        _result(verdict.verdict),
         f"{verdict.events:,}",
         f"{verdict.received:,}",
         f"{verdict.blocking:,}",
         f"{verdict.warning:,}",
-        f"{verdict.judged_at:%Y-%m-%d %H:%M}",
-        escape(released),
     )
-    return f'<tr class="{verdict.verdict}">{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
+
+
+def _released(verdict: "Verdict") -> str:
+    return f"by {verdict.released_by}: {verdict.release_reason}" if verdict.released_at else ""
+
+
+def _finding(failure: "Failure") -> tuple[str, ...]:
+    expectation = failure.expectation
+    return (
+        f"{failure.day}",
+        _of(failure.tenant_id, "all tenants"),
+        _of(failure.event_name, "all types"),
+        _result(_RESULT_OF[expectation.severity]),
+        escape(f"{expectation.name}: {METRICS[expectation.metric].meaning}"),
+        f"{failure.observed:,.4g}",
+        _bounds(expectation),
+        escape(expectation.description),
+    )
+
+
+def _tried(each: "Tried") -> tuple[str, ...]:
+    expectation = each.expectation
+    return (
+        escape(expectation.name),
+        _of(expectation.tenant_id, "all tenants"),
+        escape(METRICS[expectation.metric].meaning),
+        _bounds(expectation),
+        _result(_RESULT_OF[expectation.severity] if each.failures else "passed"),
+        f"{each.figures:,}",
+        f"{each.failures:,}",
+    )
+
+
+def _bounds(expectation: "Expectation") -> str:
+    least, most = expectation.minimum, expectation.maximum
+    if least is not None and most is not None:
+        return f"{least:,.4g} to {most:,.4g}"
+    return f"at least {least:,.4g}" if least is not None else f"at most {most:,.4g}"
+
+
+def _of(name: str, everything: str) -> str:
+    return everything if name == EVERY_TENANT else escape(name)
+
+
+def _result(word: str) -> str:
+    return f'<span class="{word}">{word}</span>'

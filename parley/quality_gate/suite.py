@@ -1,4 +1,4 @@
-"""Great Expectations over the figures of days: which bounds are not kept, and the page that shows all of it."""
+"""Great Expectations over the figures of days: which bounds are not kept, and on how many figures each was tried."""
 
 import os
 import warnings
@@ -38,8 +38,17 @@ class Failure:
         return self.expectation.severity == "block"
 
 
-def validate(url: str, expectations: Sequence[Expectation], days: Sequence[date]) -> tuple[list[Failure], str]:
-    """The failures of these days, and the page of Data Docs in HTML. `url` is SQLAlchemy's, of psycopg2.
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """An expectation, and on how many figures it was tried."""
+
+    expectation: Expectation
+    figures: int
+    failures: int
+
+
+def validate(url: str, expectations: Sequence[Expectation], days: Sequence[date]) -> tuple[list[Failure], list[Tried]]:
+    """The failures of these days, and what was tried. `url` is SQLAlchemy's, of psycopg2.
 
     The figures must be committed: Great Expectations reads them by a connection of its own.
     """
@@ -56,7 +65,15 @@ def validate(url: str, expectations: Sequence[Expectation], days: Sequence[date]
         for row in result.result.get("unexpected_index_list") or ()
     ]
     failures.sort(key=lambda each: (each.day, each.expectation.name, each.tenant_id, each.event_name))
-    return failures, _page(results)
+    tried = [
+        Tried(
+            expectations[result.expectation_config.meta["position"]],
+            int(result.result.get("element_count") or 0),
+            int(result.result.get("unexpected_count") or 0),
+        )
+        for result in results.results
+    ]
+    return failures, tried
 
 
 def _run(url: str, expectations: Sequence[Expectation], days: Sequence[date]) -> Any:
@@ -122,11 +139,3 @@ def _applies(expectation: Expectation, expectations: Sequence[Expectation]) -> "
         each.tenant_id for each in expectations if each.name == expectation.name and each.tenant_id != EVERY_TENANT
     ]
     return condition & Column("tenant_id").is_not_in(others) if others else condition
-
-
-def _page(results: Any) -> str:
-    from great_expectations.render.renderer import ValidationResultsPageRenderer
-    from great_expectations.render.view import DefaultJinjaPageView
-
-    document = ValidationResultsPageRenderer(run_info_at_end=True).render(results)
-    return str(DefaultJinjaPageView().render(document))  # type: ignore[no-untyped-call]

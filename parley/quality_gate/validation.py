@@ -362,18 +362,21 @@ def _judge(
     in_force = [each for each in expected if each.severity != "off"]
     folder = settings.home / data_docs.FOLDER
     failures: dict[date, list[Failure]] = {day: [] for day in days}
-    page = None
+    page, tried = None, []
     if in_force:
-        found, html = suite.validate(database.sqlalchemy_url(settings, "psycopg2"), in_force, days)
+        found, tried = suite.validate(database.sqlalchemy_url(settings, "psycopg2"), in_force, days)
         for failure in found:
             failures[failure.day].append(failure)
-        page = data_docs.write_page(folder, html, judged_at)
+        page = data_docs.name_of(judged_at)
     with connection.transaction():
         judged = [
             verdict
             for day, of_day in failures.items()
             for verdict in _store(connection, day, of_day, page, judged_at, expected)
         ]
+    if page:
+        findings_of = [failure for of_day in failures.values() for failure in of_day]
+        data_docs.write_page(folder, data_docs.page(judged, findings_of, tried, judged_at), judged_at)
     data_docs.prune(folder, settings.data_docs_days, judged_at)
     data_docs.write_index(folder, find(connection))
     return judged

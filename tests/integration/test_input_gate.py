@@ -1,5 +1,6 @@
 """The input gate on real Postgres, with Great Expectations: what it judges, whom it stops, what lets a day through."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -103,7 +104,10 @@ def test_sound_days_pass_and_only_days_with_something_new_are_judged_again(
     docs = database.home / data_docs.FOLDER
     page = judged[FIRST].page
     assert page is not None
-    assert "plausible_past" in (docs / page).read_text()
+    shown = (docs / page).read_text()
+    assert "plausible_past" in shown
+    assert "Failed" not in shown
+    assert not re.search(r"https?://|<script|<link|<img|@import", shown + (docs / "index.html").read_text())
     index = (docs / "index.html").read_text()
     assert f'href="{page}">{FIRST}' in index
     assert f'href="{page}">{SECOND}' not in index
