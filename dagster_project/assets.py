@@ -59,7 +59,7 @@ collected = dg.AssetSpec(
     pool="landing",
     description=(
         "Everything that landed: the tables of schema `raw`. A run lands the files of the inbox and puts them away "
-        "under `done/`; a broken one stays, fails the check, and holds up nothing."
+        "under `done/`; one that cannot land is set aside under `failed/`, fails the check, and holds up nothing."
     ),
 )
 def landing(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:

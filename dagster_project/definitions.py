@@ -6,6 +6,7 @@ import dagster as dg
 
 from dagster_project.assets import build_alerts, build_analysis, build_dbt_assets, collected, landing
 from dagster_project.checks import every_file_landed, inputs_are_fit, mart_freshness
+from dagster_project.elsewhere import built_elsewhere
 from dagster_project.jobs import (
     build,
     check_inputs,
@@ -18,7 +19,7 @@ from dagster_project.jobs import (
     reports,
     retention,
 )
-from dagster_project.partitions import days_since
+from dagster_project.partitions import days_since, first_day
 from dagster_project.project import prepared_project
 from dagster_project.resources import BuildChoices, warehouse_dbt
 from dagster_project.schedules import CHECK_FRESHNESS, schedules
@@ -31,7 +32,8 @@ def build_defs(resource_overrides: Mapping[str, object] | None = None) -> dg.Def
     """All definitions, under the environment's settings; tests may put resources of their own in place."""
     settings = Settings.load()
     project = prepared_project(settings)
-    days = days_since(settings)
+    first = first_day(settings)
+    days = days_since(first)
     dbt, dbt_after_analyses = build_dbt_assets(settings, project, days)
     analyses = [build_analysis(analysis, dbt, days) for analysis in ANALYSES]
     marts_hold_what_landed = mart_freshness([dbt, *analyses, dbt_after_analyses])
@@ -41,8 +43,10 @@ def build_defs(resource_overrides: Mapping[str, object] | None = None) -> dg.Def
         description="Look whether the marts hold what has landed, whoever builds them. Builds nothing.",
     )
     built = {key for assets in (dbt, *analyses, dbt_after_analyses) for key in assets.keys}
+    alerts = build_alerts([dbt, dbt_after_analyses], days)
+    dbt_checks = [*dbt.check_specs, *dbt_after_analyses.check_specs]
     return dg.Definitions(
-        assets=[collected, landing, dbt, *analyses, dbt_after_analyses, build_alerts([dbt, dbt_after_analyses], days)],
+        assets=[collected, landing, dbt, *analyses, dbt_after_analyses, alerts],
         asset_checks=[every_file_landed, inputs_are_fit, marts_hold_what_landed],
         jobs=[
             land,
@@ -57,8 +61,11 @@ def build_defs(resource_overrides: Mapping[str, object] | None = None) -> dg.Def
             forget,
             reports,
         ],
-        schedules=schedules(settings, built),
-        sensors=sensors(settings, built),
+        schedules=schedules(settings, built, first),
+        sensors=[
+            *sensors(settings, built, first),
+            built_elsewhere(settings, {*built, *alerts.keys}, dbt_checks, first),
+        ],
         executor=dg.in_process_executor,
         resources={
             "dbt": warehouse_dbt(project),

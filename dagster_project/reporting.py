@@ -87,11 +87,11 @@ def rebuild_metadata(rebuild: Rebuild) -> dict[str, int | str]:
 
 
 def landing_metadata(outcomes: Sequence[Outcome]) -> dict[str, int]:
-    """What a run over the inbox landed: files, lines received and their five counts, and files that are broken."""
+    """What a run over the inbox landed: files, those set aside, lines received and their five counts."""
     reports = [outcome.report for outcome in outcomes if outcome.report]
     return {
-        "files_landed": len(reports),
-        "files_broken": len(outcomes) - len(reports),
+        "files_landed": sum(not outcome.problem for outcome in outcomes),
+        "files_set_aside": sum(bool(outcome.problem) for outcome in outcomes),
         **asdict(sum((report.counts for report in reports), Counts())),
     }
 
@@ -101,13 +101,17 @@ def landing_table(outcomes: Sequence[Outcome]) -> str:
     names = [field.name for field in fields(Counts)]
     rows = [["file", *names, "why"], ["---"] * (len(names) + 2)]
     for outcome in outcomes:
-        if outcome.report:
-            counts = [str(count) for count in astuple(outcome.report.counts)]
-            why = ", ".join(f"{reason.reason}: {reason.lines}" for reason in outcome.report.reasons)
-        else:
-            counts = [""] * len(names)
-            why = str(outcome.problem).replace("|", "\\|")
-        rows.append([outcome.name, *counts, why])
+        counts = [str(count) for count in astuple(outcome.report.counts)] if outcome.report else [""] * len(names)
+        reasons = outcome.report.reasons if outcome.report else ()
+        why = outcome.problem or ", ".join(f"{reason.reason}: {reason.lines}" for reason in reasons)
+        rows.append([outcome.name, *counts, why.replace("|", "\\|")])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def set_aside_table(outcomes: Sequence[Outcome]) -> str:
+    """A line of Markdown for each file that lies in `failed/`, and why; of very many, the first."""
+    rows = [["file", "why"], ["---"] * 2]
+    rows += [[each.name, str(each.problem).replace("|", "\\|")] for each in outcomes[:FINDINGS_SHOWN]]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 

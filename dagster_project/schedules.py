@@ -35,13 +35,13 @@ UNFINISHED = (
 
 
 def build_request(
-    instance: dg.DagsterInstance, settings: Settings, built: Collection[dg.AssetKey], today: date
+    instance: dg.DagsterInstance, first_day: date, built: Collection[dg.AssetKey], today: date
 ) -> dg.RunRequest | dg.SkipReason:
     """A run of the job `build`, shown under the days not shown yet; skipped while the last one is at work."""
     if instance.get_runs(dg.RunsFilter(job_name=build.name, statuses=list(UNFINISHED)), limit=1):
         return dg.SkipReason("The last build is still at work: the next one takes in what has landed since.")
     shown = [{date.fromisoformat(day) for day in instance.get_materialized_partitions(asset)} for asset in built]
-    first, last = days_to_show(shown, settings.first_day, today)
+    first, last = days_to_show(shown, first_day, today)
     return dg.RunRequest(
         job_name=build.name,
         run_config=ONLY_CHANGES,
@@ -49,10 +49,10 @@ def build_request(
     )
 
 
-def schedules(settings: Settings, built: Collection[dg.AssetKey]) -> Sequence[dg.ScheduleDefinition]:
+def schedules(settings: Settings, built: Collection[dg.AssetKey], first_day: date) -> Sequence[dg.ScheduleDefinition]:
     """All schedules; they run by themselves where PARLEY_ENVIRONMENT is one of `RUN_IN`.
 
-    `built` are the assets with a partition a day.
+    `built` are the assets with a partition a day, from `first_day` on.
     """
     runs = settings.environment in RUN_IN
     status = dg.DefaultScheduleStatus.RUNNING if runs else dg.DefaultScheduleStatus.STOPPED
@@ -71,7 +71,7 @@ def schedules(settings: Settings, built: Collection[dg.AssetKey]) -> Sequence[dg
     )
     def hourly_build(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         today = context.scheduled_execution_time.astimezone(UTC).date()
-        return build_request(context.instance, settings, built, today)
+        return build_request(context.instance, first_day, built, today)
 
     daily_months = dg.ScheduleDefinition(
         name="daily_months_ahead",

@@ -7,7 +7,7 @@ schedules, sensors run by themselves in production, elsewhere when they are swit
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import dagster as dg
 
@@ -26,10 +26,10 @@ SECONDS_BETWEEN_DELIVERIES = 60
 SECONDS_BETWEEN_LOOKS = 60
 
 
-def sensors(settings: Settings, built: Collection[dg.AssetKey]) -> Sequence[dg.SensorDefinition]:
-    """All sensors; they run by themselves where PARLEY_ENVIRONMENT is one of `RUN_IN`.
+def sensors(settings: Settings, built: Collection[dg.AssetKey], first_day: date) -> Sequence[dg.SensorDefinition]:
+    """All sensors that act; they run by themselves where PARLEY_ENVIRONMENT is one of `RUN_IN`.
 
-    `built` are the assets with a partition a day.
+    `built` are the assets with a partition a day, from `first_day` on.
     """
     runs = settings.environment in RUN_IN
     status = dg.DefaultSensorStatus.RUNNING if runs else dg.DefaultSensorStatus.STOPPED
@@ -77,7 +77,7 @@ def sensors(settings: Settings, built: Collection[dg.AssetKey]) -> Sequence[dg.S
         is_new, is_owed = found.last_batch_id > seen["shown"], found.last_batch_id > seen["built"]
         request: dg.RunRequest | dg.SkipReason = dg.SkipReason("Nothing has landed by HTTP since the last build.")
         if is_owed:
-            request = build_request(context.instance, settings, built, datetime.now(UTC).date())
+            request = build_request(context.instance, first_day, built, datetime.now(UTC).date())
         is_asked = isinstance(request, dg.RunRequest)
         return dg.SensorResult(
             run_requests=[request] if isinstance(request, dg.RunRequest) else [],

@@ -14,6 +14,8 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
@@ -60,7 +62,7 @@ def main() -> None:
 
 
 def _serve(host: str, port: int, project: Path) -> int:
-    print(f"Dagster on http://{host}:{port} (Ctrl-C stops it)", flush=True)
+    print("Dagster starts, which takes half a minute or more (Ctrl-C stops it).", flush=True)
     with TemporaryDirectory(prefix="parley-") as folder:  # not PARLEY_HOME: a socket's path must be short
         socket, workspace = Path(folder, "code"), Path(folder, "workspace.yaml")
         workspace.write_text(WORKSPACE.format(socket=socket, location=LOCATION))
@@ -70,7 +72,7 @@ def _serve(host: str, port: int, project: Path) -> int:
             ["dagster-webserver", "--host", host, "--port", str(port), "--workspace", str(workspace)],
             ["dagster-daemon", "run", "--workspace", str(workspace)],
         ]
-        return _run_together(code, socket, others, project)
+        return _run_together(code, socket, others, project, (host, port))
 
 
 @contextmanager
@@ -92,7 +94,9 @@ def _fail_runs_of_the_last_one() -> None:
                 found.report_run_failed(run, "The run ended with the Dagster that had started it.")
 
 
-def _run_together(code: list[str], socket: Path, others: list[list[str]], folder: Path) -> int:
+def _run_together(
+    code: list[str], socket: Path, others: list[list[str]], folder: Path, address: tuple[str, int]
+) -> int:
     def start(command: list[str]) -> Process:
         # in a session of its own: Ctrl-C reaches us alone, and we stop them in order, each with all that it has started
         return subprocess.Popen([program(command[0]), *command[1:]], cwd=folder, start_new_session=True)
@@ -103,7 +107,11 @@ def _run_together(code: list[str], socket: Path, others: list[list[str]], folder
         running.append(start(code))
         _await(socket, running[0])
         running += [start(command) for command in others]
+        is_told = False
         while all(process.poll() is None for process in running):
+            if not is_told and _answers(*address):
+                _tell(*address)
+                is_told = True
             time.sleep(0.5)
     except KeyboardInterrupt:
         return 0
@@ -113,6 +121,33 @@ def _run_together(code: list[str], socket: Path, others: list[list[str]], folder
         _stop(running[:1])
     print("parley: one of Dagster's processes has ended by itself; its last lines above say why.", file=sys.stderr)
     return 1
+
+
+def _answers(host: str, port: int) -> bool:
+    """Whether the webserver answers."""
+    connection = HTTPConnection(_local(host), port, timeout=5)
+    try:
+        connection.request("GET", "/server_info")
+        return connection.getresponse().status == HTTPStatus.OK
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _tell(host: str, port: int) -> None:
+    url = f"http://{_local(host)}:{port}"
+    print(
+        f"Dagster on {url} (Ctrl-C stops it)\n"
+        f"  {url}/assets  every table: the days it holds, checks, lineage\n"
+        f"  {url}/locations/{LOCATION}/jobs/build  land the inbox and build what changed: Materialize all",
+        flush=True,
+    )
+
+
+def _local(host: str) -> str:
+    """Where a browser on this machine finds what listens there."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
 
 
 def _await(socket: Path, server: Process) -> None:

@@ -79,10 +79,10 @@ def _pattern(name: str, default: str) -> str:
     return value
 
 
-def _date(name: str, default: date) -> date:
+def _date(name: str) -> date | None:
     value = os.environ.get(name, "").strip()
     if not value:
-        return default
+        return None
     try:
         return date.fromisoformat(value)
     except ValueError:
@@ -100,7 +100,8 @@ class Settings:
     max_future_hours: int
     postgres_version: int
     inbox: Path
-    first_day: date
+    first_day: date | None
+    """The first day that Dagster shows; None: that of the data."""
     docs: Path
     docs_url: str
     data_docs_days: int
@@ -126,7 +127,7 @@ class Settings:
             max_future_hours=_number("PARLEY_MAX_FUTURE_HOURS", 24),
             postgres_version=_number("PARLEY_POSTGRES_VERSION", 18),
             inbox=Path(inbox).expanduser().resolve() if inbox else home / "inbox",
-            first_day=_date("PARLEY_FIRST_DAY", date(2024, 1, 1)),
+            first_day=_date("PARLEY_FIRST_DAY"),
             docs=Path(docs).expanduser().resolve() if docs else home / "docs",
             docs_url=(os.environ.get("PARLEY_DOCS_URL") or "http://localhost:8080").rstrip("/"),
             data_docs_days=_number("PARLEY_DATA_DOCS_DAYS", 30),

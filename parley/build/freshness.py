@@ -1,7 +1,8 @@
 """Whether the tables hold what has landed."""
 
-from datetime import datetime
+from datetime import date, datetime
 
+from parley.warehouse import database
 from parley.warehouse.database import Connection
 
 
@@ -34,3 +35,11 @@ def waiting(connection: Connection) -> dict[str, datetime]:
         """
     )
     return {str(model): since for model, since in found if isinstance(since, datetime)}
+
+
+def first_day(connection: Connection) -> date | None:
+    """The first tenant-local day that anything is of; None before the first build."""
+    if not database.has(connection, "facts.event_days"):
+        return None
+    row = connection.execute("select min(date) from facts.event_days").fetchone()
+    return row[0] if row and isinstance(row[0], date) else None

@@ -1,7 +1,7 @@
 """What a build changed in each incremental table: `ops.rebuilds`, which the strategy writes (macros/rebuild)."""
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from psycopg.rows import class_row
 
@@ -31,6 +31,36 @@ class Rebuild:
     @property
     def days(self) -> int:
         return sum((last - first + _ONE_DAY).days for first, last in self.stretches)
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A build that came to its end."""
+
+    build_id: str
+    as_of: datetime
+    finished_at: datetime
+    is_everything: bool
+    """Whether it was asked for everything, and nothing was left out because of an error."""
+    problems: tuple[str, ...]
+    """Names of the tables and checks that did not succeed."""
+
+
+def finished(connection: Connection, after: datetime | None = None) -> list[Finished]:
+    """The builds that ended after a time, or all, in the order of their ends."""
+    with connection.cursor(row_factory=class_row(Finished)) as cursor:
+        return cursor.execute(
+            """
+            select
+                build_id, as_of, finished_at,
+                errors = 0 and skipped = 0 and command = 'build' and arguments -> 'select' = '[]' as is_everything,
+                array(select problem ->> 'name' from jsonb_array_elements(problems) as problem order by 1) as problems
+            from ops.builds
+            where %(after)s::timestamptz is null or finished_at > %(after)s
+            order by finished_at, build_id
+            """,
+            {"after": after},
+        ).fetchall()
 
 
 def of_build(connection: Connection, build_id: str, model: str | None = None) -> list[Rebuild]:

@@ -20,6 +20,7 @@ from parley.settings import Settings
 
 DONE = "done"
 FAILED = "failed"
+REASON = ".reason.txt"
 UNFINISHED = (".part", ".tmp")
 
 
@@ -50,9 +51,9 @@ class Outcome:
     problem: str | None = None
 
 
-def land_all(inbox: Path, land: Callable[[Waiting], Report], *, puts_failed_away: bool = False) -> Iterator[Outcome]:
-    """Land every waiting file and put it away. One that cannot be landed stays where it is or is put away under
-    `failed/` with the reason beside it, and the others go on.
+def land_all(inbox: Path, land: Callable[[Waiting], Report]) -> Iterator[Outcome]:
+    """Land every waiting file and put it away. One that cannot be landed, or of which most was rejected, is set aside
+    under `failed/` with the reason beside it, and the others go on.
 
     A file that was written to meanwhile stays too: landed again, only what is new in it counts. An error that may pass
     by itself (a database that is down) is nothing about the file, and is raised.
@@ -63,15 +64,14 @@ def land_all(inbox: Path, land: Callable[[Waiting], Report], *, puts_failed_away
         except ParleyError as error:
             if may_pass(error):
                 raise
-            if puts_failed_away:
-                _put_failed(file, inbox, str(error))
+            _set_aside(file, inbox, str(error))
             yield Outcome(file.name, problem=str(error))
             continue
-        if puts_failed_away and report.problem:
-            _put_failed(file, inbox, report.problem)
+        if report.problem:
+            _set_aside(file, inbox, report.problem)
         elif file.is_unchanged():
             put_away(file, inbox)
-        yield Outcome(file.name, report, report.problem if puts_failed_away else None)
+        yield Outcome(file.name, report, report.problem)
 
 
 def waiting(inbox: Path) -> list[Waiting]:
@@ -97,9 +97,29 @@ def _files(inbox: Path) -> Iterator[Waiting]:
             )
 
 
-def _put_failed(file: Waiting, inbox: Path, why: str) -> None:
-    path = put_away(file, inbox, FAILED)
-    path.with_name(f"{path.name}.reason.txt").write_text(f"{why}\n", encoding="utf-8")
+def set_aside(inbox: Path) -> list[Outcome]:
+    """The files that could not be landed and lie under `failed/` still, each with its reason, by name."""
+    folder = inbox / FAILED
+    return [
+        Outcome(path.relative_to(folder).as_posix(), problem=_reason_of(path))
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.name.endswith(REASON)
+    ]
+
+
+def _reason_of(path: Path) -> str:
+    try:
+        return _reason_beside(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return "the reason is no longer beside it"
+
+
+def _reason_beside(path: Path) -> Path:
+    return path.with_name(f"{path.name}{REASON}")
+
+
+def _set_aside(file: Waiting, inbox: Path, why: str) -> None:
+    _reason_beside(put_away(file, inbox, FAILED)).write_text(f"{why}\n", encoding="utf-8")
 
 
 def put_away(file: Waiting, inbox: Path, folder: str = DONE) -> Path:

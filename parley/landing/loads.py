@@ -44,6 +44,15 @@ _REASONS = """
     select reason, count(*), mode() within group (order by message) from raw.rejected_events
     where load_id = %s group by reason order by 2 desc, 1
 """
+_LANDED = f"""
+    select
+        coalesce(max(load_id), 0), count(*),
+        {", ".join(f"coalesce(sum({name}), 0)::bigint" for name in ("received", *OUTCOMES))}
+    from raw.loads
+    where
+        load_id > %(after)s and status = 'complete' and fingerprint is not null
+        and loaded_by is distinct from %(but_by)s
+"""
 _UNLISTED = """
     select distinct tenant_id from raw.load_batches
     where load_id = %s and accepted > 0 and tenant_id <> all(%s) order by 1
@@ -186,6 +195,32 @@ def report(
     return Report(
         load_id, counts, tuple(reasons), tuple(str(name) for (name,) in unlisted), resumed_after, unclear_consent
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """What came of all loads after one of them, but those of servers and streams, which go on."""
+
+    last_load_id: int
+    loads: int
+    received: int
+    accepted: int
+    duplicate: int
+    rejected: int
+    no_consent: int
+    erased_subject: int
+
+    def counts(self) -> dict[str, int]:
+        """Files and lines, by name."""
+        return {"files_landed": self.loads, **{name: getattr(self, name) for name in ("received", *OUTCOMES)}}
+
+
+def landed_since(connection: Connection, load_id: int, *, but_by: str = "dagster") -> Landed:
+    """What files landed after a load, but those that `but_by` loaded."""
+    with connection.cursor(row_factory=args_row(Landed)) as cursor:
+        found = cursor.execute(_LANDED.encode(), {"after": load_id, "but_by": but_by}).fetchone()
+    assert found
+    return found
 
 
 def _hold(connection: Connection, load_id: int) -> bool:

@@ -181,6 +181,12 @@ def has(connection: Connection, *tables: str) -> bool:
     return connection.execute(query, [list(tables)]).fetchone() == (True,)
 
 
+def is_table(connection: Connection, name: str) -> bool:
+    """Whether there is a table, no view, of this name with its schema."""
+    query = "select exists (select from pg_class where oid = to_regclass(%s) and relkind in ('r', 'p'))"
+    return connection.execute(query, [name]).fetchone() == (True,)
+
+
 @contextmanager
 def taking_turns(connection: Connection, lock: int, *, else_raise: str | None = None) -> Iterator[None]:
     """Hold an advisory lock, which the connection's end lets go of too; the connection must be in autocommit.

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from uuid import uuid4
@@ -19,13 +19,13 @@ from psycopg import sql
 
 from dagster_project.definitions import build_defs
 from parley.demo import Demo, write
-from parley.landing import batches, loads
+from parley.landing import batches, inbox, loads
 from parley.landing.judging import Judged
 from parley.quality_gate import validation
 from parley.settings import Settings
 from parley.warehouse import dagster_home as dagster_instance
 from parley.warehouse import database as postgres
-from tests.conftest import Rows
+from tests.conftest import Rows, parley
 
 PROJECT = Path(__file__).parents[2]
 LANDING = dg.AssetKey(["raw", "landing"])
@@ -33,6 +33,7 @@ MART = dg.AssetKey(["marts", "daily_metrics"])
 pytestmark = pytest.mark.slow
 END = date(2025, 6, 30)
 AS_OF = "2025-07-05T12:00:00Z"
+AS_OF_DAY = date(2025, 7, 5)
 FIRST, LAST, OUTSIDE = "2025-06-21", "2025-06-23", "2025-06-26"
 
 
@@ -72,17 +73,89 @@ def test_an_inbox_lands_except_for_its_broken_files(settings: Settings, rows: Ro
     with dg.DagsterInstance.ephemeral() as instance:
         result = job.execute_in_process(instance=instance, raise_on_error=False)
         found = landed(result)
-        assert (found["files_landed"], found["files_broken"], found["received"]) == (2, 1, 600)
+        assert (found["files_landed"], found["files_set_aside"], found["received"]) == (2, 1, 600)
         assert found["accepted"] == rows("select count(*) as events from raw.events")[0]["events"]
         assert int(str(found["duplicate"])) >= int(str(found["accepted"]))
         [check] = result.get_asset_check_evaluations()
-        assert (check.check_name, check.passed, result.success) == ("every_file_landed", False, False)
+        assert (check.check_name, check.passed, result.success) == ("every_file_landed", False, True)
         assert {path.name for path in (settings.inbox / "done").iterdir()} == {"good.ndjson.gz", "again.ndjson.gz"}
 
-        (settings.inbox / "cut.ndjson.gz").unlink()
+        [file] = inbox.set_aside(settings.inbox)
+        assert file.name == "cut.ndjson.gz"
+        assert (settings.inbox / "failed/cut.ndjson.gz.reason.txt").read_text() == f"{file.problem}\n"
+
         result = job.execute_in_process(instance=instance)
         assert landed(result)["received"] == 0
-        assert result.success
+        [check] = result.get_asset_check_evaluations()
+        assert not check.passed  # as long as it lies there
+        (settings.inbox / "failed/cut.ndjson.gz").unlink()
+        [check] = job.execute_in_process(instance=instance).get_asset_check_evaluations()
+        assert check.passed
+
+
+def test_what_the_command_line_built_is_shown_with_days_counts_and_checks(
+    built: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("PARLEY_FIRST_DAY", raising=False)
+    definitions = build_defs()
+    sensor = next(sensor for sensor in definitions.sensors or () if sensor.name == "built_elsewhere")
+    specs = {spec.key: spec for spec in definitions.resolve_all_asset_specs() if spec.group_name != "default"}
+    with psycopg.connect() as connection:
+        [(first, orders)] = connection.execute(
+            "select min(date), (select count(*) from facts.orders) from facts.event_days"
+        ).fetchall()
+        checks_passed = connection.execute("select sum(passed) from ops.builds").fetchall()[0][0]
+
+    with dg.DagsterInstance.ephemeral() as instance:
+
+        def looked(cursor: str | None) -> tuple[list[dg.AssetMaterialization], list[dg.AssetCheckEvaluation], str]:
+            """All that is shown until nothing more is."""
+            tables: list[dg.AssetMaterialization] = []
+            checks: list[dg.AssetCheckEvaluation] = []
+            while True:
+                with dg.build_sensor_context(instance=instance, cursor=cursor, definitions=definitions) as context:
+                    found = sensor(context)
+                assert isinstance(found, dg.SensorResult)
+                for event in found.asset_events:
+                    instance.report_runless_asset_event(event)
+                    (checks if isinstance(event, dg.AssetCheckEvaluation) else tables).append(event)  # type: ignore[arg-type]
+                cursor = str(found.cursor)
+                if not found.asset_events:
+                    return tables, checks, cursor
+
+        shown, checks, cursor = looked(None)
+        days = {str(first + timedelta(days=number)) for number in range((AS_OF_DAY - first).days + 1)}
+        assert {event.asset_key for event in shown} == specs.keys()
+        for key, spec in specs.items():
+            if spec.partitions_def:
+                assert spec.partitions_def.get_partition_keys()[0] == str(first), key
+                assert set(instance.get_materialized_partitions(key)) == days, key
+        told = [event.metadata for event in shown if event.asset_key == dg.AssetKey(["facts", "orders"])]
+        assert [found["dagster/row_count"].value for found in told if "dagster/row_count" in found] == [orders]
+        assert sum(check.passed for check in checks) == checks_passed + 1  # that of the input gate
+        assert {check.check_name for check in checks if not check.passed} == {"every_source_is_fresh"}
+
+        event = {
+            "event_name": "user.registered",
+            "event_id": str(uuid4()),
+            "tenant_id": "nordic-bank",
+            "user_id": "new-one",
+            "occurred_at": f"{first + timedelta(days=1)}T12:00:00Z",
+            "attributes": {},
+        }
+        (tmp_path / "late.ndjson").write_text(json.dumps(event))
+        parley("load", str(tmp_path / "late.ndjson")).check_returncode()
+        parley("build", "--as-of", AS_OF).check_returncode()
+        shown, checks, cursor = looked(cursor)
+        assert {check.check_name for check in checks} == {"every_source_is_fresh", "inputs_are_fit"}
+        staged = [event for event in shown if event.asset_key == dg.AssetKey(["staging", "stg_events"])]
+        assert [(event.partition, event.metadata["rows_added"].value) for event in staged] == [
+            (str(first + timedelta(days=1)), 1)
+        ]
+        [landed] = [event for event in shown if event.asset_key == LANDING]
+        assert (landed.metadata["files_landed"].value, landed.metadata["accepted"].value) == (1, 1)
+        assert dg.AssetKey(["marts", "content_gaps"]) not in {event.asset_key for event in shown}
+        assert looked(cursor)[:2] == ([], [])
 
 
 @pytest.mark.timeout(600)  # four runs of dbt

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from dagster_project.reporting import group_of, landing_metadata, landing_table, rows_written
+from dagster_project.reporting import group_of, landing_metadata, landing_table, rows_written, set_aside_table
 from dagster_project.requests import days_to_show, order, parse_as_of
 from parley.build.builds import BuildRequest
 from parley.errors import ParleyError, may_pass
 from parley.landing.batches import Counts
-from parley.landing.inbox import Outcome, Waiting, land_all, put_away, waiting
+from parley.landing.inbox import Outcome, Waiting, land_all, put_away, set_aside, waiting
 from parley.landing.loads import Reason, Report
 
 AS_OF = datetime(2026, 11, 21, 9, tzinfo=UTC)
@@ -142,7 +142,7 @@ def test_a_file_put_away_replaces_none_of_the_same_name(tmp_path: Path) -> None:
     assert texts == {"a.ndjson": "first", "a.ndjson.2": "second", "a.ndjson.3": "third"}
 
 
-def test_a_broken_file_stays_and_the_others_land(tmp_path: Path) -> None:
+def test_a_broken_file_is_set_aside_with_its_reason_and_the_others_land(tmp_path: Path) -> None:
     write(tmp_path, "a", "broken", "z")
 
     def land(file: Waiting) -> Report:
@@ -152,10 +152,14 @@ def test_a_broken_file_stays_and_the_others_land(tmp_path: Path) -> None:
 
     outcomes = {outcome.name: outcome for outcome in land_all(tmp_path, land)}
     assert outcomes["broken"].problem == "The file ends too early: send it again."
-    assert [file.name for file in waiting(tmp_path)] == ["broken"]
+    assert waiting(tmp_path) == []
+    assert [(file.name, file.problem) for file in set_aside(tmp_path)] == [
+        ("broken", "The file ends too early: send it again.")
+    ]
+    assert set_aside_table(set_aside(tmp_path)).endswith("| broken | The file ends too early: send it again. |")
     assert landing_metadata(list(outcomes.values())) == {
         "files_landed": 2,
-        "files_broken": 1,
+        "files_set_aside": 1,
         "received": 4,
         "accepted": 4,
         "duplicate": 0,
