@@ -59,6 +59,7 @@ metabase: $(READY) ## the same dashboards in your own Metabase (METABASE_URL=…
 
 docs: $(READY) ## the tables and their lineage on localhost:8080 (PORT=…), and as one file: target/static_index.html
 	$(WITH_ENV) $(BIN)/dbt --quiet docs generate --static
+	$(BIN)/python -m parley.serving.docs target/index.html target/static_index.html
 	$(WITH_ENV) $(BIN)/dbt docs serve --no-browser --port $(or $(PORT),8080)
 
 lint: $(READY) ## style and types, of Python and of SQL

@@ -18,6 +18,9 @@ def test_the_page_has_the_tables_and_takes_the_place_of_the_last_one(built: Sett
     address = docs.link(built, "model", "model.parley.daily_metrics")
     assert address == "http://localhost:8080/#!/model/model.parley.daily_metrics"
     assert '"model.parley.daily_metrics"' in text
+    head = text.partition("</head>")[0]
+    assert ".filename > span:not(:first-child) { white-space: pre }" in head  # "Cost of people", not "Cost ofpeople"
+    assert '<span class="filename-ellip">{{name.start}}</span>' in text  # what it is about
     assert re.search(r'"One row per tenant and local date on which a conversation started', text)
 
 
