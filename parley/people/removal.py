@@ -19,6 +19,7 @@ from parley.errors import ParleyError
 from parley.history import archives
 from parley.landing import loads, partitions, subjects
 from parley.people import residue
+from parley.quality_gate import data_docs, validation
 from parley.settings import Settings
 from parley.warehouse import audit, migrate, tenant_roles
 from parley.warehouse.database import Connection
@@ -118,6 +119,7 @@ def remove(
         on_step("dropping logins")
         logins = tenant_roles.revoke(settings, tenant_id)
         on_step("searching files")
+        data_docs.forget(settings.home / data_docs.FOLDER, tenant_id, validation.find(connection))
         rows |= seeds.without_tenant(settings.project / seeds.FOLDER, tenant_id)
         return Removed(dict(sorted(rows.items())), tuple(logins), residue.naming(settings, tenant_id))
 
@@ -135,7 +137,7 @@ def _check(connection: Connection, settings: Settings, tenant_id: str) -> list[i
     if tenant_id in (EVERY_TENANT, UNKNOWN_TENANT):
         raise ParleyError(f"{tenant_id} is no tenant: name one of `parley tenants list`.")
     if tenant_id not in tenants.read(settings.project / tenants.SEED) and not any(
-        _holds(connection, table, tenant_id) for table in _tables(connection)
+        _holds(connection, table, tenant_id) for table in _tables(connection) if table not in KEPT
     ):
         raise ParleyError(f"There is no tenant {tenant_id!r}: `parley tenants list` shows them.")
     at_work = loads.at_work(connection)

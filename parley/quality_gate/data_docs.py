@@ -51,6 +51,15 @@ def prune(folder: Path, days: int, now: datetime) -> None:
             page.unlink(missing_ok=True)
 
 
+def forget(folder: Path, tenant_id: str, verdicts: Iterable["Verdict"]) -> None:
+    """Remove the pages that name a tenant, and write the index of what is left."""
+    for path in folder.glob("judged-*.html"):
+        if escape(tenant_id) in path.read_text(encoding="utf-8"):
+            path.unlink()
+    if folder.exists():
+        write_index(folder, verdicts)
+
+
 def page(
     verdicts: Sequence["Verdict"], failures: Sequence["Failure"], tried: Sequence["Tried"], judged_at: datetime
 ) -> str:

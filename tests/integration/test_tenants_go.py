@@ -82,6 +82,7 @@ def test_a_removed_tenant_leaves_nothing_and_the_others_all(project: Path, rows:
 
     done = parley("tenants", "remove", GONE, "--yes")
     assert done.returncode == 0, done.stdout + done.stderr
+    assert GONE not in done.stdout.partition("Files that still name it")[2]  # no file does
     assert holding(GONE).keys() <= KEPT
     assert {tenant: holding(tenant) for tenant in LEFT} == before
     assert_accounted_for(rows)

@@ -147,3 +147,7 @@ def test_pages_of_old_judgements_go_and_the_index_stays_in_step(tmp_path: Path) 
     assert f'href="{new}"' in index
     assert old not in index
     assert "by ann: &lt;b&gt;fine&lt;/b&gt;" in index
+    (tmp_path / new).write_text("bank and shop")
+    data_docs.forget(tmp_path, "shop", days[:0])
+    assert [path.name for path in tmp_path.iterdir()] == ["index.html"]
+    assert "shop" not in (tmp_path / "index.html").read_text()
