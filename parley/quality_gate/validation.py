@@ -19,7 +19,7 @@ from parley.config import tenants
 from parley.errors import ParleyError
 from parley.quality_gate import data_docs, expectations, measures, suite
 from parley.quality_gate.expectations import Expectation
-from parley.quality_gate.suite import Failure
+from parley.quality_gate.suite import Failure, Tried
 from parley.settings import Settings
 from parley.warehouse import audit, database
 from parley.warehouse.database import Connection
@@ -362,7 +362,8 @@ def _judge(
     in_force = [each for each in expected if each.severity != "off"]
     folder = settings.home / data_docs.FOLDER
     failures: dict[date, list[Failure]] = {day: [] for day in days}
-    page, tried = None, []
+    page: str | None = None
+    tried: list[Tried] = []
     if in_force:
         found, tried = suite.validate(database.sqlalchemy_url(settings, "psycopg2"), in_force, days)
         for failure in found:
