@@ -62,7 +62,7 @@ def show(name: Annotated[str, typer.Argument(help="The metric's name, as `parley
         ("unit", metric.unit),
         ("kind", metric.kind),
         ("owner", metric.owner),
-        ("by", ", ".join((*GRAINS, *catalogue.dimensions(name)))),
+        ("by", ", ".join((*(metric.grains or GRAINS), *catalogue.dimensions(name)))),
     ):
         console.print(f"[bold]{heading:6}[/] {escape(text)}", soft_wrap=True)
 
@@ -91,7 +91,7 @@ def query(
 ) -> None:
     """Show values of metrics.
 
-    Example: [bold]parley metrics query resolution_rate dau --by week --tenant nordic-bank[/]
+    Example: [bold]parley metrics query resolution_rate wau --by week --tenant nordic-bank[/]
     """
     from parley.serving.metrics import Catalogue, Query
     from parley.settings import Settings

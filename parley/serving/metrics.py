@@ -2,7 +2,8 @@
 
 import difflib
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from functools import cached_property
 from pathlib import Path
@@ -36,6 +37,10 @@ class Metric:
     description: str
     unit: str
     owner: str
+    grains: tuple[str, ...] = ()
+    """Where its name says of how long a time it is, that and the other grains that it can be asked by; none: any."""
+    instead: Mapping[str, str] = field(default_factory=dict)
+    """By other grains, the metric to take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +100,8 @@ class Catalogue:
                 description=" ".join(metric.description.split()),
                 unit=metric.config.meta.get("unit", ""),
                 owner=metric.config.meta.get("owner", ""),
+                grains=tuple(metric.config.meta.get("grains", ())),
+                instead=metric.config.meta.get("instead", {}),
             )
             for metric in sorted(project.metrics.values(), key=lambda metric: metric.name)
         }
@@ -123,9 +130,10 @@ class Catalogue:
         from metricflow.engine.metricflow_engine import MetricFlowQueryRequest, OutputColumnOrderMode
         from metricflow_semantics.errors.error_classes import MetricFlowException
 
-        for metric in query.metrics:
-            self.metric(metric)
+        metrics = [self.metric(name) for name in query.metrics]
         group_by = self._group_by(query)
+        for metric in metrics:
+            _check_grain(metric, query)
         tenant = [f"{{{{ Entity('tenant') }}}} = {_literal(query.tenant)}"] if query.tenant else []
         request = MetricFlowQueryRequest.create(
             metric_names=query.metrics,
@@ -186,6 +194,16 @@ class Catalogue:
                 raise ParleyError(f"{asked!r} may be {' or '.join(fitting)}: say which.")
             names.append(fitting[0])
         return names
+
+
+def _check_grain(metric: Metric, query: Query) -> None:
+    """One name is one number: a count of a day's customers is none of a week's."""
+    asked = [grain for grain in query.by if grain in GRAINS]
+    other = [grain for grain in asked if grain not in metric.grains]
+    if metric.grains and (other or not asked):
+        known = [metric.instead[grain] for grain in other if grain in metric.instead]
+        take = f"take {known[0]}, or " if known else ""
+        raise ParleyError(f"{metric.name} is per {metric.grains[0]}: {take}ask for it by {' or '.join(metric.grains)}.")
 
 
 def _postgres() -> Any:
