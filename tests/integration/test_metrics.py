@@ -1,17 +1,24 @@
 """Metrics are right by MetricFlow's own checks, fully described, and have the values of the marts."""
 
+import json
 from collections.abc import Callable
+from dataclasses import asdict
+from datetime import date, datetime
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
 from metricflow_semantic_interfaces.validations.semantic_manifest_validator import SemanticManifestValidator
 
+from parley.alerts import metrics
 from parley.errors import ParleyError
 from parley.serving.metrics import Catalogue, Query, Table
+from parley.serving.report import contents
 from parley.settings import Settings
 from parley.warehouse import database
-from tests.conftest import parley
+from tests.conftest import BUILT_AS_OF, parley
 
 REQUIRED = {
     *("voice_first_response_ms_p50", "voice_first_response_ms_p95", "voice_first_response_ms_p99"),
@@ -39,6 +46,9 @@ SAME_AS_MARTS = [
             ("dau", "active_users", "nullif(dau, 0)"),
             ("wau", "active_users", "nullif(wau, 0)"),
             ("mau", "active_users", "mau"),
+            ("response_time_ms_p50", "daily_metrics", "p50_response_time_ms"),
+            ("response_time_ms_p95", "daily_metrics", "p95_response_time_ms"),
+            ("response_time_ms_p99", "daily_metrics", "p99_response_time_ms"),
             ("voice_first_response_ms_p50", "voice_metrics", "first_response_p50_ms"),
             ("voice_first_response_ms_p95", "voice_metrics", "first_response_p95_ms"),
             ("voice_first_response_ms_p99", "voice_metrics", "first_response_p99_ms"),
@@ -87,6 +97,26 @@ SAME_AS_MARTS = [
     ),
 ]
 
+# tables of a row per tenant and day, or per tenant and period, with their columns
+MARTS = """
+    select relname, array_agg(attname::text order by attnum), pg_get_indexdef(indexrelid)
+    from pg_index
+    inner join pg_class on pg_class.oid = indrelid and relnamespace = 'marts'::regnamespace
+    inner join pg_attribute on attrelid = indrelid and attnum > 0 and not attisdropped
+    where indisunique and pg_get_indexdef(indexrelid) ~ '\\(tenant_id, (date|period, period_start)\\)$'
+    group by relname, indexrelid
+    order by 1
+"""
+RENAMED = {f"{quantile}_response_time_ms": f"response_time_ms_{quantile}" for quantile in ("p50", "p95", "p99")}
+# columns that share a metric's name and are of something else, which their table's name says
+OF_SOMETHING_ELSE = {
+    ("voice_metrics", "turns"): "voice_turns",
+    ("active_users", "events"): None,  # of users alone
+    ("error_metrics", "events"): None,  # errors of a class
+}
+OF_ALERTS = {"error_rate": "system_error_rate", "unanswered_share": "unanswered_rate", "events": "events"}
+STARTED_SUNDAY, ANSWERED_MONDAY = "2025-06-29T21:59:00Z", "2025-06-29T22:00:10Z"  # in Stockholm
+
 _loaded: list[Catalogue] = []
 
 
@@ -131,8 +161,10 @@ def test_every_metric_can_be_asked_by_month_and_tenant(built: Settings, catalogu
     """Each one's SQL runs on the tables as they are built."""
     with database.connect(built) as connection:
         for metric in catalogue.metrics:
-            values = catalogue.values(connection, Query((metric,), by=("month", "tenant")))
-            assert values.columns == ("metric_time__month", "tenant", metric)
+            grains = catalogue.metrics[metric].grains
+            grain = "month" if not grains or "month" in grains else grains[0]
+            values = catalogue.values(connection, Query((metric,), by=(grain, "tenant")))
+            assert values.columns == (f"metric_time__{grain}", "tenant", metric)
 
 
 def test_metrics_equal_the_marts(built: Settings, catalogue: Catalogue) -> None:
@@ -145,6 +177,82 @@ def test_metrics_equal_the_marts(built: Settings, catalogue: Catalogue) -> None:
             assert {key: found[key] for key in found if key[1] in tenants} == pytest.approx(expected), (metric, grain)
             compared += len(expected)
     assert compared > 200
+
+
+def same(found: dict[tuple[str, str], float], expected: dict[tuple[str, str], float], what: object) -> int:
+    """Where either says something, the other says the same; a 0 may be left out."""
+    for key in found.keys() | expected.keys():
+        assert found.get(key, 0) == pytest.approx(expected.get(key, 0)), (what, key)
+    return len(found.keys() & expected.keys())
+
+
+@pytest.mark.timeout(600)
+def test_one_name_is_one_number(built: Settings, catalogue: Catalogue, tmp_path: Path) -> None:
+    """Every column of a mart by day, week or month that is called as a metric, the report's figures and alerts' too."""
+    asked = {"event_name": "message.received", "occurred_at": STARTED_SUNDAY, "attributes": {"text": "Are you there?"}}
+    answered = {"event_name": "message.sent", "occurred_at": ANSWERED_MONDAY, "attributes": {"text": "Yes."}}
+    told = {"tenant_id": "nordic-bank", "conversation_id": "over-midnight", "user_id": "night-owl"}
+    file = tmp_path / "over-midnight.ndjson"
+    file.write_text(
+        "".join(json.dumps({"event_id": str(uuid4()), **told, **each}) + "\n" for each in (asked, answered))
+    )
+    parley("load", str(file)).check_returncode()
+    parley("build", "--as-of", BUILT_AS_OF).check_returncode()
+    compared: set[tuple[str, str]] = set()
+    with database.connect(built) as connection:
+
+        def metric(name: str, grain: str) -> dict[tuple[str, str], float]:
+            return known(catalogue.values(connection, Query((name,), by=(grain, "tenant"))).rows)
+
+        monday = {
+            str(row[0]) for row in connection.execute("select tenant_id from seeds.tenants where week_start = 'monday'")
+        }
+        assert len(monday) == 3
+        for table, columns, key in connection.execute(MARTS).fetchall():
+            date_column, grains = (
+                ("date", ("day",)) if "period" not in key else ("period_start", ("day", "week", "month"))
+            )
+            for column in columns:
+                name = OF_SOMETHING_ELSE.get((table, column), RENAMED.get(column, column))
+                if name not in catalogue.metrics:
+                    continue
+                for grain in {*grains} & {*(catalogue.metrics[name].grains or grains)}:
+                    where = f" where period = '{grain}'" if "period" in key else ""
+                    mart = known(
+                        connection.execute(
+                            f"select {date_column}, tenant_id, {column} from marts.{table}{where}".encode()
+                        ).fetchall()
+                    )
+                    if not mart:
+                        continue
+                    found = metric(name, grain)
+                    kept = [
+                        {key: value for key, value in values.items() if grain != "week" or key[1] in monday}
+                        for values in (found, mart)
+                    ]
+                    if same(kept[0], kept[1], (table, column, grain)):
+                        compared.add((name, grain))
+        p95 = metric("response_time_ms_p95", "day")
+        assert p95["2025-06-29", "nordic-bank"] >= 70_000
+        for rule, name in OF_ALERTS.items():
+            series = metrics.read(connection, rule, as_of=datetime.fromisoformat(BUILT_AS_OF), days=30)
+            alerts = {
+                (str(day), tenant): point.value
+                for tenant, points in series.items()
+                for day, point in points.items()
+                if point.value is not None
+            }
+            assert same(metric(name, "day"), alerts, rule)
+        week = (date(2025, 6, 23), date(2025, 6, 29))
+        for tenant in sorted(monday):
+            figures = asdict(contents.gather(built, tenant, days=week).now)
+            for name in figures.keys() & catalogue.metrics.keys():
+                found = metric(name, "week").get((str(week[0]), tenant), 0)
+                assert found == pytest.approx(figures[name] or 0), (tenant, name)
+                compared.add((name, "report"))
+    assert {("turns", "day"), ("unanswered_turns", "week"), ("sla_breaches", "day"), ("dau", "day")} <= compared
+    assert {("response_time_ms_p95", grain) for grain in ("day", "week", "report")} <= compared
+    assert len(compared) > 60
 
 
 def test_a_tenant_and_dates_narrow_what_is_counted(ask: Callable[[Query], Table], built: Settings) -> None:
@@ -162,17 +270,34 @@ def test_a_tenant_and_dates_narrow_what_is_counted(ask: Callable[[Query], Table]
     ("query", "message"),
     [
         (Query(("conversations",)), "There is no metric 'conversations': did you mean "),
+        (Query(("dau",), by=("week",)), "dau is per day: take wau, or ask for it by day."),
+        (Query(("mau",), by=("year",)), "mau is per month: ask for it by month or day."),
+        (Query(("stickiness",), by=("tenant",)), "stickiness is per day: ask for it by day."),
         (Query(("dau",), by=("colour",)), "dau cannot be parted by 'colour': take one of day, week, month"),
         (
-            Query(("dau",), where="{{ Dimension('colour') }} = 1"),
+            Query(("sessions",), where="{{ Dimension('colour') }} = 1"),
             "This cannot be asked: Name is in an incorrect format",
         ),
-        (Query(("dau",), where="{{ Dimension("), "This cannot be asked: "),
-        (Query(("wau",), by=("tenant",)), "This cannot be asked: wau looks back from each day: part it by day"),
-        (Query(("dau",), tenant="nobody"), "There is no tenant 'nobody' in what is built: take one of nordic-bank"),
-        (Query(("dau",), where="nonsense ="), "This cannot be asked: syntax error at"),
+        (Query(("sessions",), where="{{ Dimension("), "This cannot be asked: "),
+        (Query(("wau",), by=("tenant",)), "wau is per week: ask for it by week or day."),
+        (
+            Query(("sessions",), tenant="nobody"),
+            "There is no tenant 'nobody' in what is built: take one of nordic-bank",
+        ),
+        (Query(("sessions",), where="nonsense ="), "This cannot be asked: syntax error at"),
     ],
-    ids=["metric", "dimension", "condition", "template", "no time", "tenant", "syntax"],
+    ids=[
+        "metric",
+        "other grain",
+        "longer",
+        "all time",
+        "dimension",
+        "condition",
+        "template",
+        "no time",
+        "tenant",
+        "syntax",
+    ],
 )
 def test_a_mistake_gets_a_sentence(ask: Callable[[Query], Table], query: Query, message: str) -> None:
     with pytest.raises(ParleyError) as error:
