@@ -1,7 +1,7 @@
-"""What rules measure: any column of a mart with `tenant_id` and `date`, and a few figures that no column holds."""
+"""What rules measure: any column of a mart by tenant and date or period, and a few figures that no column holds."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -75,6 +75,24 @@ NAMED: Mapping[str, Named] = {
 }
 
 
+# what a period came to holds from its last day on, until the next period has come to something
+_PERIODS = """
+    select held.date::date as date, of_periods.*
+    from (
+        select
+            source.*,
+            {last_day} as judged_on,
+            case period when 'quarter' then interval '3 months' else ('1 ' || period)::interval end as span
+        from {table} as source
+        where period in ('day', 'week', 'month', 'quarter', 'year')
+    ) as of_periods
+    cross join lateral generate_series(judged_on, judged_on + 2 * span, interval '1 day') as held (date)
+"""
+_LAST_DAY = """
+    (period_start + case period when 'quarter' then interval '3 months' else ('1 ' || period)::interval end)::date - 1
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Point:
     """What was measured of a tenant on a day."""
@@ -138,7 +156,7 @@ def read(
     as_of: datetime,
     days: int,
 ) -> dict[str, Series]:
-    """The last `days` complete days of every tenant.
+    """The last `days` complete days of every tenant; of a mart by periods, each day has that of the last one.
 
     Days that a mart marks as not complete are left out. Raises ParleyError where the mart, or a column, is not there,
     or where a day has several rows and a filter has to choose.
@@ -147,10 +165,16 @@ def read(
     columns = columns_of(connection, table)
     if not columns:
         raise ParleyError(f"there is no table {table}: correct the metric {metric!r}, or run `parley build`")
-    named = NAMED.get(metric) or _of_column(metric, volume)
+    is_by_period = metric not in NAMED and "date" not in columns and {"period", "period_start"} <= columns
+    named = NAMED.get(metric) or _of_column(metric, volume, _periods(table, columns) if is_by_period else None)
     asked = [name for name, _ in conditions]
     if metric not in NAMED:
-        asked += ["tenant_id", "date", metric.partition(".")[2], *([volume] if volume else [])]
+        asked += [
+            "tenant_id",
+            *([] if is_by_period else ["date"]),
+            metric.partition(".")[2],
+            *([volume] if volume else []),
+        ]
     for name in asked:
         if name not in columns:
             raise ParleyError(f"{table} has no column {name!r}: correct the rule")
@@ -167,9 +191,11 @@ def read(
             select tenant_id, (%(as_of)s::timestamptz at time zone time_zone)::date from marts.tenants_overview
         ) as clocks (clock_of, local_today) on clock_of = source.tenant_id
         where source.date between %(first)s and %(last)s and source.date < local_today and {where}
-        group by source.tenant_id, source.date
+        group by source.tenant_id, source.date, {judged_on}
+        order by source.tenant_id, source.date, {judged_on}
         """
     ).format(
+        judged_on=sql.Identifier("source", "judged_on" if is_by_period else "date"),
         value=sql.SQL(named.value),
         volume=sql.SQL(named.volume or "null"),
         note=sql.SQL(named.note or "null"),
@@ -185,6 +211,11 @@ def read(
     return dict(series)
 
 
-def _of_column(metric: str, volume: str | None) -> Named:
-    """The only row of a day; names are checked before."""
-    return Named(table_of(metric), f"min({metric.partition('.')[2]})", f"min({volume})" if volume else None)
+def _of_column(metric: str, volume: str | None, read_from: str | None) -> Named:
+    """The only row of a day or period; names are checked before."""
+    value = f"min({metric.partition('.')[2]})"
+    return Named(table_of(metric), value, f"min({volume})" if volume else None, read_from=read_from)
+
+
+def _periods(table: str, columns: Collection[str]) -> str:
+    return _PERIODS.format(table=table, last_day="last_day" if "last_day" in columns else _LAST_DAY)

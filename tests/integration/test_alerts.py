@@ -177,6 +177,46 @@ def test_any_mart_can_be_measured_and_what_cannot_is_told(
     assert read("select 1 from ops.alerts where rule_id = 'off'") == []
 
 
+def test_funnels_and_retention_can_be_measured(
+    built: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = "funnel_id=shop_purchase;period=week;breakdown_kind=all;step=2"
+    again = "cohort_id=first_activity;period=day;period_index=1"
+    settings = with_rules(
+        tmp_path / "project",
+        monkeypatch,
+        {"rule_id": "step", "metric": "funnels.conversion_from_start", "filter": step, "threshold": "-1"},
+        {"rule_id": "drop", "metric": "funnels.drop_off", "filter": step, "threshold": "1000"},
+        {"rule_id": "again", "metric": "cohort_retention.retention_rate", "filter": again, "threshold": "-1"},
+        {"rule_id": "every_step", "metric": "funnels.reached", "filter": "period=week"},
+    )
+    found = evaluated(settings, AS_OF + timedelta(hours=1))
+    assert [problem.partition(":")[0] for problem in found.problems] == ["alert_rules.csv, every_step"]
+    alert = "select tenant_id, state, observed from ops.alerts where rule_id = %s and state <> 'NO_DATA' order by 1"
+
+    def alerts(rule_id: str) -> dict[str, tuple[str, float]]:
+        with psycopg.connect() as connection:
+            rows = connection.execute(alert.encode(), [rule_id]).fetchall()
+        return {tenant: (state, observed) for tenant, state, observed in rows}
+
+    def newest(value: str, mart: str, until: str) -> dict[str, float]:
+        rows = read(
+            f"select distinct on (tenant_id) tenant_id, {value} as value from marts.{mart} and is_complete"
+            f" order by tenant_id, {until} desc"
+        )
+        return {row["tenant_id"]: row["value"] for row in rows if row["value"] is not None}
+
+    funnel = "funnels where funnel_id = 'shop_purchase' and period = 'week' and breakdown_kind = 'all' and step = 2"
+    cohort = "cohort_retention where cohort_id = 'first_activity' and period = 'day' and period_index = 1"
+    expected = newest("conversion_from_start", funnel, "period_start")
+    assert expected
+    assert alerts("step") == {tenant: ("FIRING", pytest.approx(value)) for tenant, value in expected.items()}
+    assert {state for state, _ in alerts("drop").values()} == {"OK"}
+    shown = alerts("again")
+    assert shown.keys() <= newest("retention_rate", cohort, "period_start").keys()
+    assert all(state == "FIRING" for state, _ in shown.values())
+
+
 FAILED_BUILD = {"rule_id": "failed_build", "metric": "failed_builds", "condition": "fails", "threshold": ""}
 
 
