@@ -44,6 +44,8 @@ def build_defs(resource_overrides: Mapping[str, object] | None = None) -> dg.Def
     )
     built = {key for assets in (dbt, *analyses, dbt_after_analyses) for key in assets.keys}
     alerts = build_alerts([dbt, dbt_after_analyses], days)
+    read = {dep.asset_key for assets in (dbt, dbt_after_analyses) for spec in assets.specs for dep in spec.deps}
+    outside = read - built - {collected.key, landing.key}
     dbt_checks = [*dbt.check_specs, *dbt_after_analyses.check_specs]
     return dg.Definitions(
         assets=[collected, landing, dbt, *analyses, dbt_after_analyses, alerts],
@@ -64,7 +66,7 @@ def build_defs(resource_overrides: Mapping[str, object] | None = None) -> dg.Def
         schedules=schedules(settings, built, first),
         sensors=[
             *sensors(settings, built, first),
-            built_elsewhere(settings, {*built, *alerts.keys}, dbt_checks, first),
+            built_elsewhere(settings, {*built, *alerts.keys}, outside, dbt_checks, first),
         ],
         executor=dg.in_process_executor,
         resources={

@@ -14,9 +14,9 @@ from typing import Any
 import dagster as dg
 
 from dagster_project.assets import COLLECTED, LANDING
-from dagster_project.checks import INPUTS_ARE_FIT
+from dagster_project.checks import HOLDS_WHAT_LANDED, INPUTS_ARE_FIT
 from dagster_project.reporting import collected_metadata, input_metadata, rebuild_metadata, row_count
-from parley.build import rebuilds
+from parley.build import freshness, rebuilds
 from parley.build.rebuilds import Finished, Rebuild
 from parley.landing import loads
 from parley.quality_gate import validation
@@ -61,10 +61,12 @@ class Cursor:
 def built_elsewhere(
     settings: Settings,
     built: Collection[dg.AssetKey],
+    outside: Collection[dg.AssetKey],
     checks: Sequence[dg.AssetCheckSpec],
     first_day: date,
 ) -> dg.SensorDefinition:
-    """The sensor. `built` are the assets with a partition a day from `first_day` on, `checks` those that dbt has."""
+    """The sensor. `built` are the assets with a partition a day from `first_day` on, `outside` what they read that no
+    run makes, `checks` those that dbt has."""
 
     @dg.sensor(
         name="built_elsewhere",
@@ -78,7 +80,7 @@ def built_elsewhere(
     def look(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         with migrate.connect(settings, autocommit=True) as connection:
             events, cursor = news(
-                settings, connection, context.instance, Cursor.read(context.cursor), built, checks, first_day
+                settings, connection, context.instance, Cursor.read(context.cursor), built, outside, checks, first_day
             )
         return dg.SensorResult(
             asset_events=events,
@@ -95,6 +97,7 @@ def news(
     instance: dg.DagsterInstance,
     cursor: Cursor,
     built: Collection[dg.AssetKey],
+    outside: Collection[dg.AssetKey],
     checks: Sequence[dg.AssetCheckSpec],
     first_day: date,
 ) -> tuple[list[Event], Cursor]:
@@ -114,6 +117,8 @@ def news(
     if is_new:
         cursor = replace(cursor, build_id=build.build_id, before=None)
         if build.is_everything:
+            if not cursor.checks:
+                events += _first_look(connection, instance, built, outside)
             of_checks, cursor = _checks(build, checks, cursor)
             events += [*of_checks, _gate(connection)]
     return _days(connection, instance, build, cursor, built, first_day, events)
@@ -188,6 +193,22 @@ def _metadata(connection: Connection, build: Finished, key: dg.AssetKey, rebuild
         **(row_count(connection, schema, name) if is_table else {}),
         **rebuild_metadata(rebuild),
     }
+
+
+def _first_look(
+    connection: Connection,
+    instance: dg.DagsterInstance,
+    built: Collection[dg.AssetKey],
+    outside: Collection[dg.AssetKey],
+) -> Iterator[Event]:
+    """Tables that Parley writes by itself; and where nothing is on its way into the marts, that they hold all."""
+    for key in sorted(outside):
+        if instance.get_latest_materialization_event(key) is None:
+            yield dg.AssetMaterialization(key, metadata={"written_by": "parley, outside of builds"})
+    if not freshness.waiting(connection):
+        for key in sorted(built):
+            if key.path[0] == "marts":
+                yield dg.AssetCheckEvaluation(asset_key=key, check_name=HOLDS_WHAT_LANDED, passed=True)
 
 
 def _checks(

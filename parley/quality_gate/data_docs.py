@@ -24,7 +24,7 @@ _STYLE = """
 body { font-family: system-ui, sans-serif; margin: 2em; color: #1b1b1b; max-width: 80em }
 table { border-collapse: collapse; margin: 0.5em 0 2em }
 td, th { padding: 0.3em 1.2em 0.3em 0; text-align: left; vertical-align: top; border-bottom: 1px solid #ddd }
-td.number, th.number { text-align: right }
+td { font-variant-numeric: tabular-nums }
 .blocked { color: #b00020; font-weight: 600 } .warned { color: #7a5c00; font-weight: 600 } .passed { color: #1a6b2f }
 """
 _RESULT_OF = {"block": "blocked", "warn": "warned"}
@@ -73,14 +73,14 @@ def page(
         ' <a href="index.html">All days</a></p>'
         "<p>A day that <b>warned</b> is built all the same. Of one that is <b>blocked</b> nothing is built until it is"
         " fixed or released: <code>parley inputs list</code> says how.</p>"
-        "<h2>Days</h2>"
-        + _table(_DAYS, [_day(verdict) for verdict in verdicts])
-        + "<h2>Out of bounds</h2>"
+        "<h2>Out of bounds</h2>"
         + (
             _table(("day (UTC)", "tenant", "event type", "result", "what", "seen", "expected", "why"), found)
             if found
             else "<p>Nothing.</p>"
         )
+        + "<h2>Days</h2>"
+        + _table(_DAYS, [_day(verdict) for verdict in verdicts])
         + "<h2>What was expected</h2>"
         + _table(
             ("expectation", "of", "what", "expected", "result", "figures tried", "out of bounds"),
