@@ -7,7 +7,7 @@ needs no Dagster. It starts nothing and changes no table, and so runs in every e
 import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -106,10 +106,10 @@ def news(
     if not cursor.load_id and instance.get_latest_materialization_event(COLLECTED) is None:
         found = collected.since(connection, settings, 0)
         events.append(dg.AssetMaterialization(COLLECTED, metadata=collected_metadata(found)))
-    landed = loads.landed_since(connection, cursor.load_id)
-    if landed.last_load_id > cursor.load_id:
-        events.append(dg.AssetMaterialization(LANDING, metadata=landed.counts()))
-        cursor = replace(cursor, load_id=landed.last_load_id)
+    last_load, files, counts = loads.landed_since(connection, cursor.load_id)
+    if last_load > cursor.load_id:
+        events.append(dg.AssetMaterialization(LANDING, metadata={"files_landed": files, **asdict(counts)}))
+        cursor = replace(cursor, load_id=last_load)
     build = _next_build(connection, instance, cursor)
     if build is None:
         return events, cursor

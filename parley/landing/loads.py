@@ -197,30 +197,12 @@ def report(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Landed:
-    """What came of all loads after one of them, but those of servers and streams, which go on."""
-
-    last_load_id: int
-    loads: int
-    received: int
-    accepted: int
-    duplicate: int
-    rejected: int
-    no_consent: int
-    erased_subject: int
-
-    def counts(self) -> dict[str, int]:
-        """Files and lines, by name."""
-        return {"files_landed": self.loads, **{name: getattr(self, name) for name in ("received", *OUTCOMES)}}
-
-
-def landed_since(connection: Connection, load_id: int, *, but_by: str = "dagster") -> Landed:
-    """What files landed after a load, but those that `but_by` loaded."""
-    with connection.cursor(row_factory=args_row(Landed)) as cursor:
-        found = cursor.execute(_LANDED.encode(), {"after": load_id, "but_by": but_by}).fetchone()
-    assert found
-    return found
+def landed_since(connection: Connection, load_id: int, *, but_by: str = "dagster") -> tuple[int, int, Counts]:
+    """What files landed after a load, but those that `but_by` loaded: the last load, how many, and counts."""
+    row = connection.execute(_LANDED.encode(), {"after": load_id, "but_by": but_by}).fetchone()
+    assert row
+    last, loads, *counts = (int(str(number)) for number in row)
+    return last, loads, Counts(*counts)
 
 
 def _hold(connection: Connection, load_id: int) -> bool:

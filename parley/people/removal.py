@@ -18,6 +18,7 @@ from parley.config import seeds, tenants
 from parley.errors import ParleyError
 from parley.history import archives
 from parley.landing import loads, partitions, subjects
+from parley.landing.batches import OUTCOMES
 from parley.people import residue
 from parley.quality_gate import data_docs, validation
 from parley.settings import Settings
@@ -57,20 +58,13 @@ _TAKE_LOADS = """
     union
     select load_id from raw.loads where tenant_id = %(tenant)s
 """
-_RECOUNT_LOADS = """
+_COUNTED = ("received", *OUTCOMES)
+_RECOUNT_LOADS = f"""
     update raw.loads set
-        received = found.received, accepted = found.accepted, duplicate = found.duplicate, rejected = found.rejected,
-        no_consent = found.no_consent, erased_subject = found.erased_subject,
+        {", ".join(f"{name} = found.{name}" for name in _COUNTED)},
         tenant_id = nullif(loads.tenant_id, %(tenant)s)
     from (
-        select
-            load_id,
-            coalesce(sum(received), 0)::bigint as received,
-            coalesce(sum(accepted), 0)::bigint as accepted,
-            coalesce(sum(duplicate), 0)::bigint as duplicate,
-            coalesce(sum(rejected), 0)::bigint as rejected,
-            coalesce(sum(no_consent), 0)::bigint as no_consent,
-            coalesce(sum(erased_subject), 0)::bigint as erased_subject
+        select load_id, {", ".join(f"coalesce(sum({name}), 0)::bigint as {name}" for name in _COUNTED)}
         from removed_from
         left join raw.load_batches using (load_id)
         group by load_id
@@ -171,7 +165,7 @@ def _delete(connection: Connection, tenant_id: str, at_work: list[int]) -> dict[
         for table in _tables(connection)
         if table not in KEPT
     }
-    connection.execute(_RECOUNT_LOADS, named)
+    connection.execute(_RECOUNT_LOADS.encode(), named)
     deleted["raw.loads"] = connection.execute(_DELETE_EMPTY_LOADS, named).rowcount
     return {table: rows for table, rows in deleted.items() if rows}
 

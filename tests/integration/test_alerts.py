@@ -220,13 +220,19 @@ def test_funnels_and_retention_can_be_measured(
 FAILED_BUILD = {"rule_id": "failed_build", "metric": "failed_builds", "condition": "fails", "threshold": ""}
 
 
+def told_of_builds(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """A whole project of a test's own, whose only rule is about builds."""
+    project = copy_project(folder / "project", [Tenant("shop")])
+    write_seed(project, "alert_rules", [RULE | FAILED_BUILD])
+    monkeypatch.setenv("PARLEY_PROJECT", str(project))
+    return Settings.load()
+
+
 def test_a_mistake_is_no_failed_build(
     database: Settings, rows: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project = copy_project(tmp_path / "project", [Tenant("shop")])
-    write_seed(project, "alert_rules", [RULE | FAILED_BUILD])
-    monkeypatch.setenv("PARLEY_PROJECT", str(project))
-    settings = Settings.load()
+    settings = told_of_builds(tmp_path, monkeypatch)
+    project = settings.project
 
     def mistaken(says: str, **order: Any) -> None:
         with pytest.raises(MistakeError, match=says):
@@ -253,10 +259,8 @@ def test_a_mistake_is_no_failed_build(
 def test_a_build_that_breaks_off_alerts_and_a_mistake_after_it_changes_nothing(
     database: Settings, rows: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project = copy_project(tmp_path / "project", [Tenant("shop")])
-    write_seed(project, "alert_rules", [RULE | FAILED_BUILD])
-    monkeypatch.setenv("PARLEY_PROJECT", str(project))
-    settings = Settings.load()
+    settings = told_of_builds(tmp_path, monkeypatch)
+    project = settings.project
     with postgres.connect(settings, autocommit=True) as connection:
         connection.execute("alter table ops.watermarks rename to lost")
     with pytest.raises((ParleyError, psycopg.Error)):
