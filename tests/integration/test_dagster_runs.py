@@ -30,7 +30,7 @@ from tests.conftest import Rows, parley
 PROJECT = Path(__file__).parents[2]
 LANDING = dg.AssetKey(["raw", "landing"])
 MART = dg.AssetKey(["marts", "daily_metrics"])
-OUTSIDE = {dg.AssetKey(["alerts", "alerts"]), dg.AssetKey(["analyses", "gap_statuses"])}
+OF_PARLEY = {dg.AssetKey(["alerts", "alerts"]), dg.AssetKey(["analyses", "gap_statuses"])}
 pytestmark = pytest.mark.slow
 END = date(2025, 6, 30)
 AS_OF = "2025-07-05T12:00:00Z"
@@ -126,7 +126,7 @@ def test_what_the_command_line_built_is_shown_with_days_counts_and_checks(
 
         shown, checks, cursor = looked(None)
         days = {str(first + timedelta(days=number)) for number in range((AS_OF_DAY - first).days + 1)}
-        assert {event.asset_key for event in shown} == specs.keys() | OUTSIDE
+        assert {event.asset_key for event in shown} == specs.keys() | OF_PARLEY
         for key, spec in specs.items():
             if spec.partitions_def:
                 assert spec.partitions_def.get_partition_keys()[0] == str(first), key
