@@ -14,9 +14,9 @@ from typing import Any
 import dagster as dg
 
 from dagster_project.assets import COLLECTED, LANDING
-from dagster_project.checks import HOLDS_WHAT_LANDED, INPUTS_ARE_FIT
+from dagster_project.checks import INPUTS_ARE_FIT
 from dagster_project.reporting import collected_metadata, input_metadata, rebuild_metadata, row_count
-from parley.build import freshness, rebuilds
+from parley.build import rebuilds
 from parley.build.rebuilds import Finished, Rebuild
 from parley.landing import loads
 from parley.quality_gate import validation
@@ -118,7 +118,7 @@ def news(
         cursor = replace(cursor, build_id=build.build_id, before=None)
         if build.is_everything:
             if not cursor.checks:
-                events += _first_look(connection, instance, built, outside)
+                events += _first_look(instance, outside)
             of_checks, cursor = _checks(build, checks, cursor)
             events += [*of_checks, _gate(connection)]
     return _days(connection, instance, build, cursor, built, first_day, events)
@@ -195,20 +195,11 @@ def _metadata(connection: Connection, build: Finished, key: dg.AssetKey, rebuild
     }
 
 
-def _first_look(
-    connection: Connection,
-    instance: dg.DagsterInstance,
-    built: Collection[dg.AssetKey],
-    outside: Collection[dg.AssetKey],
-) -> Iterator[Event]:
-    """Tables that Parley writes by itself; and where nothing is on its way into the marts, that they hold all."""
+def _first_look(instance: dg.DagsterInstance, outside: Collection[dg.AssetKey]) -> Iterator[Event]:
+    """Tables that builds read and that Parley writes by itself."""
     for key in sorted(outside):
         if instance.get_latest_materialization_event(key) is None:
             yield dg.AssetMaterialization(key, metadata={"written_by": "parley, outside of builds"})
-    if not freshness.waiting(connection):
-        for key in sorted(built):
-            if key.path[0] == "marts":
-                yield dg.AssetCheckEvaluation(asset_key=key, check_name=HOLDS_WHAT_LANDED, passed=True)
 
 
 def _checks(
