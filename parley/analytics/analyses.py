@@ -14,6 +14,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from parley.warehouse.database import Connection
+from parley.warehouse.names import EVERY_TENANT
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,8 @@ def _replace(connection: Connection, table: str, rows: Sequence[dict[str, Any]],
 
 def experiments(connection: Connection, as_of: datetime) -> int:
     """`facts.experiment_arms` → `ops.experiment_results`. Experiments that are not declared well raise ParleyError."""
+    if _is_up_to_date(connection, "experiments", "experiments.py", ["facts.experiment_arms", "ops.experiment_results"]):
+        return 0
     from parley.analytics.experiments import evaluate
 
     arms = _rows(
@@ -67,8 +70,6 @@ def predictions(connection: Connection, as_of: datetime) -> int:
     A fit follows from the tenant's histories, the date and the formulas. Where none of them has changed, the tenant's
     rows stand: hourly builds fit a tenant once a day, and when somebody has bought.
     """
-    from parley.analytics import predictions
-
     tenants = _rows(
         connection,
         "select tenant_id, today, today::timestamp at time zone time_zone as day_began, md5(concat_ws(' ',"
@@ -76,7 +77,7 @@ def predictions(connection: Connection, as_of: datetime) -> int:
         " from facts.purchase_histories as histories inner join staging.stg_tenants using (tenant_id)"
         " cross join lateral (select (%s::timestamptz at time zone time_zone)::date as today) as clock"
         " group by tenant_id, time_zone, today",
-        [hashlib.sha256(Path(predictions.__file__).read_bytes()).hexdigest(), as_of],
+        [_code("predictions.py"), as_of],
     )
     current = {tenant["tenant_id"]: tenant["fingerprint"] for tenant in tenants}
     standing = _standing(connection, "predictions", current)
@@ -112,8 +113,38 @@ def _standing(connection: Connection, analysis: str, fingerprints: Mapping[str, 
     return [tenant for tenant, fingerprint in fingerprints.items() if known.get(tenant) == fingerprint]
 
 
+def _is_up_to_date(connection: Connection, analysis: str, code: str, tables: Sequence[str]) -> bool:
+    """Whether nothing that the results follow from has changed since the analysis began: its code, the seeds, and these
+    tables, which are those that it writes too."""
+    sums: list[sql.Composable] = [
+        sql.SQL(
+            "(select string_agg(fingerprint, ' ' order by model) from ops.definitions"
+            " where model like 'seeds.%' and tenant_id = '*file')"
+        )
+    ]
+    sums += [
+        sql.SQL("(select concat_ws(' ', count(*), sum(hashtextextended(line::text, 0))) from {} as line)").format(
+            sql.Identifier(*table.split("."))
+        )
+        for table in tables
+    ]
+    query = sql.SQL("select md5(concat_ws(' ', {}, {}))").format(_code(code), sql.SQL(", ").join(sums))
+    [(found,)] = connection.execute(query).fetchall()
+    return _standing(connection, analysis, {EVERY_TENANT: str(found)}) != []
+
+
+def _code(name: str) -> str:
+    """What the code of an analysis comes to; it is not imported, which takes seconds."""
+    place = Path(__file__).with_name(name)
+    files = sorted(place.glob("*.py")) if place.is_dir() else [place]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+
+
 def topics(connection: Connection, as_of: datetime) -> int:
     """`facts.gap_questions` → `ops.question_topics`, `ops.topics`: new questions join a topic, or found one."""
+    kept = [f"ops.{name}" for name in ("question_topics", "topics", "topic_models", "gap_statuses")]
+    if _is_up_to_date(connection, "topics", "topics", ["facts.gap_questions", *kept]):
+        return 0
     from parley.analytics.topics.upkeep import keep_up
 
     return keep_up(connection, as_of)
@@ -125,10 +156,6 @@ def input_anomalies(connection: Connection, as_of: datetime) -> int:
     As with predictions, a tenant's rows stand unless its input, settings, holidays or date are others: hourly builds
     judge a tenant once a day, and after late events.
     """
-    from parley.analytics import anomalies
-
-    settings = anomalies.Settings(_rows(connection, "select * from seeds.anomaly_settings"))
-    holidays = [(row["tenant_id"], row["date"]) for row in _rows(connection, "select * from seeds.holidays")]
     tenants = _rows(
         connection,
         "select tenant_id, last_day, md5(concat_ws(' ', %s::text, last_day, count(*),"
@@ -138,16 +165,19 @@ def input_anomalies(connection: Connection, as_of: datetime) -> int:
         " from marts.input_metrics as metrics inner join staging.stg_tenants using (tenant_id)"
         " cross join lateral (select (%s::timestamptz at time zone time_zone)::date - 1 as last_day) as clock"
         " where date <= last_day group by tenant_id, last_day",
-        [hashlib.sha256(Path(anomalies.__file__).read_bytes()).hexdigest(), as_of],
+        [_code("anomalies.py"), as_of],
     )
     standing = _standing(connection, "anomalies", {tenant["tenant_id"]: tenant["fingerprint"] for tenant in tenants})
-    rows = [
-        row
-        for tenant in tenants
-        if tenant["tenant_id"] not in standing
-        for row in anomalies.find(_input_of(connection, tenant), settings, holidays, tenant["last_day"])
-    ]
+    rows = [row for tenant in tenants if tenant["tenant_id"] not in standing for row in _found(connection, tenant)]
     return _replace(connection, "input_anomalies", rows, keep=standing)
+
+
+def _found(connection: Connection, tenant: Mapping[str, Any]) -> list[dict[str, Any]]:
+    from parley.analytics import anomalies
+
+    settings = anomalies.Settings(_rows(connection, "select * from seeds.anomaly_settings"))
+    holidays = [(row["tenant_id"], row["date"]) for row in _rows(connection, "select * from seeds.holidays")]
+    return [*anomalies.find(_input_of(connection, tenant), settings, holidays, tenant["last_day"])]
 
 
 def _input_of(connection: Connection, tenant: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -8,19 +8,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, timedelta
 from itertools import groupby
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from psycopg.rows import class_row
 
+from parley.analytics.scales import SCALES, Scale
 from parley.errors import ParleyError
 from parley.warehouse import database
 from parley.warehouse.database import Connection
 from parley.warehouse.names import EVERY_TENANT
 
 Array = NDArray[np.float64]
-Scale = Literal["count", "share", "value", "hours", "clock"]
 
 EVERY_TYPE = "*"
 LEVEL_DAYS = 14  # the level follows the median of so many days, and has a lasting change after half of them
@@ -28,23 +28,6 @@ NORMAL_MAD = 1.4826  # standard deviation over median absolute deviation, of nor
 MONTHS = 12
 LEAST_MONTHS = 3  # of which a day of the month is known
 FIRST = date(1970, 1, 1)
-SCALES: dict[str, Scale] = {
-    "events": "count",
-    "users": "count",
-    "silent_hours": "hours",
-    "mean_hour": "clock",
-    "late_share": "share",
-    "duplicate_share": "share",
-    "rejected_share": "share",
-    "without_user_share": "share",
-    "without_conversation_share": "share",
-    "without_session_share": "share",
-    "median_duration_ms": "value",
-    "median_revenue": "value",
-}
-"""The metrics of `marts.input_metrics`, and how their values are compared."""
-CHANGED_FIELDS = "changed_fields"  # what facts.field_changes says, which needs no statistics
-DIRECTIONS = ("up", "down", "both")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import yaml
 from psycopg import sql
 
 from parley.alerts import rules
-from parley.analytics.anomalies import CHANGED_FIELDS, DIRECTIONS, SCALES
+from parley.analytics.scales import CHANGED_FIELDS, DIRECTIONS, SCALES
 from parley.build.references import CHANNEL, References, parts_of
 from parley.config import people, report_recipients, retention_periods, seeds, tenants, tracking_plan
 from parley.config.seeds import Column, Row, day, flag, names, number, one_of, optional, text, whole

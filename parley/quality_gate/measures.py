@@ -10,7 +10,6 @@ from datetime import date, timedelta
 from psycopg import sql
 
 from parley.landing.rules import EARLIEST
-from parley.warehouse import schema
 from parley.warehouse.database import Connection
 from parley.warehouse.names import UNKNOWN_TENANT
 
@@ -243,7 +242,9 @@ def ranges(days: Iterable[date]) -> list[tuple[date, date]]:
 
 def _wrong_columns(connection: Connection) -> int:
     """How many columns of raw.events are missing, unknown, or not of the type in `parley.warehouse.schema`."""
-    from sqlalchemy.dialects import postgresql
+    from sqlalchemy.dialects import postgresql  # takes half a second: only here, where there are days to judge
+
+    from parley.warehouse import schema
 
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
     declared = {(column.name, column.type.compile(dialect).lower()) for column in schema.events.columns}

@@ -5,7 +5,8 @@ from datetime import date, timedelta
 from math import asin, asinh, atan2, cos, pi, sin, sinh, sqrt
 from statistics import mean, median, quantiles
 
-from parley.analytics.anomalies import SCALES, Setting
+from parley.analytics.anomalies import Setting
+from parley.analytics.scales import SCALES
 
 Values = Mapping[date, float]
 

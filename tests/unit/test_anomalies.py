@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from benchmarks.anomalies import measure
-from parley.analytics.anomalies import SCALES, Row, Setting, Settings, find
+from parley.analytics.anomalies import Row, Setting, Settings, find
+from parley.analytics.scales import SCALES
 from parley.build import definitions
 from parley.config import seeds
 from parley.errors import ParleyError
