@@ -22,7 +22,8 @@ from dagster_project.retries import retried
 from parley.alerts import channels, outbox
 from parley.alerts.evaluation import evaluate
 from parley.analytics.analyses import Analysis
-from parley.build import builds
+from parley.build import builds, plans
+from parley.build.circumstances import Circumstances
 from parley.landing.inbox import land_all, land_file
 from parley.serving import docs
 from parley.settings import Settings
@@ -126,8 +127,10 @@ def build_dbt_assets(
             with retried(), _turn(settings) as connection:
                 judged_to = builds.prepare(connection, settings, order)
                 # both steps of a run are one build
-                arguments = builds.arguments(order, choices.time(context), judged_to, build_id=context.run_id)
-                yield from _run_dbt(context, dbt, arguments, connection)
+                circumstances = Circumstances(choices.time(context), context.run_id, judged_to)
+                arguments = builds.arguments(order, circumstances, plans.fingerprint(settings.project))
+                with circumstances.in_sessions():
+                    yield from _run_dbt(context, dbt, arguments, connection)
 
         return run
 

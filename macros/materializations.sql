@@ -4,7 +4,10 @@
 -#}
 {% materialization table, default %}
     {% set target = this.incorporate(type='table') %}
-    {% call in_one_transaction(target) %}{% do put_in_place(target, sql) %}{% endcall %}
+    {% call in_one_transaction(target) %}
+        {% do put_in_place(target, sql) %}
+        {% do record_refreshing(target, sql) %}
+    {% endcall %}
     {% do return({'relations': [target]}) %}
 {% endmaterialization %}
 
@@ -36,6 +39,7 @@
         {% for index in indexes_of() %}{{ get_create_index_sql(built, index) }};{% endfor %}
         {{ describe(built) }}
         {{ protect(built) }}
+        {% if target.is_table %}{{ owe_readers() }}{% endif %}
         {#- what is built of a table next is planned by its size, which Postgres would find out in a minute -#}
         {% if target.is_table %}analyze {{ built }};{% endif %}
         {#- last, so that readers of the existing one wait no longer than this takes -#}

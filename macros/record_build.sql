@@ -22,7 +22,7 @@
         build_id, command, as_of, started_at, finished_at, arguments,
         built, passed, warned, failed, errors, skipped, problems
     ) values (
-        '{{ build_id() }}', '{{ flags.WHICH }}', {{ as_of() }}, '{{ run_started_at.isoformat() }}', clock_timestamp(),
+        {{ build_id() }}, '{{ flags.WHICH }}', {{ as_of() }}, '{{ run_started_at.isoformat() }}', clock_timestamp(),
         {{ as_jsonb({
             'full_refresh': flags.FULL_REFRESH or false,
             'select': invocation_args_dict.get('select') or [],
@@ -40,9 +40,20 @@
 {% endmacro %}
 
 {#- Of `ops.builds` and `ops.rebuilds`: dbt runs that were given one id are one build. -#}
-{% macro build_id() %}
-    {% do return(var('build_id') or invocation_id) %}
-{% endmacro %}
+{% macro build_id() -%}
+    {{ of_this_build('build_id', var('build_id') or invocation_id) }}
+{%- endmacro %}
+
+{#-
+    A text that differs from build to build. Where what a build runs is kept for the next ones (`project`, rebuild/record.sql),
+    it is a setting of the session (`parley.build.circumstances`), and the SQL is the same each time.
+-#}
+{% macro of_this_build(name, value) -%}
+    {%- if execute and model.config.materialized == 'view' %}
+        {% do exceptions.raise_compiler_error('A view is of no build: materialize ' ~ model.name ~ ' as a table.') %}
+    {%- endif %}
+    {{ "current_setting('parley." ~ name ~ "')" if var('project') else "'" ~ value ~ "'" }}
+{%- endmacro %}
 
 {#- dbt's messages begin with a heading ("Database Error in model x (path)"); the reason is the line after it. -#}
 {% macro first_telling_line(message) %}

@@ -53,7 +53,7 @@
     {%- if rebuilding() -%}
     pg_temp.affected
     {%- elif var('judged_to') is not none -%}
-    (select * from {{ source('raw', 'events') }} where batch_id <= {{ var('judged_to') }})
+    (select * from {{ source('raw', 'events') }} where batch_id <= {{ judged_to() }})
     {%- else -%}
     {{ source('raw', 'events') }}
     {%- endif %}

@@ -4,25 +4,27 @@
     spec with two things to know before keys are collected: the tenants to reread, and whether any history is frozen.
 -#}
 {% macro lock_and_look(spec) %}
-    {% set upstreams = spec.reads.keys() | list %}
-    {% call statement('lock_and_look', fetch_result=True, auto_begin=True) %}
-        insert into ops.watermarks (model, upstream, position)
-        select '{{ model.name }}', upstream, 0 from unnest(array[{{ literals(upstreams) }}]) as upstream
-        on conflict do nothing;
-        delete from ops.watermarks
-        where model = '{{ model.name }}' and upstream not in ({{ literals(upstreams) }});  -- read by an older version
-        select 1 from ops.watermarks where model = '{{ model.name }}' order by upstream for update;
-        select 1 from ops.watermarks where model in ({{ literals(upstreams) }}) order by model, upstream for share;
-        create temporary table taken on commit drop as
-        select upstream, greatest(position, case {{ newest_positions(upstreams) }} end) as position
-        from ops.watermarks where model = '{{ model.name }}';
-        create temporary table current_definitions on commit drop as {{ current_definitions(spec) }};
-        select
-            array_to_json(array({{ tenants_to_reread(spec) }}))::text as reread,
-            exists (select 1 from ops.raw_horizon) as is_frozen
-    {% endcall %}
+    {% call statement('lock_and_look', fetch_result=True, auto_begin=True) %}{{ looking(spec) }}{% endcall %}
     {% set found = load_result('lock_and_look').table.rows[0] %}
     {% do return(dict(spec, reread=fromjson(found.reread), is_frozen=found.is_frozen)) %}
+{% endmacro %}
+
+{% macro looking(spec) %}
+    {% set upstreams = spec.reads.keys() | list %}
+    insert into ops.watermarks (model, upstream, position)
+    select '{{ model.name }}', upstream, 0 from unnest(array[{{ literals(upstreams) }}]) as upstream
+    on conflict do nothing;
+    delete from ops.watermarks
+    where model = '{{ model.name }}' and upstream not in ({{ literals(upstreams) }});  -- read by an older version
+    select 1 from ops.watermarks where model = '{{ model.name }}' order by upstream for update;
+    select 1 from ops.watermarks where model in ({{ literals(upstreams) }}) order by model, upstream for share;
+    create temporary table taken on commit drop as
+    select upstream, greatest(position, case {{ newest_positions(upstreams) }} end) as position
+    from ops.watermarks where model = '{{ model.name }}';
+    create temporary table current_definitions on commit drop as {{ current_definitions(spec) | join('\nunion all\n') }};
+    select
+        array_to_json(array({{ tenants_to_reread(spec) }}))::text as reread,
+        exists (select 1 from ops.raw_horizon) as is_frozen
 {% endmacro %}
 
 {#-
@@ -30,21 +32,7 @@
     and the existing table's columns and comments.
 -#}
 {% macro collect_affected(spec) %}
-    {% call statement('collect_affected', fetch_result=True) %}
-        create temporary table affected on commit drop as
-        {{ affected_keys(spec) }};
-        analyze pg_temp.affected;
-        {{ move_watermarks(spec) }}
-        select
-            attname as name,
-            format_type(atttypid, atttypmod) as type,
-            col_description(attrelid, attnum) as comment,
-            obj_description(attrelid, 'pg_class') as comment_of_all,
-            exists (select 1 from pg_temp.affected) as is_affected
-        from pg_attribute
-        where attrelid = '{{ this }}'::regclass and attnum > 0 and not attisdropped
-        order by attnum
-    {% endcall %}
+    {% call statement('collect_affected', fetch_result=True) %}{{ collecting(spec) }}{% endcall %}
     {% set found = load_result('collect_affected').table.rows %}
     {% set columns = [] %}
     {% set comments = {'': found[0].comment_of_all or ''} %}
@@ -55,11 +43,27 @@
     {% do return({'is_affected': found[0].is_affected, 'columns': columns, 'comments': comments}) %}
 {% endmacro %}
 
+{% macro collecting(spec) %}
+    create temporary table affected on commit drop as
+    {{ affected_keys(spec) }};
+    analyze pg_temp.affected;
+    {{ move_watermarks(spec) }}
+    select
+        attname as name,
+        format_type(atttypid, atttypmod) as type,
+        col_description(attrelid, attnum) as comment,
+        obj_description(attrelid, 'pg_class') as comment_of_all,
+        exists (select 1 from pg_temp.affected) as is_affected
+    from pg_attribute
+    where attrelid = '{{ this }}'::regclass and attnum > 0 and not attisdropped
+    order by attnum
+{% endmacro %}
+
 {#- Where a table is built as a whole: its readers look at all of it again. -#}
 {% macro take_in_everything(spec) %}
     {% call statement('take_in_everything') %}
         insert into ops.changes (model, kind) values ('{{ model.name }}', 'all');
-        insert into ops.rebuilds (build_id, model) values ('{{ build_id() }}', '{{ model.name }}')
+        insert into ops.rebuilds (build_id, model) values ({{ build_id() }}, '{{ model.name }}')
         on conflict (build_id, model) do update set
             rows_added = null, rows_changed = null, rows_removed = null, days = null, rebuilt_at = excluded.rebuilt_at;
         {{ move_watermarks(spec) }}
@@ -81,12 +85,17 @@
     when upstream = '{{ upstream }}' then
     {%- if upstream != 'raw' %}
     (select max(change_id) from ops.changes where model = '{{ upstream }}')
-    {%- elif model.name in ('stg_events', 'stg_visitor_users') %}
-    (select least(max(last_batch_id), {{ 'null' if var('judged_to') is none else var('judged_to') }}) from raw.loads)
+    {%- elif not reads_model('stg_events') %}{# nothing makes it wait for staging #}
+    (select least(max(last_batch_id), {{ judged_to() }}) from raw.loads)
     {%- else %}
     (select position from ops.watermarks where model = 'stg_events' and upstream = 'raw')
     {%- endif %}
     {% endfor -%}
+{%- endmacro %}
+
+{#- The last batch that the input gate has judged. -#}
+{% macro judged_to() -%}
+    {{ 'null' if var('judged_to') is none else of_this_build('judged_to', var('judged_to')) }}::bigint
 {%- endmacro %}
 
 {#- The keys to recompute, as a select of the key columns. -#}

@@ -1,36 +1,40 @@
 {#-
     What a model's rows follow from besides events: the settings of each tenant if the model reads `stg_tenants`; every seed
     that it reads, and the views, sources and variables that its `definitions` and `vars` name; its own SQL; and, where the
-    clock counts, how far it had gone. A select of (key, tenant_id, fingerprint): `key` names the row of `ops.definitions` that
+    clock counts, how far it had gone. A list of selects of (key, tenant_id, fingerprint): `key` names the row of `ops.definitions` that
     it is compared with, `tenant_id` whose rows a difference makes to be read again, null for everybody's.
 -#}
 {% macro current_definitions(spec) %}
-    select '*sql' as key, null::text as tenant_id, '{{ local_md5(model.raw_code) }}' as fingerprint
+    {% set found = ["select '*sql' as key, null::text as tenant_id, '" ~ local_md5(model.raw_code) ~ "' as fingerprint"] %}
     {% if reads_model('stg_tenants') %}
-    union all
-    select tenant_id, tenant_id, fingerprint from {{ ref('stg_tenants') }}
+        {% do found.append('select tenant_id as key, tenant_id, fingerprint from ' ~ ref('stg_tenants')) %}
     {% endif %}
     {% for name, relation, has_tenants in definitions_of(spec) %}
-    union all
+        {% do found.append(fingerprints_of(name, relation, has_tenants)) %}
+    {% endfor %}
+    {% for name in spec.get('vars', []) %}
+        {% do found.append("select '*var:" ~ name ~ "' as key, null as tenant_id, '" ~ local_md5(tojson(var(name))) ~ "' as fingerprint") %}
+    {% endfor %}
+    {% if spec.get('time_triggered') %}
+        {% do found.append("select '*as_of' as key, null as tenant_id, (" ~ as_of() ~ " at time zone 'UTC')::text as fingerprint") %}
+    {% endif %}
+    {% do return(found) %}
+{% endmacro %}
+
+{% macro fingerprints_of(name, relation, has_tenants) %}
     {% if has_tenants %}
     select
-        '*{{ name }}@' || tenant_id,
-        nullif(tenant_id, '*'),
-        md5(string_agg(definition::text, '|' order by definition::text))
+        '*{{ name }}@' || tenant_id as key,
+        nullif(tenant_id, '*') as tenant_id,
+        md5(string_agg(definition::text, '|' order by definition::text)) as fingerprint
     from {{ relation }} as definition
     group by tenant_id
     {% else %}
-    select '*{{ name }}', null, coalesce(md5(string_agg(definition::text, '|' order by definition::text)), '')
+    select
+        '*{{ name }}' as key,
+        null as tenant_id,
+        coalesce(md5(string_agg(definition::text, '|' order by definition::text)), '') as fingerprint
     from {{ relation }} as definition
-    {% endif %}
-    {% endfor %}
-    {% for name in spec.get('vars', []) %}
-    union all
-    select '*var:{{ name }}', null, '{{ local_md5(tojson(var(name))) }}'
-    {% endfor %}
-    {% if spec.get('time_triggered') %}
-    union all
-    select '*as_of', null, ({{ as_of() }} at time zone 'UTC')::text
     {% endif %}
 {% endmacro %}
 

@@ -5,12 +5,5 @@
     {% for node in graph.nodes.values() if node.resource_type == 'model' and rebuild_spec(node) is not none %}
         {% do names.append(node.name) %}
     {% endfor %}
-    delete from ops.changes
-    where change_id <= coalesce(
-        (
-            select min(position) from ops.watermarks
-            where watermarks.upstream = changes.model and watermarks.model in ({{ literals(names) }})
-        ),
-        change_id
-    )
+    select ops.forget_taken_changes(array[{{ literals(names) }}])
 {% endmacro %}

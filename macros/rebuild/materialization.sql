@@ -46,6 +46,7 @@
     {% else %}
         {% call noop_statement('main', 'INSERT 0 0', 'INSERT', 0) %}{% endcall %}
     {% endif %}
+    {% do record_rebuilding(target, spec, existing.columns, sql) %}
     {% if existing.comments != described() %}
         {% call statement('describe') %}{{ describe(target) }}{% endcall %}
     {% endif %}
@@ -53,16 +54,18 @@
 
 {#- Step 2: the affected keys' rows as they ought to be, in a temporary table. -#}
 {% macro recompute_affected(sql) %}
-    {% call statement('recompute_affected', fetch_result=True) %}
-        create temporary table recomputed on commit drop as ({{ sql }});
-        {{ columns_that_differ(this, 'pg_temp.recomputed') }}
-    {% endcall %}
+    {% call statement('recompute_affected', fetch_result=True) %}{{ recomputing(sql) }}{% endcall %}
     {% set differing = load_result('recompute_affected').table.columns[0].values() %}
     {% if differing %}
         {% do exceptions.raise_compiler_error(
             'its columns have changed since it was built (' ~ differing | join(', ') ~ '): build it with --full-refresh.'
         ) %}
     {% endif %}
+{% endmacro %}
+
+{% macro recomputing(sql) %}
+    create temporary table recomputed on commit drop as ({{ sql }});
+    {{ columns_that_differ(this, 'pg_temp.recomputed') }}
 {% endmacro %}
 
 {% macro columns_that_differ(left, right) %}

@@ -27,6 +27,7 @@
     delete from {{ target }} as target using pg_temp.removed where {{ same('target', 'removed', unique_key) }};
     {{ publish_changes(spec) }}
     {{ record_rebuild(spec, unique_key) }}
+    {{ owe_readers('exists (select from pg_temp.removed union all select from pg_temp.added)') }}
     {#- last, so that what dbt reports of the model is the number of rows it wrote -#}
     insert into {{ target }} ({{ columns }}) select {{ columns }} from pg_temp.added;
 {% endmacro %}
@@ -76,7 +77,7 @@
 {% macro record_rebuild(spec, unique_key) %}
     insert into ops.rebuilds (build_id, model, rows_added, rows_changed, rows_removed, days)
     select
-        '{{ build_id() }}',
+        {{ build_id() }},
         '{{ model.name }}',
         keys.number - removed.number,
         removed.number + added.number - keys.number,

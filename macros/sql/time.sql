@@ -1,6 +1,6 @@
 {#- The build's "now": outcomes that depend on the clock depend on this and on nothing else. -#}
 {% macro as_of() -%}
-    '{{ var("as_of") or run_started_at.isoformat() }}'::timestamptz
+    {{ of_this_build('as_of', var('as_of') or run_started_at.isoformat()) }}::timestamptz
 {%- endmacro %}
 
 {#- The calendar date of an instant in a time zone. -#}

@@ -142,7 +142,7 @@ def _code(name: str) -> str:
 
 def topics(connection: Connection, as_of: datetime) -> int:
     """`facts.gap_questions` → `ops.question_topics`, `ops.topics`: new questions join a topic, or found one."""
-    kept = [f"ops.{name}" for name in ("question_topics", "topics", "topic_models", "gap_statuses")]
+    kept = [f"ops.{name}" for name in ("question_topics", "topics", "merged_topics", "topic_models", "gap_statuses")]
     if _is_up_to_date(connection, "topics", "topics", ["facts.gap_questions", *kept]):
         return 0
     from parley.analytics.topics.upkeep import keep_up

@@ -6,7 +6,7 @@ dbt runs twice: in between, Python computes what SQL cannot (`parley.analytics.a
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -16,8 +16,10 @@ import psycopg
 
 from parley.alerts import channels, evaluation, outbox, rules
 from parley.analytics.analyses import ANALYSES
-from parley.build import dbt, definitions, rebuilds
+from parley.build import dbt, definitions, plans, quick, rebuilds
+from parley.build.circumstances import Circumstances
 from parley.build.rebuilds import Rebuild
+from parley.build.results import OnProgress, Progress, Result
 from parley.config import tenants, tracking_plan
 from parley.errors import MistakeError, ParleyError, mistakes
 from parley.quality_gate import validation
@@ -62,6 +64,11 @@ class BuildRequest:
         if self.threads is not None and self.threads < 1:
             raise ParleyError(f"--threads {self.threads} is none: give 1 or more.")
 
+    @property
+    def is_of_what_changed(self) -> bool:
+        """Whether nothing else is asked for."""
+        return not (self.from_date or self.to_date or self.tenant or self.select or self.full_refresh)
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -102,19 +109,6 @@ class Outcome:
         return not self.skipped and all(problem.status == "warn" for problem in self.problems)
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a build is."""
-
-    total: int
-    done: int
-    running: tuple[str, ...]
-    """Names of the tables and checks at work."""
-
-
-OnProgress = Callable[[Progress], None]
-
-
 def build(
     settings: Settings,
     order: BuildRequest,
@@ -144,9 +138,9 @@ def _build(
     with migrate.connect(settings, autocommit=True) as connection, only_one(connection, wait):
         try:
             judged_to = prepare(connection, settings, order)
-            asked = arguments(order, as_of, judged_to, build_id)
-            parsed = manifest or _parsed(settings)
-            results = _run_all(settings, connection, parsed, asked, as_of, on_progress, in_one_run=bool(order.select))
+            circumstances = Circumstances(as_of, build_id, judged_to)
+            with circumstances.in_sessions():
+                results = _build_all(settings, connection, order, circumstances, on_progress, manifest)
         except Exception as error:
             if not order.select and not isinstance(error, MistakeError):
                 with suppress(ParleyError, psycopg.Error):  # what broke off is raised, whatever becomes of the alert
@@ -162,9 +156,30 @@ def _build(
         )
 
 
-def _parsed(settings: Settings) -> "Manifest":
-    with mistakes():
-        return dbt.parse(settings)
+def _build_all(
+    settings: Settings,
+    connection: Connection,
+    order: BuildRequest,
+    circumstances: Circumstances,
+    on_progress: OnProgress,
+    manifest: "Manifest | None",
+) -> list[Result]:
+    """By the SQL that dbt has run before where that is known, else by dbt."""
+    project = plans.fingerprint(settings.project)
+    if order.is_of_what_changed:
+        results = quick.attempt(settings, project, circumstances, order.threads, on_progress)
+        if results is not None:
+            return results
+    if manifest is None:
+        with mistakes():
+            manifest = dbt.parse(settings)
+    asked = arguments(order, circumstances, project)
+    of_dbt = _run_all(
+        settings, connection, manifest, asked, circumstances.as_of, on_progress, in_one_run=bool(order.select)
+    )
+    if not order.select and all(result.status.value not in ("error", "skipped") for result in of_dbt):
+        plans.remember(connection, project, manifest, of_dbt)
+    return [Result.of_dbt(result) for result in of_dbt if result.node.resource_type != "operation"]
 
 
 def _left_out(connection: Connection) -> list[Problem]:
@@ -182,7 +197,7 @@ def _alerts(
     connection: Connection,
     order: BuildRequest,
     outcome: Outcome,
-    results: list[Any],
+    results: list[Result],
     left_out: Sequence[Problem],
 ) -> Iterator[Problem]:
     """See to alerts of what was built, of the build and of its checks; yields what is wrong with the alerts themselves.
@@ -205,7 +220,7 @@ def _alerts(
             }
             | ({INPUTS: " ".join(problem.reason for problem in left_out[:3])} if left_out else {}),
             succeeded=[
-                *(result.node.name for result in results if result.status.value == "pass"),
+                *(result.name for result in results if result.status == "pass"),
                 *([] if left_out else [INPUTS]),
             ],
             at=outcome.as_of,
@@ -260,19 +275,20 @@ def _run_all(
     return results + _run(settings, manifest, [*asked, "--select", AFTER_ANALYSES], on_progress)
 
 
-def arguments(order: BuildRequest, as_of: datetime, judged_to: int, build_id: str | None = None) -> list[str]:
+def arguments(order: BuildRequest, circumstances: Circumstances, project: str) -> list[str]:
     """The arguments of dbt, without those that say where the project is.
 
-    `judged_to` is the last batch that `prepare` has judged. Runs of one `build_id` count as one build.
+    dbt records what it runs for `project`, which `plans.fingerprint` gives: its sessions must have the circumstances.
     """
     variables = {
-        "build_id": build_id,
-        "as_of": as_of.astimezone(UTC).isoformat(),
+        "build_id": circumstances.build_id,
+        "as_of": circumstances.as_of.astimezone(UTC).isoformat(),
         "from_date": order.from_date and order.from_date.isoformat(),
         "to_date": order.to_date and order.to_date.isoformat(),
         # what people write is never text that dbt would render as Jinja
         "tenant": order.tenant and order.tenant.encode().hex(),
-        "judged_to": judged_to,
+        "judged_to": circumstances.judged_to,
+        "project": project,
     }
     return [
         "build",
@@ -357,23 +373,17 @@ def _run(settings: Settings, manifest: "Manifest", command: list[str], on_progre
     return list(result.results)
 
 
-def _outcome(results: list[Any], as_of: datetime, seconds: float) -> Outcome:
-    statuses = [result.status.value for result in results if result.node.resource_type != "operation"]
-    problems = tuple(
-        Problem(
-            name=result.node.name,
-            kind=result.node.resource_type.value,
-            status=result.status.value,
-            reason=dbt.reason(result.message or ""),
-        )
-        for result in results
-        if result.status.value in ("error", "fail", "warn")
-    )
+def _outcome(results: list[Result], as_of: datetime, seconds: float) -> Outcome:
+    statuses = [result.status for result in results if result.kind != "operation"]
     return Outcome(
         as_of=as_of,
         built=statuses.count("success"),
         passed=statuses.count("pass"),
         skipped=statuses.count("skipped"),
-        problems=problems,
+        problems=tuple(
+            Problem(result.name, result.kind, result.status, result.reason)
+            for result in results
+            if result.status in ("error", "fail", "warn")
+        ),
         seconds=seconds,
     )

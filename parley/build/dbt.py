@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -59,6 +59,13 @@ def invoke(
         kind = MistakeError if isinstance(outcome.exception, CompilationError) else ParleyError
         raise kind(f"dbt could not begin: {reason(str(outcome.exception))} More is in {LOG}.")
     return outcome.result
+
+
+def note(settings: Settings, sentences: Iterable[str]) -> None:
+    """Write to dbt's log what a build without dbt has to say."""
+    with _log(settings.project / LOG) as log:
+        for sentence in sentences:
+            log.info(sentence)
 
 
 def parse(settings: Settings) -> "Manifest":
@@ -150,17 +157,23 @@ def kept_connections() -> Iterator[None]:
 @contextmanager
 def _logging(path: Path) -> Iterator["Callable[[EventMsg], None]"]:
     """What writes dbt's messages to a log. dbt's own spends a fifteenth of a build on lines that it then leaves out."""
+    with _log(path) as log:
+
+        def write(event: "EventMsg") -> None:
+            if level := _LEVELS.get(event.info.level):
+                log.log(level, "%s", event.info.msg)  # type: ignore[attr-defined]
+
+        yield write
+
+
+@contextmanager
+def _log(path: Path) -> Iterator[logging.Logger]:
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = RotatingFileHandler(path, maxBytes=_MOST_BYTES, backupCount=_OLDER_LOGS, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log = logging.Logger("dbt")
     log.addHandler(handler)
-
-    def write(event: "EventMsg") -> None:
-        if level := _LEVELS.get(event.info.level):
-            log.log(level, "%s", event.info.msg)  # type: ignore[attr-defined]
-
     try:
-        yield write
+        yield log
     finally:
         handler.close()

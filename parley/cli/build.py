@@ -9,8 +9,9 @@ from rich.markup import escape
 from parley.cli import console, errors, instant, typer
 
 if TYPE_CHECKING:
-    from parley.build.builds import OnProgress, Outcome, Problem
+    from parley.build.builds import BuildRequest, Outcome, Problem
     from parley.build.rebuilds import Rebuild
+    from parley.build.results import OnProgress
 
 MOST_PROBLEMS = 10
 COLOURS = {"warn": "yellow", "fail": "red", "error": "red"}
@@ -39,6 +40,9 @@ def build(
     ] = None,
     threads: Annotated[int | None, typer.Option(help="How many tables at once.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="If another build is at work, wait for it.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Stay, and build whenever something has landed, until Ctrl-C or SIGTERM.")
+    ] = False,
 ) -> None:
     """Build the tables: take in whatever landed since the last build, and run every check.
 
@@ -58,10 +62,43 @@ def build(
         full_refresh=full_refresh,
         threads=threads,
     )
+    if watch:
+        _keep_building(order)
+        return
     outcome = _watched(lambda follow: building.build(Settings.load(), order, wait=wait, on_progress=follow))
     _tell(outcome)
     if not outcome.is_good:
         raise typer.Exit(1)
+
+
+def _keep_building(order: "BuildRequest") -> None:
+    """Build until told to stop, and say of each build in a line what came of it."""
+    import signal
+    from threading import Event
+
+    from parley.build import watch
+    from parley.errors import ParleyError
+    from parley.settings import Settings
+
+    if order.as_of or not order.is_of_what_changed:
+        raise ParleyError("--watch builds what changed, as of now: leave out what else to build, and --as-of.")
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+
+    def tell(outcome: "Outcome") -> None:
+        wrong = ", ".join(f"{problem.name} {problem.status}" for problem in outcome.problems)
+        said = f"{outcome.as_of:%Y-%m-%d %H:%M:%S} UTC, {outcome.seconds:.1f} s: {_changes(outcome.changed)}"
+        console.print(f"{said}{f' [yellow]{escape(wrong)}.[/]' if wrong else ''}", soft_wrap=True)
+
+    watch.watch(
+        Settings.load(),
+        stop,
+        threads=order.threads,
+        on_built=tell,
+        on_trouble=lambda sentence: errors.print(escape(sentence), soft_wrap=True),
+    )
+    console.print("Stopped.")
 
 
 def _watched(work: "Callable[[OnProgress], Outcome]") -> "Outcome":

@@ -281,6 +281,45 @@ definitions = Table(
     comment="One row per model and tenant: the settings its rows were built under.",
 )
 
+owed = Table(
+    "owed",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("reads", ARRAY(Text), nullable=False, comment="the tables whose changes it is owed after"),
+    Column("is_owed", Boolean, nullable=False),
+    Column("settled_at", _instant, comment="when the check last passed on everything, or the table was last made"),
+    CheckConstraint("kind in ('check', 'table')", name="kind"),
+    schema=OPS,
+    comment="One row per check and per table that is made whole: whether what it reads has changed since.",
+)
+
+scripts = Table(
+    "scripts",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("project", Text, nullable=False, comment="what the project's files came to when dbt made it"),
+    Column("is_frozen", Boolean, nullable=False, comment="whether there was frozen history"),
+    Column("steps", JSONB, nullable=False),
+    schema=OPS,
+    comment="One row per model: the SQL that rebuilds what changed, as dbt ran it.",
+)
+
+plans = Table(
+    "plans",
+    metadata,
+    Column("project", Text, primary_key=True, comment="what the project's files came to"),
+    Column(
+        "shape",
+        Text,
+        nullable=False,
+        comment="what the columns of all tables and the views came to when it was built",
+    ),
+    Column("plan", JSONB, nullable=False),
+    schema=OPS,
+    comment="One row: the models, checks and analyses of the project that was built last, and what each reads.",
+)
+
 raw_horizon = Table(
     "raw_horizon",
     metadata,

@@ -12,8 +12,9 @@ from uuid import UUID
 
 import pytest
 
-from parley.build.builds import LOCK, BuildRequest, Progress, build, is_running
+from parley.build.builds import LOCK, BuildRequest, build, is_running
 from parley.build.rebuilds import Rebuild, of_build
+from parley.build.results import Progress
 from parley.errors import ParleyError
 from parley.settings import Settings
 from parley.warehouse import database

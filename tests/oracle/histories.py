@@ -174,6 +174,8 @@ def histories(draw: st.DrawFn, min_events: int = 1, max_events: int = 40, max_st
         again["occurred_at"] += timedelta(hours=late)
         loads[draw(step)].append(again)  # it is the first where it lands in an earlier file
     clocks = draw(st.lists(_clocks(events), min_size=len(loads) + 1, max_size=len(loads) + 1))  # also back in time
+    if draw(st.booleans()):
+        clocks.sort()
     steps = [
         Step(tuple(load), draw(st.sampled_from([clock, None]))) for load, clock in zip(loads, clocks, strict=False)
     ]

@@ -2,7 +2,11 @@
 
 import csv
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Iterable
+from datetime import datetime
 from itertools import count
 from pathlib import Path
 
@@ -14,6 +18,7 @@ from psycopg.rows import dict_row
 
 from parley.build.builds import BuildRequest, build
 from parley.build.dbt import parse
+from parley.build.plans import fingerprint
 from parley.landing.loader import load
 from parley.settings import Settings
 from tests.oracle import Event, Row, Tenant
@@ -41,12 +46,31 @@ def copy_project(folder: Path, tenants: Iterable[Tenant]) -> Path:
     return folder
 
 
+KILLED = """
+import os, signal, sys
+from datetime import datetime
+from itertools import count
+from parley.build import builds, quick
+from parley.settings import Settings
+
+execute, number = quick._execute, count(1)
+
+def execute_or_die(connection, sql):
+    if next(number) > int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return execute(connection, sql)
+
+quick._execute = execute_or_die
+builds.build(Settings.load(), builds.BuildRequest(as_of=datetime.fromisoformat(sys.argv[1])))
+"""
+
+
 class Warehouse:
     """The warehouse of `settings`: what lands in it, what is built of it, and what the tables then hold."""
 
     def __init__(self, settings: Settings, folder: Path) -> None:
         self.settings = settings
-        self._manifest: Manifest | None = None
+        self._manifest: tuple[str, Manifest] | None = None
         self._files = (folder / f"load-{number}.ndjson.gz" for number in count(1))
 
     def land(self, events: Iterable[Event]) -> None:
@@ -59,23 +83,34 @@ class Warehouse:
         assert counts.accepted + counts.duplicate + counts.erased_subject == counts.received
 
     def build(self, order: BuildRequest) -> None:
-        """Build what the order selects and nothing else, of checks too; all of it must succeed.
-
-        Of the project only seeds may change meanwhile.
-        """
-        self._manifest = self._manifest or parse(self.settings)
+        """Build what the order selects and nothing else, of checks too; all of it must succeed."""
+        project = fingerprint(self.settings.project)
+        if self._manifest is None or self._manifest[0] != project:
+            self._manifest = project, parse(self.settings)
         with pytest.MonkeyPatch.context() as environment:
             environment.setenv("DBT_INDIRECT_SELECTION", "empty")  # dbt adds the checks of what is selected otherwise
-            outcome = build(self.settings, order, manifest=self._manifest)
+            outcome = build(self.settings, order, wait=True, manifest=self._manifest[1])
         assert outcome.is_good, outcome.problems
 
+    def build_in_part(self, as_of: datetime, statements: int) -> bool:
+        """Build what changed in a process that dies, as by kill -9, after so many statements of a build without dbt.
+
+        Returns whether it has died: where dbt builds, it does not.
+        """
+        done = subprocess.run(
+            [sys.executable, "-c", KILLED, as_of.isoformat(), str(statements)], check=False, capture_output=True
+        )
+        assert done.returncode in (0, -signal.SIGKILL), done.stderr
+        return done.returncode != 0
+
     def empty(self) -> None:
-        """Forget all that landed and all that was built; seeds and tracking plan stay."""
+        """Forget all that landed and all that was built; seeds, tracking plan and what a build consists of stay."""
         with _connect() as connection:
             connection.execute("drop schema if exists staging, facts, marts cascade")
+            connection.execute("delete from ops.definitions where model not like 'seeds.%'")
             tables = connection.execute(
                 "select table_schema, table_name from information_schema.tables where table_schema in ('raw', 'ops')"
-                " and table_name not in ('event_types', 'alembic_version')"
+                " and table_name not in ('event_types', 'alembic_version', 'plans', 'scripts', 'definitions')"
             ).fetchall()
             names = (sql.Identifier(*table.values()) for table in tables)
             connection.execute(sql.SQL("truncate {}").format(sql.SQL(", ").join(names)))
@@ -103,6 +138,12 @@ class Warehouse:
                 ]
                 for table in tables
             }
+
+
+def execute(statements: str) -> None:
+    """Run SQL on the database that the environment names."""
+    with _connect() as connection:
+        connection.execute(statements.encode())
 
 
 def _connect() -> psycopg.Connection[Row]:

@@ -1,0 +1,90 @@
+{#-
+    What a build runs for a model is the same text again and again while the project stays as it is: what differs are
+    settings of the session (`of_this_build`). `ops.scripts` keeps the text, and `parley build` runs it without dbt
+    (docs/decisions/builds-without-dbt.md). Recorded is the usual case alone, where changed keys are rebuilt and nothing is
+    read again as a whole.
+-#}
+{% macro record_rebuilding(target, spec, columns, sql) %}
+    {% if var('project') is none or flags.FULL_REFRESH or var('from_date') or var('to_date') or var('tenant') %}{% do return('') %}{% endif %}
+    {% if is_recorded(spec.is_frozen) %}{% do return('') %}{% endif %}
+    {% set usual = dict(spec, reread=[]) %}
+    {% do record_script(spec.is_frozen, {
+        'definitions': current_definitions(usual),
+        'clock': context[spec.time_triggered](usual) if spec.get('time_triggered') else none,
+        'look': looking(usual),
+        'collect': collecting(usual),
+        'recompute': recomputing(sql),
+        'write': write_difference(target, columns, config.get('unique_key'), usual),
+    }) %}
+{% endmacro %}
+
+{#- Of a table that builds make as a whole: the difference is written, so that a refresh that finds none changes nothing. -#}
+{% macro record_refreshing(target, sql) %}
+    {% if var('project') is none or is_recorded(false) %}{% do return('') %}{% endif %}
+    {% do record_script(false, {'refresh': refreshing(target, sql)}) %}
+{% endmacro %}
+
+{% macro refreshing(target, sql) %}
+    {% set table_columns = adapter.get_columns_in_relation(target) %}
+    {% set columns = table_columns | map(attribute='quoted') | join(', ') %}
+    {% set key = config.get('unique_key') or [] %}
+    create temporary table recomputed (like {{ target }}) on commit drop;
+    insert into pg_temp.recomputed ({{ columns }}) select {{ columns }} from ({{ sql }}) as computed;
+    {% for difference, ours, other in [('removed', target, 'pg_temp.recomputed'), ('added', 'pg_temp.recomputed', target)] %}
+    create temporary table {{ difference }} on commit drop as
+    select ours.*
+    from {{ ours }} as ours
+    {% if key %}
+    left join {{ other }} as other on {{ same('other', 'ours', key) }}
+    where other.{{ key[0] }} is null or ({{ columns_of('other', table_columns) }}) is distinct from ({{ columns_of('ours', table_columns) }})
+    {% endif %};
+    {% endfor %}
+    delete from {{ target }} as target
+    {% if key %}using pg_temp.removed where {{ same('target', 'removed', key) }}{% endif %};
+    {{ owe_readers('exists (select from pg_temp.removed union all select from pg_temp.added)') }}
+    insert into {{ target }} ({{ columns }}) select {{ columns }} from pg_temp.added
+{% endmacro %}
+
+{% macro is_recorded(is_frozen) %}
+    {% do return(run_query(
+        "select exists (select from ops.scripts where name = '" ~ model.name ~ "' and project = " ~ literals([var('project')])
+        ~ " and is_frozen = " ~ is_frozen ~ ")"
+    ).columns[0].values()[0]) %}
+{% endmacro %}
+
+{#- Without the database's name: the text is of this warehouse, whatever it is called. -#}
+{% macro record_script(is_frozen, steps) %}
+    {% call statement('record_script') %}
+        insert into ops.scripts (name, project, is_frozen, steps)
+        values (
+            '{{ model.name }}',
+            {{ literals([var('project')]) }},
+            {{ is_frozen }},
+            replace({{ as_jsonb(steps) }}::text, '\"{{ target.dbname }}\".', '')::jsonb
+        )
+        on conflict (name) do update set
+            project = excluded.project, is_frozen = excluded.is_frozen, steps = excluded.steps
+    {% endcall %}
+{% endmacro %}
+
+{#-
+    What reads the table is owed: checks have to pass again, tables to be made again. Rows are locked in one order, so that
+    models that are written at the same time wait for each other and never both.
+-#}
+{% macro owe_readers(condition='true') %}
+    update ops.owed set is_owed = true
+    from (
+        select name from ops.owed
+        where not is_owed and '{{ model.name }}' = any (reads) and {{ condition }}
+        order by name
+        for update
+    ) as readers
+    where owed.name = readers.name;
+{% endmacro %}
+
+{#- Before the run: what another project makes of the views and seeds is not what `ops.plans` says. -#}
+{% macro forget_other_plans() %}
+    {% if execute and flags.WHICH in ('build', 'run', 'seed') %}
+    delete from ops.plans where project <> {{ literals([var('project') or '']) }}
+    {% endif %}
+{% endmacro %}

@@ -1,0 +1,246 @@
+"""Builds what changed without dbt, by the SQL that dbt ran when the project was built last (`parley.build.plans`).
+
+The order is dbt's: a table after those it reads, and after their checks. What is not the usual case (a tenant to be
+read again as a whole, a check that fails, an error) is left to dbt: `attempt` then returns None, and what it has built
+until then stays, as after any build that broke off.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from graphlib import TopologicalSorter
+from os import environ
+from queue import SimpleQueue
+from time import monotonic
+from typing import Any
+
+import psycopg
+
+from parley.analytics.analyses import ANALYSES, Analysis
+from parley.build import dbt, plans, work
+from parley.build.circumstances import Circumstances
+from parley.build.plans import Check, Plan, Script, Table
+from parley.build.results import OnProgress, Progress, Result
+from parley.build.work import Work
+from parley.settings import Settings
+from parley.warehouse import database
+from parley.warehouse.database import Connection
+
+
+class _Unusual(Exception):
+    """Something that dbt has to build."""
+
+
+def attempt(
+    settings: Settings,
+    project: str,
+    circumstances: Circumstances,
+    threads: int | None,
+    on_progress: OnProgress,
+) -> list[Result] | None:
+    """What was built and checked; None where dbt has to build.
+
+    The sessions that it opens must have the circumstances (`Circumstances.in_sessions`).
+    """
+    try:
+        with database.connect(settings, autocommit=True) as connection:
+            plan, scripts = plans.find(connection, project)
+            [(begun,)] = connection.execute("select clock_timestamp()").fetchall()
+            build = _Build(plan, scripts, work.find(connection, plan, scripts, circumstances), circumstances)
+            results = build.run(settings, threads or int(environ.get("PARLEY_THREADS", "2")), on_progress)
+            _record(connection, plan, circumstances, begun, results)
+    except (plans.Unknown, _Unusual, psycopg.Error) as error:
+        dbt.note(settings, [f"Left to dbt: {error}."])
+        return None
+    warnings = [f"{each.name} warns: {each.reason}" for each in results if each.status == "warn"]
+    dbt.note(settings, ["Built without dbt.", *warnings])
+    return results
+
+
+class _Build:
+    def __init__(self, plan: Plan, scripts: Mapping[str, Script], work: Work, circumstances: Circumstances) -> None:
+        self._plan = plan
+        self._scripts = scripts
+        self._work = work
+        self._circumstances = circumstances
+        self._tables = {table.name: table for table in plan.tables}
+        self._checks = {check.name: check for check in plan.checks}
+        self._analyses = {plans.job_of(analysis): analysis for analysis in ANALYSES}
+
+    def run(self, settings: Settings, threads: int, on_progress: OnProgress) -> list[Result]:
+        """Build and check in the order of what reads what. Raises _Unusual where dbt has to go on."""
+        results: list[Result] = []
+        visited = {*self._work.tables}
+        running: dict[Future[list[Result]], str] = {}
+        order = _order(self._plan)
+        order.prepare()
+        total, done = len(self._tables) + len(self._checks) + len(self._analyses), 0
+        with ExitStack() as stack, ThreadPoolExecutor(threads) as pool:
+            connections: SimpleQueue[Connection] = SimpleQueue()
+            for _ in range(threads):
+                connections.put(stack.enter_context(database.connect(settings, autocommit=True)))
+            while order.is_active():
+                for name in order.get_ready():
+                    if self._is_wanted(name, visited):
+                        visited.add(name)
+                        running[pool.submit(self._do, connections, name)] = name
+                    else:
+                        done += 1
+                        order.done(name)
+                on_progress(Progress(total, done, tuple(running.values())))
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    results += future.result()
+                    done += 1
+                    order.done(running.pop(future))
+        return results
+
+    def _is_wanted(self, name: str, visited: set[str]) -> bool:
+        """Whether to look: at a table or check that has something to do, or reads one; analyses look themselves."""
+        if table := self._tables.get(name):
+            return name in visited or not visited.isdisjoint(table.upstream)
+        if check := self._checks.get(name):
+            return check.is_always_due or name in self._work.owed or not visited.isdisjoint(check.reads)
+        return True
+
+    def _do(self, connections: "SimpleQueue[Connection]", name: str) -> list[Result]:
+        with _taken(connections) as connection:
+            began = monotonic()
+            if name in self._tables:
+                results = [self._table(connection, self._tables[name])]
+            elif name in self._checks:
+                results = self._check(connection, self._checks[name])
+            else:
+                results = self._analyse(connection, self._analyses[name])
+            return [replace(result, seconds=monotonic() - began) for result in results]
+
+    def _table(self, connection: Connection, table: Table) -> Result:
+        script = self._scripts[table.name]
+        with connection.transaction():
+            if table.is_rebuilt:
+                self._rebuild(connection, table, script)
+            else:
+                _execute(connection, script.steps["refresh"])
+                connection.execute(
+                    "update ops.owed set is_owed = false, settled_at = clock_timestamp() where name = %s", [table.name]
+                )
+        return Result(table.name, "model", "success")
+
+    def _rebuild(self, connection: Connection, table: Table, script: Script) -> None:
+        [(reread, is_frozen)] = _execute(connection, script.steps["look"])
+        if json.loads(str(reread)) or is_frozen != script.is_frozen:
+            raise _Unusual(f"{table.name} is to be read again, or frozen history has come or gone")
+        *_, is_affected = _execute(connection, script.steps["collect"])[0]
+        if is_affected:
+            if _execute(connection, script.steps["recompute"]):
+                raise _Unusual(f"{table.name} has other columns")
+            _execute(connection, script.steps["write"])
+
+    def _analyse(self, connection: Connection, analysis: Analysis) -> list[Result]:
+        try:
+            with connection.transaction():
+                analysis.run(connection, self._circumstances.as_of)
+        except Exception as error:  # whoever builds by dbt says what is wrong
+            raise _Unusual(f"the analysis {analysis.name} failed") from error
+        return []
+
+    def _check(self, connection: Connection, check: Check) -> list[Result]:
+        with connection.transaction():
+            # what changes a table meanwhile waits, and owes the check again
+            query = "select is_owed from ops.owed where name = %s for update"
+            is_owed = connection.execute(query, [check.name]).fetchone() != (False,)
+            if not (check.is_always_due or check.name in self._work.owed or is_owed):
+                return []
+            [(failures, is_warning, is_error)] = _execute(
+                connection,
+                f"select {check.fail_calc}, {check.fail_calc} {check.warn_if}, {check.fail_calc} {check.error_if}"
+                f" from ({check.sql}) as failed",
+            )
+            is_failed = is_error and not check.is_warning
+            connection.execute(
+                "update ops.owed set is_owed = %s, settled_at = clock_timestamp() where name = %s",
+                [bool(is_failed or is_warning), check.name],
+            )
+        if is_failed:
+            raise _Unusual(f"{check.name} fails")
+        if is_warning:
+            said = "1 result" if failures == 1 else f"{failures} results"
+            return [Result(check.name, "test", "warn", f"Got {said}, configured to warn if {check.warn_if}")]
+        return [Result(check.name, "test", "pass")]
+
+
+def _order(plan: Plan) -> TopologicalSorter[str]:
+    """As dbt has it: the analyses one by one when all is built that does not wait for them, and a check before what is
+    made of all that it reads."""
+    before = {table.name: set(table.upstream) for table in plan.tables}
+    before |= {name: set(reads) for name, reads in plan.analyses.items()}
+    beneath = _beneath(before)
+    late = {*plan.analyses, *(name for name in before if beneath[name] & plan.analyses.keys())}
+    ahead = before.keys() - late
+    for analysis in ANALYSES:
+        before[plans.job_of(analysis)] |= ahead
+        ahead.add(plans.job_of(analysis))
+    beneath = _beneath(before)
+    before |= {check.name: set(check.reads) for check in plan.checks}
+    for check in plan.checks:
+        for name, found in beneath.items():
+            if found.issuperset(check.reads):
+                before[name].add(check.name)
+    return TopologicalSorter(before)
+
+
+def _beneath(before: Mapping[str, set[str]]) -> dict[str, set[str]]:
+    """What each job waits for, directly or not."""
+    found: dict[str, set[str]] = {}
+    for name in TopologicalSorter(before).static_order():
+        found[name] = before[name].union(*(found[each] for each in before[name]))
+    return found
+
+
+def _execute(connection: Connection, sql: str) -> list[tuple[Any, ...]]:
+    """The rows of the last of several statements."""
+    cursor = connection.execute(sql.encode())
+    while cursor.nextset():
+        pass
+    return cursor.fetchall() if cursor.description else []
+
+
+@contextmanager
+def _taken(connections: "SimpleQueue[Connection]") -> Iterator[Connection]:
+    connection = connections.get()
+    try:
+        yield connection
+    finally:
+        connections.put(connection)
+
+
+def _record(
+    connection: Connection, plan: Plan, circumstances: Circumstances, begun: object, results: Iterable[Result]
+) -> None:
+    """What dbt's hooks do after a run: forget changes that all have taken in, protect what is new, record the build."""
+    statuses = [result.status for result in results]
+    problems = [
+        {"name": result.name, "kind": result.kind, "status": result.status, "message": result.reason}
+        for result in results
+        if result.status == "warn"
+    ]
+    with connection.transaction():
+        rebuilt = [table.name for table in plan.tables if table.is_rebuilt]
+        connection.execute("select ops.forget_taken_changes(%s)", [rebuilt])
+        connection.execute("select ops.protect_everything()")
+        connection.execute(
+            "insert into ops.builds (build_id, command, as_of, started_at, finished_at, arguments,"
+            " built, passed, warned, failed, errors, skipped, problems)"
+            " values (%s, 'build', %s, %s, clock_timestamp(), %s, %s, %s, %s, 0, 0, 0, %s)",
+            [
+                circumstances.build_id,
+                circumstances.as_of,
+                begun,
+                json.dumps({"full_refresh": False, "select": [], "vars": {"judged_to": circumstances.judged_to}}),
+                statuses.count("success"),
+                statuses.count("pass"),
+                statuses.count("warn"),
+                json.dumps(problems),
+            ],
+        )
