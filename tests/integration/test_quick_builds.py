@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import uuid
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -15,10 +16,11 @@ from parley.build.builds import BuildRequest, build
 from parley.build.circumstances import Circumstances
 from parley.build.results import Result
 from parley.settings import Settings
-from tests.conftest import BUILT_AS_OF, parley, read_rows
+from tests.conftest import BUILT_AS_OF, database_copy, keep_as_template, parley, read_rows
 from tests.support.warehouse import Warehouse, execute
 
 AS_OF = datetime.fromisoformat(BUILT_AS_OF)
+RECORDED = "recorded"
 LATER = AS_OF + timedelta(days=2)
 HEAVY = ("dbt", "sklearn", "scipy", "great_expectations", "numpy", "pandas", "sqlalchemy")
 IN_A_PROCESS = f"""
@@ -43,6 +45,22 @@ def built_in_a_process(as_of: datetime) -> dict[str, object]:
     )
     found: dict[str, object] = json.loads(done.stdout)
     return found
+
+
+@pytest.fixture(scope="module")
+def recorded(server: dict[str, str], built_template: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A copy of what is built, in which dbt has recorded what it runs."""
+    folder = tmp_path_factory.mktemp("recorded")
+    with pytest.MonkeyPatch.context() as environment, database_copy(server, built_template, environment, folder):
+        parley("build", "--as-of", BUILT_AS_OF).check_returncode()
+        keep_as_template(server, RECORDED)
+    return RECORDED
+
+
+@pytest.fixture
+def built(server: dict[str, str], recorded: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Settings]:
+    with database_copy(server, recorded, monkeypatch, tmp_path / "home") as settings:
+        yield settings
 
 
 def attempt(settings: Settings, as_of: datetime = AS_OF) -> list[Result] | None:
