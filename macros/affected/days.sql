@@ -59,10 +59,10 @@
 {% endmacro %}
 
 {#-
-    The periods to build, with the first date after each: those affected, else all that an upstream has a date in.
-    `columns` are what the model's key has besides tenant and period.
+    The periods to build, with the first date after each: those affected, else all that the upstreams, pairs of a relation
+    and its column, have a date in. `columns` are what the model's key has besides tenant and period.
 -#}
-{% macro periods_to_build(upstream, date, columns=[]) %}
+{% macro periods_to_build(upstreams, columns=[]) %}
     select
         periods.*,
         {{ period_shift('periods.period', 'periods.period_start', 1) }} as next_period_start
@@ -76,8 +76,11 @@
             periods.period,
             {{ period_start('periods.period', 'days.date', 'tenants.week_start') }} as period_start
         from (
+            {% for upstream, date in upstreams -%}
+            {{ 'union' if not loop.first }}
             select distinct tenant_id,{% for column in columns %} {{ column }},{% endfor %} {{ date }} as date
             from {{ upstream }}
+            {% endfor %}
         ) as days
         inner join {{ ref('stg_tenants') }} as tenants using (tenant_id)
         cross join {{ periods(rebuild_spec().periods) }}

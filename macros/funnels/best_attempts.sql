@@ -18,7 +18,7 @@ periods as (
             order by to_build.tenant_id, to_build.funnel_id, to_build.period, to_build.period_start
         ) as period_number
     from (
-        {{ periods_to_build(ref('funnel_attempts'), 'entered_on', columns=['funnel_id']) }}
+        {{ periods_to_build([(ref('funnel_attempts'), 'entered_on')], columns=['funnel_id']) }}
     ) as to_build
     inner join {{ ref('stg_funnels') }} as funnels on to_build.funnel_id = funnels.funnel_id
 

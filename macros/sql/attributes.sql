@@ -23,6 +23,35 @@
     case when jsonb_typeof({{ column }} -> '{{ name }}') = 'boolean' then ({{ column }} -> '{{ name }}')::boolean end
 {%- endmacro %}
 
+{#- A list of texts as one text: sorted, without doubles, `|` between them; of a text its parts between commas. -#}
+{% macro texts_attribute(name, column='attributes') -%}
+    (
+        select string_agg(distinct btrim(listed.value), '|' order by btrim(listed.value))
+        from unnest(case
+            when jsonb_typeof({{ column }} -> '{{ name }}') = 'array'
+                then array(select jsonb_array_elements_text({{ column }} -> '{{ name }}'))
+            when jsonb_typeof({{ column }} -> '{{ name }}') = 'string' then string_to_array({{ column }} ->> '{{ name }}', ',')
+        end) as listed (value)
+        where btrim(listed.value) <> ''
+    )
+{%- endmacro %}
+
+{#-
+    A number on the scale that stands beside it, as 0 to 1. Without a maximum it is on that scale already; with one, the
+    minimum is 1 where none is given.
+-#}
+{% macro scaled_attribute(name, minimum, maximum, column='attributes') -%}
+    case
+        when {{ number_attribute(maximum, column=column) }} is null then {{ number_attribute(name, column=column) }}
+        else
+            ({{ number_attribute(name, column=column) }} - coalesce({{ number_attribute(minimum, column=column) }}, 1))
+            / nullif(
+                {{ number_attribute(maximum, column=column) }} - coalesce({{ number_attribute(minimum, column=column) }}, 1),
+                0
+            )
+    end
+{%- endmacro %}
+
 {#- Whether attributes satisfy a SQL/JSON path predicate (`$.confidence_score > 0.8`); a missing one never does. -#}
 {% macro satisfies(attributes, predicate) -%}
     coalesce(jsonb_path_match({{ attributes }}, {{ predicate }}::jsonpath, '{}', true), false)

@@ -12,18 +12,30 @@
     }}
 ) }}
 
-with events as (
+with named as (
 
     select
         events.*,
-        -- calls carry no id of their own: within a conversation and a tool, the first started is the first completed
-        row_number() over (
-            partition by events.tenant_id, events.thread_id, events.event_name, events.tool_name
-            order by {{ event_order('events') }}
-        ) as call_number
+        case
+            when events.tool_call_id is not null then 'id:' || events.tool_call_id
+            else 'tool:' || events.tool_name
+        end as pairs_by
     from {{ ref('stg_events') }} as events
     {{ only_affected('events') }}
     where events.event_name in ('ai.tool_call_started', 'ai.tool_call_completed')
+
+),
+
+events as (
+
+    select
+        *,
+        -- without an id of the call, within a conversation and a tool the first started is the first completed
+        row_number() over (
+            partition by tenant_id, thread_id, event_name, pairs_by
+            order by {{ event_order() }}
+        ) as call_number
+    from named
 
 ),
 
@@ -68,7 +80,7 @@ paired as (
         on
             completed.tenant_id = started.tenant_id
             and completed.thread_id = started.thread_id
-            and completed.tool_name = started.tool_name
+            and completed.pairs_by = started.pairs_by
             and completed.call_number = started.call_number
 
 )

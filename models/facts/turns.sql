@@ -8,6 +8,7 @@
     meta={'rebuild': {
         'key': {'thread_id': 'id'},
         'reads': {'stg_events': 'thread'},
+        'definitions': ['opening_hours', 'holidays'],
         'time_triggered': 'time_triggered_turns',
         'publishes': {'thread': {'id': 'thread_id'}, 'day': {'date': 'asked_on'}},
         'date': 'asked_on',
@@ -109,7 +110,9 @@ final as (
         expires_at,
         case when conversation_id is not null then started_on end as conversation_started_on,
         case when is_measured then measured_ms else derived_ms end as wait_ms,
-        case when is_measured then measured_ms else derived_ms end as open_wait_ms,
+        {{ open_milliseconds(
+            'waited', 'asked_at', 'answered_at', 'case when is_measured then measured_ms else derived_ms end'
+        ) }} as open_wait_ms,
         case
             when answered_at is not null then case when is_measured then measured_ms else derived_ms end > sla_ms
             else {{ is_past_promise('asked_at', 'coalesce(ended_at, least(expires_at, ' ~ as_of() ~ '))', 'sla_ms') }}

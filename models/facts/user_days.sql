@@ -47,8 +47,7 @@ summed as (
         count(distinct conversation_id) filter (where marks_conversation and is_customers) as conversations,
         count(*) filter (where event_name = 'message.received' and is_customers) as messages_received,
         count(*) filter (where event_name in ('message.received', 'message.sent')) as messages,
-        count(*) filter (where event_name like 'commerce.%' and is_customers) as commerce_events,
-        coalesce(sum(revenue) filter (where event_name = 'commerce.order_refunded'), 0)::numeric(20, 4) as refunds
+        count(*) filter (where event_name like 'commerce.%' and is_customers) as commerce_events
     from events
     group by tenant_id, user_id, occurred_on
     having bool_or(is_customers)
@@ -69,8 +68,7 @@ final as (
         summed.messages,
         summed.commerce_events,
         coalesce(orders.orders, 0) as orders,
-        coalesce(orders.revenue, 0)::numeric(20, 4) as revenue,
-        summed.refunds
+        coalesce(orders.revenue, 0)::numeric(20, 4) as revenue
     from summed
     left join orders
         on

@@ -35,6 +35,7 @@ final as (
 
     select
         admitted.*,
+        coalesce(own_ratings.good_rating, shared_ratings.good_rating) as good_rating,
         -- what rows were built under: a change of it rebuilds the tenant
         md5(concat_ws(
             '|',
@@ -43,9 +44,12 @@ final as (
             admitted.session_gap_minutes,
             admitted.abandon_after_hours,
             admitted.sla_ms,
-            coalesce(admitted.currency, '')
+            coalesce(admitted.currency, ''),
+            coalesce(own_ratings.good_rating, shared_ratings.good_rating)
         )) as fingerprint
     from admitted
+    left join {{ ref('rating_settings') }} as shared_ratings on shared_ratings.tenant_id = '*'
+    left join {{ ref('rating_settings') }} as own_ratings on admitted.tenant_id = own_ratings.tenant_id
 
 )
 

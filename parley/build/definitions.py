@@ -217,6 +217,27 @@ SEEDS = {
         key=("tenant_id", "field", "pattern"),
     ),
     "holidays": Seed({"tenant_id": _TENANT, "date": Column(day), "name": Column(text)}, key=("tenant_id", "date")),
+    "rating_settings": Seed(
+        {"tenant_id": _TENANT, "good_rating": Column(number(0, 1))}, key=("tenant_id",), needs_default=True
+    ),
+    "opening_hours": Seed(
+        {
+            "tenant_id": _TENANT,
+            "weekday": Column(one_of(*tenants.WEEKDAYS)),
+            "opens": Column(seeds.clock),
+            "closes": Column(seeds.clock),
+        },
+        key=("tenant_id", "weekday", "opens"),
+    ),
+    "exchange_rates": Seed(
+        {
+            "date": Column(day),
+            "from_currency": Column(tenants.currency),
+            "to_currency": Column(tenants.currency),
+            "rate": Column(seeds.positive),
+        },
+        key=("date", "from_currency", "to_currency"),
+    ),
     "freshness_settings": Seed(
         {"tenant_id": _TENANT, "channel": Column(text), "max_silence_hours": Column(number(0))},
         key=("tenant_id", "channel"),
@@ -249,6 +270,7 @@ def check(connection: Connection, project: Path) -> dict[str, Tenant]:
     _check_quality_weights(tables["quality_weights"])
     _check_roi(tables["roi_assumptions"])
     _check_training(tables["anomaly_settings"])
+    _check_opening_hours(tables["opening_hours"])
     return listed
 
 
@@ -448,6 +470,20 @@ def _check_roi(rows: Iterable[Row]) -> None:
         ):
             if not row[low] <= row[likely] <= row[high]:
                 row.wrong(likely, f"{row[likely]} is not from {low} to {high}: put the three in order.")
+
+
+def _check_opening_hours(rows: Iterable[Row]) -> None:
+    """Each span ends after it begins and before the next one of its day."""
+    closed: dict[tuple[str, str], str] = {}
+    for row in sorted(rows, key=lambda row: (row["tenant_id"], row["weekday"], row["opens"])):
+        if not row["opens"] < row["closes"]:
+            row.wrong(
+                "closes", f"{row['closes']} is not after {row['opens']}: write two rows where midnight lies between."
+            )
+        day_of_tenant = (row["tenant_id"], row["weekday"])
+        if row["opens"] < closed.get(day_of_tenant, ""):
+            row.wrong("opens", f"the one before closes at {closed[day_of_tenant]}: put one after the other.")
+        closed[day_of_tenant] = row["closes"]
 
 
 def _check_training(settings: Iterable[Row]) -> None:

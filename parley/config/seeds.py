@@ -1,6 +1,7 @@
 """Reads the seeds, which a user edits and dbt reads too, and says of a mistake where it stands and what to write."""
 
 import csv
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -14,6 +15,7 @@ FOLDER = Path("seeds")
 NOTHING = "null"
 """What dbt reads as an empty cell, in any mixture of capitals."""
 LARGEST_WHOLE = 2**31 - 1
+_CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d|24:00")
 
 Reader = Callable[[str], object]
 """What a cell means. Raises ValueError saying what to write instead."""
@@ -218,6 +220,21 @@ def day(cell: str) -> date:
         return date.fromisoformat(cell)
     except ValueError:
         raise ValueError("a date such as 2026-12-25") from None
+
+
+def clock(cell: str) -> str:
+    """A time of a day, `00:00` to `24:00`."""
+    if not _CLOCK.fullmatch(cell):
+        raise ValueError("a time such as 09:00, up to 24:00")
+    return cell
+
+
+def positive(cell: str) -> object:
+    """A number greater than 0."""
+    value = number(0)(cell)
+    if not value:
+        raise ValueError("a number greater than 0")
+    return value
 
 
 def flag(cell: str) -> bool:

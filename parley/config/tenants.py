@@ -38,7 +38,8 @@ class Tenant:
     raw_retention_days: int | None = None
     hash_user_ids: bool = False
     admit_unregistered_types: bool = False
-    currency: str = "USD"
+    currency: str | None = None
+    """Without one, that of the tenant's first order, else US dollars (`facts.tenant_currencies`)."""
     state: State = "active"
 
     @property
@@ -191,10 +192,12 @@ def _weekday(cell: str) -> str:
     return cell.lower()
 
 
-def _currency(cell: str) -> str:
-    if not (len(cell) == 3 and cell.isascii() and cell.isalpha() and cell.isupper()):
+def currency(cell: str) -> str:
+    """A reader of seeds' cells: a currency's code, in capitals."""
+    code = cell.upper()
+    if not (len(code) == 3 and code.isascii() and code.isalpha()):
         raise ValueError("a currency code of three capitals such as USD")
-    return cell
+    return code
 
 
 _SEED = {
@@ -208,6 +211,6 @@ _SEED = {
     "raw_retention_days": optional(seeds.whole(1)),
     "hash_user_ids": optional(seeds.flag),
     "admit_unregistered_types": optional(seeds.flag),
-    "currency": optional(_currency),
+    "currency": optional(currency),
     "state": later(seeds.one_of(*get_args(State))),
 }

@@ -154,9 +154,46 @@ def seen_by(tenant_id: str, types: Iterable[EventType]) -> list[EventType]:
     return list((shared | own).values())
 
 
+class Scale:
+    """The schema keyword `scale`: a value lies between two others of the same object.
+
+    `scale: {value: rating, minimum: rating_min, maximum: rating_max}`. Without the maximum the scale is 0 to 1; with it
+    the minimum is 1 where none is given.
+    """
+
+    KEYWORD = "scale"
+
+    def __init__(self, parent: Json, names: Any, path: Any) -> None:
+        if not isinstance(names, dict) or names.keys() != {"value", "minimum", "maximum"}:
+            raise ValueError("`scale` must name an attribute each as value, minimum and maximum")
+        self._names: dict[str, str] = names
+
+    def validate(self, instance: Any) -> None:
+        """Raises ValueError with an attribute and what is wrong with it; `type` says what is no number."""
+        if not isinstance(instance, dict):
+            return
+        value, low, high = (instance.get(self._names[name]) for name in ("value", "minimum", "maximum"))
+        if not all(number is None or type(number) in (int, float) for number in (value, low, high)):
+            return
+        if high is None:
+            if low is not None:
+                raise ValueError(f"{self._names['minimum']} needs {self._names['maximum']} beside it")
+            low, high = 0, 1
+        elif low is None:
+            low = 1
+        if not low < high:
+            raise ValueError(f"{self._names['maximum']} must be greater than {self._names['minimum']} ({low:g})")
+        if value is not None and not low <= value <= high:
+            bound = f"at least {low:g}" if value < low else f"at most {high:g}"
+            hint = "" if self._names["maximum"] in instance else f", or say the scale with {self._names['maximum']}"
+            raise ValueError(f"{self._names['value']} must be {bound}{hint}")
+
+
 def compile_schema(schema: Json) -> Validator:
     """A validator of draft 2020-12 that follows no reference out of the schema; its patterns take linear time."""
-    return Draft202012Validator(schema, pattern_options=RegexOptions(), validate_formats=True, offline=True)
+    return Draft202012Validator(
+        schema, pattern_options=RegexOptions(), validate_formats=True, offline=True, keywords={Scale.KEYWORD: Scale}
+    )
 
 
 def registered(connection: Connection) -> tuple[EventType, ...]:

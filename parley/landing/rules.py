@@ -25,7 +25,7 @@ from jsonschema_rs import ValidationError
 from parley.config import people, tenants, tracking_plan
 from parley.config.people import VISITOR, is_id
 from parley.config.tenants import Tenant, country_of, is_admitted
-from parley.config.tracking_plan import ACTORS, MAX_NAME, EventType, Json, Plan, compile_schema, seen_by
+from parley.config.tracking_plan import ACTORS, MAX_NAME, EventType, Json, Plan, Scale, compile_schema, seen_by
 from parley.landing import consent, fidelity, formats
 from parley.landing.envelope import FIELDS, KNOWN, MAX_WHOLE_NUMBER, Digits, canonical_uuid, named_uuid
 from parley.landing.formats import Format
@@ -733,6 +733,9 @@ def _refusal(kind: _Type, error: ValidationError) -> _Refusal:
         ):
             words = ", ".join(one.kind.value for branch in error.kind.as_dict()["context"] for one in branch)
             return _Refusal("missing_field", "attributes", f"must have one of {words}", steps)
+        case Scale.KEYWORD:
+            attribute, _, words = error.message.partition(" ")
+            return _Refusal("invalid_value", "attributes", words, [*steps, attribute])
         case keyword:
             return _Refusal(
                 "invalid_value", "attributes", f"does not follow `{keyword}` of the schema of {kind.event_name}", steps

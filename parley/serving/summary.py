@@ -95,7 +95,7 @@ class Sessions:
 
 @dataclass(frozen=True, slots=True)
 class Revenue:
-    """Of completed orders, refunds not subtracted."""
+    """Of completed orders in one currency, refunds not subtracted."""
 
     currency: str
     orders: int
@@ -201,7 +201,7 @@ def summarise(settings: Settings, tenant: str | None = None) -> Summary:
             response_times=read.one(ResponseTimes, _RESPONSE_TIMES, "marts.latency_histogram"),
             active_users=read.all(Day, _ACTIVE_USERS, "marts.active_users", limit=DAYS),
             sessions=read.one(Sessions, _SESSIONS, "marts.session_metrics"),
-            revenue=read.all(Revenue, _REVENUE, "facts.orders", "seeds.tenants"),
+            revenue=read.all(Revenue, _REVENUE, "facts.orders"),
             tenants=read.all(Tenant, _TENANTS, "marts.tenants_overview", "marts.daily_metrics", limit=MOST_TENANTS),
             funnel=read.all(FunnelStep, _FUNNEL, "marts.funnels"),
             gaps=read.all(Gap, _GAPS, "marts.content_gaps", limit=MOST_GAPS),
@@ -300,12 +300,14 @@ _ACCOUNTING = f"""
     from landed cross join built cross join arrivals
 """
 
+_ANSWERED = "nullif(sum(total_conversations - no_reply_conversations), 0)"  # no rate counts the others
+
 _CONVERSATIONS = f"""
     select
         sum(total_conversations)::bigint as total,
-        (sum(resolved_conversations) / sum(total_conversations))::double precision as resolution_rate,
-        (sum(escalated_conversations) / sum(total_conversations))::double precision as escalation_rate,
-        (sum(abandoned_conversations) / sum(total_conversations))::double precision as abandonment_rate,
+        (sum(resolved_conversations) / {_ANSWERED})::double precision as resolution_rate,
+        (sum(escalated_conversations) / {_ANSWERED})::double precision as escalation_rate,
+        (sum(abandoned_conversations) / {_ANSWERED})::double precision as abandonment_rate,
         sum(open_conversations)::bigint as open,
         sum(unanswered_turns)::bigint as unanswered_turns
     from marts.daily_metrics
@@ -352,12 +354,11 @@ _SESSIONS = f"""
 
 _REVENUE = """
     select
-        coalesce(orders.currency, tenants.currency, '?') as currency,
+        orders.currency,
         count(*) as orders,
-        sum(orders.revenue)::double precision as amount
+        sum(orders.amount)::double precision as amount
     from facts.orders
-    left join seeds.tenants on tenants.tenant_id = orders.tenant_id
-    where orders.revenue > 0 and (%(tenant)s::text is null or orders.tenant_id = %(tenant)s)
+    where orders.amount > 0 and (%(tenant)s::text is null or orders.tenant_id = %(tenant)s)
     group by 1
     order by orders desc, currency
 """
@@ -376,7 +377,7 @@ _TENANTS = f"""
     left join (
         select
             tenant_id,
-            (sum(resolved_conversations) / nullif(sum(total_conversations), 0))::double precision as resolution_rate
+            (sum(resolved_conversations) / {_ANSWERED})::double precision as resolution_rate
         from marts.daily_metrics
         group by tenant_id
     ) as daily using (tenant_id)

@@ -21,6 +21,7 @@ LOADS = (
     "agent-in-steps.ndjson",
     "end-ends-the-wait.ndjson",
     "unanswered.ndjson",
+    "not-the-customers-doing.ndjson",
 )
 EXPORT = "usual-export.segment.ndjson"
 
@@ -109,3 +110,20 @@ def test_an_export_with_lines_that_the_plan_lacks_is_built_and_stops_nobody(rows
         {"verdict": "passed"}
     ]
     assert rows("select * from ops.blocked_inputs") == []
+
+
+def test_what_others_do_does_not_lengthen_a_conversation(rows: Rows) -> None:
+    tenant = "case-not-the-customers-doing"
+    found = rows("select conversation_id, duration_seconds from facts.conversations where tenant_id = %s", tenant)
+    assert {row["conversation_id"]: row["duration_seconds"] for row in found} == {"c1": 300, "c2": 39_600}
+
+
+def test_a_refund_counts_on_its_own_day_and_every_day_has_a_row(rows: Rows) -> None:
+    tenant = "case-not-the-customers-doing"
+    days = rows(
+        "select date, orders, revenue, refunds from marts.commerce_metrics where tenant_id = %s order by 1", tenant
+    )
+    assert [row["date"] for row in days] == [date(2026, 11, day) for day in range(2, 21)]
+    counted = {row["date"].day: (row["orders"], row["revenue"], row["refunds"]) for row in days}
+    assert (counted[2], counted[6]) == ((1, 40, 0), (0, 0, 40))
+    assert set(counted.values()) == {(1, 40, 0), (0, 0, 40), (0, 0, 0)}

@@ -12,6 +12,7 @@ from tests.oracle.commerce import bookings, orders
 from tests.oracle.compare import differences
 from tests.oracle.conversations import conversations
 from tests.oracle.customers import customers
+from tests.oracle.days import tenant_days
 from tests.oracle.domains import (
     booking_metrics,
     commerce_metrics,
@@ -22,8 +23,9 @@ from tests.oracle.domains import (
     voice_metrics,
 )
 from tests.oracle.input import event_fields, input_days
-from tests.oracle.metrics import daily_metrics, period_metrics
+from tests.oracle.metrics import agent_metrics, daily_metrics, period_metrics
 from tests.oracle.models import model_calls, model_usage
+from tests.oracle.money import payments
 from tests.oracle.quality import (
     conversation_quality_scores,
     conversation_signals,
@@ -55,6 +57,8 @@ TABLES = {
     "facts.tool_calls": Table(tool_calls, ("tenant_id", "call_id")),
     "facts.kb_searches": Table(kb_searches, ("tenant_id", "search_id")),
     "facts.bookings": Table(bookings, ("tenant_id", "booking_id")),
+    "facts.payments": Table(payments, ("tenant_id", "payment_id")),
+    "facts.tenant_days": Table(tenant_days, ("tenant_id", "date")),
     "facts.orders": Table(orders, ("tenant_id", "order_id")),
     "facts.user_days": Table(user_days, ("tenant_id", "user_id", "date")),
     "facts.judgements": Table(judgements, ("tenant_id", "judgement_id")),
@@ -64,6 +68,7 @@ TABLES = {
     "facts.event_fields": Table(event_fields, ("tenant_id", "date", "event_name", "field", "json_type")),
     "marts.daily_metrics": Table(daily_metrics, ("tenant_id", "date")),
     "marts.period_metrics": Table(period_metrics, ("tenant_id", "period", "period_start")),
+    "marts.agent_metrics": Table(agent_metrics, ("tenant_id", "date", "agent", "team")),
     "marts.active_users": Table(active_users, ("tenant_id", "date")),
     "marts.response_times": Table(response_times, ("tenant_id", "hour", "model", "channel", "actor")),
     "marts.model_usage": Table(model_usage, ("tenant_id", "date", "model")),

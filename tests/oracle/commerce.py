@@ -1,12 +1,9 @@
 """`facts.bookings` and `facts.orders`: what customers reserved and bought."""
 
-from decimal import Decimal
-from uuid import UUID
-
 from tests.oracle.figures import amount, first_known
-from tests.oracle.world import Event, Row, World, grouped, identity, thread
+from tests.oracle.money import COMPLETED, REFUNDED, payments, total
+from tests.oracle.world import Event, Row, World, grouped, thread
 
-COMPLETED, REFUNDED = "commerce.order_completed", "commerce.order_refunded"
 HELD, REQUESTED, CONFIRMED = "booking.slot_hold", "booking.requested", "booking.confirmed"
 
 
@@ -37,37 +34,28 @@ def bookings(world: World) -> list[Row]:
 def orders(world: World) -> list[Row]:
     """One row per order; a completion sent again under a new event id adds no revenue."""
     events = [event for event in world.events if event["event_name"] in (COMPLETED, REFUNDED)]
-    first = first_completions(world)
+    paid = grouped(payments(world), lambda row: (row["tenant_id"], row["order_id"]))
     rows = []
     for (tenant_id, order_id), group in grouped(events, lambda event: _key(event, "order_id")).items():
-        completion = next((event for event in group if identity(event) in first), None)
-        refunds = [event for event in group if event["event_name"] == REFUNDED]
+        refunds = [row for row in paid[tenant_id, order_id] if row["kind"] == "refund"]
+        completion = next((row for row in paid[tenant_id, order_id] if row["kind"] == "order"), None)
         rows.append(
             {
                 "tenant_id": tenant_id,
                 "order_id": order_id,
                 "user_id": first_known(event["user_id"] for event in group),
                 "conversation_id": first_known(thread(event) for event in group),
-                "ordered_at": completion["occurred_at"] if completion else None,
+                "ordered_at": completion["paid_at"] if completion else None,
                 "ordered_on": world.local_date(group[0]),
-                "revenue": amount(completion["attributes"]["revenue"]) if completion else None,
-                "currency": completion["attributes"].get("currency") if completion else None,
+                "revenue": completion["value"] if completion else None,
+                "amount": completion["amount"] if completion else None,
+                "currency": completion["currency"] if completion else None,
+                "is_other_currency": completion is not None and completion["is_other_currency"],
                 "refunded": total(refunds),
-                "refunded_at": first_known(_times(refunds, REFUNDED)),
+                "refunded_at": min((row["paid_at"] for row in refunds), default=None),
             }
         )
     return rows
-
-
-def first_completions(world: World) -> set[tuple[str, UUID]]:
-    """The event that completed each order: the only one of its completions that counts."""
-    completions = [event for event in world.events if event["event_name"] == COMPLETED]
-    return {identity(group[0]) for group in grouped(completions, lambda event: _key(event, "order_id")).values()}
-
-
-def total(events: list[Event]) -> Decimal:
-    """The sum of the events' revenue."""
-    return sum((amount(event["attributes"]["revenue"]) for event in events), Decimal(0))
 
 
 def _key(event: Event, attribute: str) -> tuple[str, str]:

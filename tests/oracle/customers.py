@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from decimal import Decimal
 
 from tests.oracle.conversations import conversations
 from tests.oracle.metrics import next_start, period_start
+from tests.oracle.money import payments, total
 from tests.oracle.sessions import sessions
 from tests.oracle.users import user_days
 from tests.oracle.world import Row, World, by_customer, grouped
@@ -33,6 +33,7 @@ def _customers_until(world: World, last_days: dict[str, date]) -> list[Row]:
     begun = Counter(of_user(row) for row in sessions(world) if by_then(row, "started_on"))
     talked = Counter(of_user(row) for row in conversations(world) if by_then(row, "started_on"))
     moments = grouped((event for event in world.events if by_customer(event)), lambda event: of_user(dict(event)))
+    paid = grouped((row for row in payments(world) if by_then(row, "paid_on")), of_user)
     rows = []
     for key, days in grouped((row for row in user_days(world) if by_then(row, "date")), of_user).items():
         seen = [
@@ -41,8 +42,9 @@ def _customers_until(world: World, last_days: dict[str, date]) -> list[Row]:
             if by_then({**event, "date": world.local_date(event)}, "date")
         ]
         events = sum(row["events"] for row in days)
-        revenue = sum((row["revenue"] for row in days), Decimal(0))
-        refunds = sum((row["refunds"] for row in days), Decimal(0))
+        orders = [row for row in paid.get(key, []) if row["kind"] == "order"]
+        revenue = total(orders)
+        refunds = total([row for row in paid.get(key, []) if row["kind"] == "refund"])
         rows.append(
             {
                 "tenant_id": key[0],
@@ -52,7 +54,7 @@ def _customers_until(world: World, last_days: dict[str, date]) -> list[Row]:
                 "events": events,
                 "sessions": begun[key],
                 "conversations": talked[key],
-                "orders": sum(row["orders"] for row in days),
+                "orders": len(orders),
                 "revenue": revenue,
                 "refunds": refunds,
                 "lifetime_value_to_date": revenue - refunds,

@@ -6,11 +6,13 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from tests.oracle.commerce import REFUNDED, bookings, first_completions, orders, total
+from tests.oracle.commerce import bookings
 from tests.oracle.conversations import attributes, count
+from tests.oracle.days import every_day
 from tests.oracle.figures import mean, percentile, ratio
+from tests.oracle.money import REFUNDED, payments, total
 from tests.oracle.tools import kb_searches, tool_calls
-from tests.oracle.world import Event, Row, World, by_customer, grouped, identity
+from tests.oracle.world import Event, Row, World, by_customer, grouped
 
 SHOP = ("commerce.view", "commerce.add_to_cart", "commerce.checkout", "commerce.order_completed", REFUNDED)
 SUGGESTIONS = ("service.suggested", "ai.suggestion_accepted", "service.added", "cart.confirmed")
@@ -18,6 +20,7 @@ Day = tuple[str, date]
 """A tenant and a local date there."""
 
 
+@every_day(("turns", "barge_ins"))
 def voice_metrics(world: World) -> list[Row]:
     """One row per tenant and local date with voice events."""
     rows = []
@@ -64,6 +67,7 @@ def tool_metrics(world: World) -> list[Row]:
     return rows
 
 
+@every_day(("chains", "navigation_calls"))
 def tool_chain_metrics(world: World) -> list[Row]:
     """One row per tenant and local date with tool chains or completed calls of navigation tools."""
     chains = _events_by_day(world, "ai.tool_chain_completed")
@@ -88,6 +92,7 @@ def tool_chain_metrics(world: World) -> list[Row]:
     return rows
 
 
+@every_day(("searches", "searches_with_results", "used_results"))
 def kb_metrics(world: World) -> list[Row]:
     """One row per tenant and local date with searches of the knowledge base."""
     rows = []
@@ -107,20 +112,25 @@ def kb_metrics(world: World) -> list[Row]:
     return rows
 
 
+@every_day(
+    (
+        *("views", "add_to_carts", "checkouts", "orders", "other_currency_orders", "other_currency_refunds"),
+        *("shoppers", "buyers", "suggested", "suggestions_accepted", "services_added", "carts_confirmed"),
+    ),
+    "revenue",
+    "refunds",
+)
 def commerce_metrics(world: World) -> list[Row]:
-    """One row per tenant and local date with events of the shop or suggestions; an order counts once, also refunded."""
-    counted = first_completions(world)
-    refunded = grouped(
-        (order for order in orders(world) if order["refunded_at"] is not None),
-        lambda order: _on(world, order, "refunded_at"),
-    )
+    """One row per tenant and local date; an order counts on its day, each refund on the refund's."""
+    paid = grouped(payments(world), lambda row: (row["tenant_id"], row["paid_on"]))
     rows = []
     for key, events in _events_by_day(world, "").items():
         if not any(event["event_name"] in (*SHOP, *SUGGESTIONS) for event in events):
             continue
-        completed = [event for event in events if identity(event) in counted]
+        completed = [row for row in paid.get(key, []) if row["kind"] == "order"]
+        refunds = [row for row in paid.get(key, []) if row["kind"] == "refund"]
         shoppers = {event["user_id"] for event in events if event["event_name"] in SHOP and by_customer(event)}
-        buyers = len({event["user_id"] for event in completed} & shoppers)
+        buyers = len({row["user_id"] for row in completed} & shoppers)
         rows.append(
             {
                 **_day(key),
@@ -129,7 +139,9 @@ def commerce_metrics(world: World) -> list[Row]:
                 "checkouts": count(events, "commerce.checkout"),
                 "orders": len(completed),
                 "revenue": total(completed),
-                "refunds": sum((order["refunded"] for order in refunded.get(key, [])), Decimal(0)),
+                "refunds": total(refunds),
+                "other_currency_orders": sum(row["is_other_currency"] for row in completed),
+                "other_currency_refunds": sum(row["is_other_currency"] for row in refunds),
                 "shoppers": len(shoppers),
                 "buyers": buyers,
                 "conversion_rate": ratio(buyers, len(shoppers)),
@@ -142,6 +154,7 @@ def commerce_metrics(world: World) -> list[Row]:
     return rows
 
 
+@every_day(("holds", "requested", "confirmed"), "estimated_total")
 def booking_metrics(world: World) -> list[Row]:
     """One row per tenant and local date on which a booking reached a stage for the first time."""
     stages = ("held_at", "requested_at", "confirmed_at")

@@ -7,21 +7,42 @@ in between. Its tenants are always the same, so that a test can set them up once
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid5
 
 from hypothesis import strategies as st
 
-from tests.oracle.world import Event, Tenant, World, identity
+from tests.oracle.world import Event, Hours, Rate, Tenant, World, identity
 
 TENANTS = (
     Tenant("utc"),
-    Tenant("berlin", time_zone="Europe/Berlin", session_gap_minutes=20),
+    Tenant("berlin", time_zone="Europe/Berlin", session_gap_minutes=20, currency="EUR"),
     Tenant("new-york", time_zone="America/New_York", week_start="sunday", abandon_after_hours=1),
-    Tenant("kolkata", time_zone="Asia/Kolkata", sla_ms=1000),
+    Tenant("kolkata", time_zone="Asia/Kolkata", sla_ms=1000, currency="USD", good_rating=0.5),
     Tenant("auckland", time_zone="Pacific/Auckland", week_start="saturday"),
 )
+
+RATES = tuple(
+    Rate(date.fromisoformat(day), source, target, Decimal(rate))
+    for day, source, target, rate in (
+        ("2023-12-31", "USD", "EUR", "0.9"),
+        ("2024-01-01", "USD", "EUR", "0.91234567"),
+        ("2024-03-31", "USD", "EUR", "0.93"),
+        ("2024-03-31", "JPY", "EUR", "0.0061"),
+        ("2024-02-29", "EUR", "USD", "1.08"),
+        ("2024-06-30", "EUR", "USD", "1.1"),
+    )
+)
+
+HOURS = (
+    Hours("berlin", "sunday", "01:00", "04:30"),  # in which the clock changes
+    Hours("berlin", "monday", "00:00", "08:00"),
+    Hours("berlin", "monday", "22:30", "24:00"),
+    Hours("berlin", "thursday", "09:00", "17:00"),
+)
+HOLIDAYS = (("berlin", date(2024, 1, 1)), ("*", date(2024, 2, 29)))
 
 HARD_MOMENTS = tuple(
     datetime.fromisoformat(text).replace(tzinfo=UTC)
@@ -62,6 +83,15 @@ _texts = st.sampled_from(
 _money = st.integers(0, 100_000).map(lambda cents: cents / 100)
 _models = st.sampled_from(["small", "aurora-large"])
 _tools = {"tool_name": st.sampled_from(["search", "book"])}
+_call_ids = st.sampled_from(["call-1", "call-2"])
+_currencies = st.sampled_from(["EUR", "usd", "JPY", " gbp "])
+_service: dict[str, st.SearchStrategy[Any]] = {
+    "agent_id": st.sampled_from(["a1", 7]),
+    "agent_name": st.just("Ann"),
+    "team": st.sampled_from(["sales", "support"]),
+    "inbox": st.just("mail"),
+    "labels": st.lists(st.sampled_from(["vip", "bug"]), max_size=2),
+}
 _orders = st.sampled_from(["o1", "o2", "o3"])
 _bookings = {"booking_id": st.sampled_from(["b1", "b2"])}
 
@@ -74,6 +104,7 @@ KINDS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
             "is_private": st.booleans(),
             "text": _texts,
             "actor": st.sampled_from(["assistant", "human"]),
+            **_service,
         },
     ),
     "message.noted": st.just({}),
@@ -83,13 +114,17 @@ KINDS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "conversation.resolved": st.fixed_dictionaries(
         {}, optional={"resolved_by": st.sampled_from(["assistant", "human"])}
     ),
-    "conversation.escalated": st.just({}),
+    "conversation.escalated": st.fixed_dictionaries({}, optional=_service),
     "conversation.abandoned": st.just({}),
     "conversation.scored": st.fixed_dictionaries(
         {"judge": st.sampled_from(["gpt", "Human:ann"]), "rubric": st.just("support"), "overall": _shares},
         optional={"helpfulness": _shares, "politeness": _shares, "rubric_version": st.sampled_from(["1", "2"])},
     ),
-    "conversation.rated": st.fixed_dictionaries({"rating": st.sampled_from([0, 0.25, 0.5, 1])}),
+    "conversation.rated": st.one_of(
+        st.fixed_dictionaries({"rating": st.sampled_from([0, 0.25, 0.5, 1])}),
+        st.fixed_dictionaries({"rating": st.sampled_from([1, 4, 5]), "rating_max": st.just(5)}),
+        st.fixed_dictionaries({"rating": st.integers(0, 10), "rating_max": st.just(10), "rating_min": st.just(0)}),
+    ),
     "ai.response": st.fixed_dictionaries(
         {"duration_ms": _durations, "model": _models},
         optional={
@@ -101,10 +136,15 @@ KINDS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
             "error_class": st.just("timeout"),
         },
     ),
-    "ai.tool_call_started": st.fixed_dictionaries(_tools),
+    "ai.tool_call_started": st.fixed_dictionaries(_tools, optional={"tool_call_id": _call_ids}),
     "ai.tool_call_completed": st.fixed_dictionaries(
         {**_tools, "success": st.booleans()},
-        optional={"duration_ms": _durations, "tool_kind": st.just("navigation"), "optimistic": st.booleans()},
+        optional={
+            "duration_ms": _durations,
+            "tool_kind": st.just("navigation"),
+            "optimistic": st.booleans(),
+            "tool_call_id": _call_ids,
+        },
     ),
     "kb.search": st.fixed_dictionaries(
         {"query": st.sampled_from(["opening hours", "refund"]), "results_count": st.integers(0, 2)},
@@ -119,9 +159,11 @@ KINDS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "cart.confirmed": st.just({}),
     "commerce.view": st.just({}),
     "commerce.order_completed": st.fixed_dictionaries(
-        {"order_id": _orders, "revenue": _money}, optional={"currency": st.sampled_from(["EUR", "USD"])}
+        {"order_id": _orders, "revenue": _money}, optional={"currency": _currencies}
     ),
-    "commerce.order_refunded": st.fixed_dictionaries({"order_id": _orders, "revenue": _money}),
+    "commerce.order_refunded": st.fixed_dictionaries(
+        {"order_id": _orders, "revenue": _money}, optional={"currency": _currencies}
+    ),
     "booking.slot_hold": st.fixed_dictionaries(_bookings),
     "booking.requested": st.fixed_dictionaries(
         _bookings, optional={"services_count": st.integers(1, 3), "estimated_total": _money}
@@ -149,7 +191,7 @@ class History:
 
     def world(self) -> World:
         """What the tables are to be made of in the end."""
-        return World.of(landed(step.load for step in self.steps), self.as_of, TENANTS)
+        return World.of(landed(step.load for step in self.steps), self.as_of, TENANTS, RATES, HOURS, HOLIDAYS)
 
 
 def landed(loads: Iterable[Iterable[Event]]) -> list[Event]:

@@ -5,11 +5,16 @@ from datetime import date, timedelta
 from typing import Any
 
 from tests.oracle.conversations import conversations
+from tests.oracle.days import tenant_days
 from tests.oracle.figures import distinct, mean, percentile, ratio
 from tests.oracle.responses import responses
 from tests.oracle.world import Row, Tenant, World, grouped
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+OF_AGENTS = (
+    *("resolved_conversations", "no_reply_conversations", "resolution_rate", "avg_resolution_seconds"),
+    *("p50_response_time_ms", "p95_response_time_ms", "ratings", "good_ratings_share", "avg_rating"),
+)
 PERIODS = ("day", "week", "month", "quarter", "year")
 
 
@@ -53,24 +58,34 @@ def _figures(world: World, period: str) -> dict[tuple[str, date], Row]:
 
     answers = [row for row in responses(world) if row["conversation_started_on"] is not None]
     answers_by_period = grouped(answers, by("conversation_started_on"))
+    days = (by("date")(row) for row in tenant_days(world))
+    groups = grouped(conversations(world), by("started_on"))
     return {
-        key: summary(group, [row["duration_ms"] for row in answers_by_period.get(key, [])])
-        for key, group in grouped(conversations(world), by("started_on")).items()
+        key: summary(
+            groups.get(key, []),
+            [row["duration_ms"] for row in answers_by_period.get(key, [])],
+            world.tenant(key[0]).good_rating,
+        )
+        for key in dict.fromkeys([*groups, *days])
     }
 
 
-def summary(group: list[Row], durations: list[float]) -> dict[str, Any]:
+def summary(group: list[Row], durations: list[float], good_rating: float = 1) -> dict[str, Any]:
     """The figures of some conversations and of the durations in milliseconds of their answers."""
     outcomes = [row["outcome"] for row in group]
+    answered = len(group) - outcomes.count("no_reply")
+    rated = [row["rating"] for row in group if row["rating"] is not None]
+    good = sum(rating >= good_rating for rating in rated)
     return {
         "total_conversations": len(group),
         "resolved_conversations": outcomes.count("resolved"),
         "escalated_conversations": outcomes.count("escalated"),
         "abandoned_conversations": outcomes.count("abandoned"),
         "open_conversations": outcomes.count("open"),
-        "resolution_rate": ratio(outcomes.count("resolved"), len(group)),
-        "escalation_rate": ratio(outcomes.count("escalated"), len(group)),
-        "abandonment_rate": ratio(outcomes.count("abandoned"), len(group)),
+        "no_reply_conversations": outcomes.count("no_reply"),
+        "resolution_rate": ratio(outcomes.count("resolved"), answered),
+        "escalation_rate": ratio(outcomes.count("escalated"), answered),
+        "abandonment_rate": ratio(outcomes.count("abandoned"), answered),
         "avg_response_time_ms": mean(durations),
         "p50_response_time_ms": percentile(durations, 0.50),
         "p95_response_time_ms": percentile(durations, 0.95),
@@ -79,8 +94,57 @@ def summary(group: list[Row], durations: list[float]) -> dict[str, Any]:
         "total_messages": sum(row["messages"] for row in group),
         "avg_conversation_length": mean(row["messages"] for row in group),
         "unique_customers": distinct(row["user_id"] for row in group),
-        "avg_rating": mean(row["rating"] for row in group if row["rating"] is not None),
+        "avg_rating": mean(rated),
+        "ratings": len(rated),
+        "good_ratings": good,
+        "good_ratings_share": ratio(good, len(rated)),
+        "avg_resolution_seconds": mean(row["last_resolution_seconds"] for row in group if row["outcome"] == "resolved"),
     }
+
+
+def agent_metrics(world: World) -> list[Row]:
+    """One row per tenant, local date, agent and team with a conversation that has one of the two."""
+    answers = grouped(responses(world), lambda row: (row["tenant_id"], row["conversation_id"]))
+    rows = []
+    for (tenant_id, day, agent, team), group in grouped(
+        (row for row in conversations(world) if row["agent"] or row["team"]),
+        lambda row: (row["tenant_id"], row["started_on"], row["agent"] or "unknown", row["team"] or "unknown"),
+    ).items():
+        durations = [
+            answer["duration_ms"] for row in group for answer in answers.get((tenant_id, row["conversation_id"]), [])
+        ]
+        figures = summary(group, durations, world.tenant(tenant_id).good_rating)
+        handovers = [row["handover_seconds"] for row in group if row["handover_seconds"] is not None]
+        rows.append(
+            {
+                "tenant_id": tenant_id,
+                "date": day,
+                "agent": agent,
+                "team": team,
+                "conversations": len(group),
+                "responses": len(durations),
+                "avg_handover_seconds": mean(handovers),
+                **{
+                    name: figures[name]
+                    for name in (
+                        *(
+                            "resolved_conversations",
+                            "no_reply_conversations",
+                            "resolution_rate",
+                            "avg_resolution_seconds",
+                        ),
+                        *(
+                            "p50_response_time_ms",
+                            "p95_response_time_ms",
+                            "ratings",
+                            "good_ratings_share",
+                            "avg_rating",
+                        ),
+                    )
+                },
+            }
+        )
+    return rows
 
 
 def growth_rate(now: int, before: int) -> float:

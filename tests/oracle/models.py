@@ -72,7 +72,8 @@ def model_usage(world: World, prices: Sequence[Row] | None = None) -> list[Row]:
     rows = []
     for (tenant_id, day, model), group in calls.items():
         durations = [row["duration_ms"] for row in group if row["duration_ms"] is not None]
-        costs = [row["cost"] for row in group if row["cost"] is not None and row["currency"] in (None, "USD")]
+        own = world.tenant(tenant_id).currency or "USD"
+        costs = [row["cost"] for row in group if row["cost"] is not None and row["currency"] in (None, own)]
         rows.append(
             {
                 "tenant_id": tenant_id,

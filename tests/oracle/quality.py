@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.oracle.conversations import attributes, conversations
+from tests.oracle.days import every_day
 from tests.oracle.figures import first_known, mean, ratio
 from tests.oracle.responses import responses
 from tests.oracle.tools import kb_searches
@@ -158,7 +159,7 @@ def conversation_signals(world: World, rubric: Rubric | None = None) -> list[Row
         text, events = texts[key][0], events_of[key]
         durations = [row["duration_ms"] for row in answers.get(key, [])]
         slow = sum(duration > world.tenant(key[0]).sla_ms for duration in durations)
-        said = conversation["outcome"] != "open" and not conversation["outcome_inferred"]
+        said = conversation["outcome"] not in ("open", "no_reply") and not conversation["outcome_inferred"]
         sent = conversation["messages_sent"]
         reports_fallbacks = any(value is not None for value in attributes(events, "message.sent", "is_fallback"))
         signals = {
@@ -264,6 +265,7 @@ def _scored(conversation: Row, signals: Row, judged: list[Row], rubric: Rubric) 
     }
 
 
+@every_day(("conversations", "scored_conversations", "judged_conversations"))
 def quality_daily(world: World, rubric: Rubric | None = None) -> list[Row]:
     """One row per tenant and day on which a conversation started."""
     rubric = rubric or Rubric.shipped()

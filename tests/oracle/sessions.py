@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from tests.oracle.days import every_day
 from tests.oracle.figures import distinct, mean, percentile, ratio
 from tests.oracle.world import Event, Row, World, by_customer, conversations_in, grouped
 
@@ -45,6 +46,7 @@ def split_at_gaps(events: list[Event], limit: timedelta) -> list[list[Event]]:
     return stretches
 
 
+@every_day(("sessions", "users"))
 def session_metrics(world: World) -> list[Row]:
     """One row per tenant and local date on which a session started."""
     rows = []

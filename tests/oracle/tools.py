@@ -25,7 +25,8 @@ def _scope(event: Event) -> tuple[Any, ...]:
     """What a start and a completion must share to be of one call. An event of no conversation is alone."""
     name = thread(event)
     alone = event["event_id"] if name is None else None
-    return event["tenant_id"], name, alone, event["attributes"]["tool_name"]
+    call_id = event["attributes"].get("tool_call_id")
+    return event["tenant_id"], name, alone, call_id, event["attributes"]["tool_name"] if call_id is None else None
 
 
 def _call(event: Event, called_at: Any) -> Row:

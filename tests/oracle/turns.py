@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from tests.oracle.opening import open_milliseconds
 from tests.oracle.world import Event, Row, World, actor, grouped, thread
 
 UNKNOWN = "unknown"
@@ -37,6 +38,10 @@ def turns(world: World) -> list[Row]:
             *(_measured(world, event) for event in alone),
         ]:
             rows.append({**row, "conversation_id": conversation_id, "conversation_started_on": started_on})
+    for row in rows:
+        answered_at = row["answered_at"]
+        opened = answered_at and open_milliseconds(world, row["tenant_id"], row["asked_at"], answered_at)
+        row["open_wait_ms"] = row["wait_ms"] if opened is None else opened
     return rows
 
 

@@ -3,16 +3,20 @@
 from collections import Counter
 from datetime import timedelta
 
-from tests.oracle.commerce import REFUNDED, first_completions, total
 from tests.oracle.conversations import conversations, count
+from tests.oracle.days import tenant_days
 from tests.oracle.figures import distinct, ratio
+from tests.oracle.money import payments, total
 from tests.oracle.sessions import sessions
-from tests.oracle.world import Row, World, by_customer, conversations_in, grouped, identity
+from tests.oracle.world import Row, World, by_customer, conversations_in, grouped
 
 
 def user_days(world: World) -> list[Row]:
     """One row per tenant, user and local date on which they did something."""
-    counted_orders = first_completions(world)
+    bought = grouped(
+        (row for row in payments(world) if row["kind"] == "order"),
+        lambda row: (row["tenant_id"], row["user_id"], row["paid_on"]),
+    )
     known = [event for event in world.events if event["user_id"] is not None]
     rows = []
     for (tenant_id, user_id, day), events in grouped(
@@ -21,7 +25,7 @@ def user_days(world: World) -> list[Row]:
         done = [event for event in events if by_customer(event)]
         if not done:
             continue
-        orders = [event for event in events if identity(event) in counted_orders]
+        orders = bought.get((tenant_id, user_id, day), [])
         rows.append(
             {
                 "tenant_id": tenant_id,
@@ -33,38 +37,38 @@ def user_days(world: World) -> list[Row]:
                 "messages": count(events, "message.received") + count(events, "message.sent"),
                 "orders": len(orders),
                 "revenue": total(orders),
-                "refunds": total([event for event in events if event["event_name"] == REFUNDED]),
             }
         )
     return rows
 
 
 def active_users(world: World) -> list[Row]:
-    """One row per tenant and local date, today's at most, with an active user in the 30 days ending on it."""
+    """One row per tenant and local date from its first event's to today's."""
     days_by_user = grouped(user_days(world), lambda row: row["tenant_id"])
     events = Counter((event["tenant_id"], world.local_date(event)) for event in world.events)
     started = Counter((row["tenant_id"], row["started_on"]) for row in sessions(world))
     begun = Counter((row["tenant_id"], row["started_on"]) for row in conversations(world))
     rows = []
-    for tenant_id, user_dates in days_by_user.items():
-        today = world.tenant(tenant_id).local_date(world.as_of)
-        dates = {row["date"] + timedelta(days=later) for row in user_dates for later in range(30)}
-        for day in sorted(date for date in dates if date <= today):
-            dau, wau, mau = (
-                distinct(row["user_id"] for row in user_dates if timedelta(0) <= day - row["date"] < timedelta(days))
-                for days in (1, 7, 30)
+    for tenant_id, day in ((row["tenant_id"], row["date"]) for row in tenant_days(world)):
+        dau, wau, mau = (
+            distinct(
+                row["user_id"]
+                for row in days_by_user.get(tenant_id, [])
+                if timedelta(0) <= day - row["date"] < timedelta(days)
             )
-            rows.append(
-                {
-                    "tenant_id": tenant_id,
-                    "date": day,
-                    "dau": dau,
-                    "wau": wau,
-                    "mau": mau,
-                    "stickiness": ratio(dau, mau),
-                    "sessions": started[tenant_id, day],
-                    "events": events[tenant_id, day],
-                    "conversations": begun[tenant_id, day],
-                }
-            )
+            for days in (1, 7, 30)
+        )
+        rows.append(
+            {
+                "tenant_id": tenant_id,
+                "date": day,
+                "dau": dau,
+                "wau": wau,
+                "mau": mau,
+                "stickiness": ratio(dau, mau),
+                "sessions": started[tenant_id, day],
+                "events": events[tenant_id, day],
+                "conversations": begun[tenant_id, day],
+            }
+        )
     return rows

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from math import inf
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict, TypeVar
@@ -53,6 +54,8 @@ class Tenant:
     session_gap_minutes: int = 30
     abandon_after_hours: int = 24
     sla_ms: int = 3000
+    currency: str | None = None
+    good_rating: float = 0.75
 
     def local_date(self, moment: datetime) -> date:
         """The calendar date at the tenant's at that moment."""
@@ -69,15 +72,46 @@ class Tenant:
 
 
 @dataclass(frozen=True)
+class Rate:
+    """What a unit of one currency is in another, from that day on."""
+
+    date: date
+    from_currency: str
+    to_currency: str
+    rate: Decimal
+
+
+@dataclass(frozen=True)
+class Hours:
+    """A span of a weekday in which a tenant is open, on its clock; `*` for tenants without their own."""
+
+    tenant_id: str
+    weekday: str
+    opens: str
+    closes: str
+
+
+@dataclass(frozen=True)
 class World:
     """Everything a table is a function of. Build one with `World.of()`."""
 
     events: Sequence[Event]  # by `order`
     as_of: datetime
     tenants: dict[str, Tenant] = field(default_factory=dict)
+    rates: Sequence[Rate] = ()
+    hours: Sequence[Hours] = ()
+    holidays: frozenset[tuple[str, date]] = frozenset()
 
     @classmethod
-    def of(cls, events: Iterable[Event], as_of: datetime, tenants: Iterable[Tenant] = ()) -> "World":
+    def of(
+        cls,
+        events: Iterable[Event],
+        as_of: datetime,
+        tenants: Iterable[Tenant] = (),
+        rates: Sequence[Rate] = (),
+        hours: Sequence[Hours] = (),
+        holidays: Iterable[tuple[str, date]] = (),
+    ) -> "World":
         """The world of these events, given in any order and any zone, each of the person it is found to be of."""
         # Datetimes that share a zone compare and subtract by the clock on the wall, so all are in UTC.
         in_utc = (Event(**{**event, "occurred_at": event["occurred_at"].astimezone(UTC)}) for event in events)
@@ -85,6 +119,9 @@ class World:
             events=identified(sorted(in_utc, key=order)),
             as_of=as_of.astimezone(UTC),
             tenants={tenant.tenant_id: tenant for tenant in tenants},
+            rates=rates,
+            hours=hours,
+            holidays=frozenset(holidays),
         )
 
     def tenant(self, tenant_id: str) -> Tenant:

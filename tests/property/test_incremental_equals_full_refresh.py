@@ -25,7 +25,7 @@ from parley.quality_gate.expectations import COLUMNS, SEED
 from parley.settings import Settings
 from parley.warehouse import database
 from tests.oracle import TABLES, Event, World, differences
-from tests.oracle.histories import TENANTS, History, histories, landed
+from tests.oracle.histories import HOLIDAYS, HOURS, RATES, TENANTS, History, histories, landed
 from tests.oracle.world import identified, identity, is_id, thread
 from tests.oracle.world import order as order_of_events
 from tests.support.seeds import write_seed
@@ -64,7 +64,11 @@ or some days once more."""
 @pytest.fixture
 def warehouse(database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
     """A warehouse of the histories' tenants."""
-    monkeypatch.setenv("PARLEY_PROJECT", str(copy_project(tmp_path / "project", TENANTS)))
+    project = copy_project(tmp_path / "project", TENANTS)
+    write_seed(project, "exchange_rates", map(vars, RATES))
+    write_seed(project, "opening_hours", map(vars, HOURS))
+    write_seed(project, "holidays", ({"tenant_id": name, "date": day, "name": "closed"} for name, day in HOLIDAYS))
+    monkeypatch.setenv("PARLEY_PROJECT", str(project))
     warehouse = Warehouse(Settings.load(), tmp_path)
     warehouse.build(BuildRequest(as_of=datetime.now(UTC), select=("resource_type:seed",)))
     return warehouse
@@ -142,7 +146,7 @@ def test_after_an_erasure_every_table_is_as_if_the_person_had_never_been_there(
     warehouse.build(BuildRequest(as_of=history.as_of, select=(MODELS, CHECKS)))
     incremental = warehouse.contents()
     events = without(tenant_id, "ann", landed(loads[:before]), chain.from_iterable(loads[before:]))
-    assert_the_oracle_agrees(warehouse, World.of(events, history.as_of, TENANTS))
+    assert_the_oracle_agrees(warehouse, World.of(events, history.as_of, TENANTS, RATES, HOURS, HOLIDAYS))
     assert not [row for row in warehouse.read("marts.event_reconciliation") if not row["is_accounted_for"]]
 
     warehouse.build(BuildRequest(as_of=history.as_of, select=(MODELS,), full_refresh=True))

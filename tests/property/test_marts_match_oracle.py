@@ -19,7 +19,7 @@ from parley.settings import Settings
 from tests.oracle import TABLES, Event, Row, Tenant, World, differences
 from tests.oracle.cohorts import Cohort, cohort_retention
 from tests.oracle.customers import Assumptions, Segment, roi, segment_members, segment_sizes
-from tests.oracle.histories import HARD_MOMENTS, TENANTS
+from tests.oracle.histories import HARD_MOMENTS, HOLIDAYS, HOURS, RATES, TENANTS
 from tests.support.seeds import write_seed
 from tests.support.warehouse import MODELS, Warehouse, copy_project
 
@@ -109,7 +109,11 @@ def some(random: Random, **attributes: object) -> dict[str, object]:
 
 
 def an_order(random: Random) -> dict[str, object]:
-    return {"order_id": f"o{random.randint(1, 60)}", "revenue": random.randint(0, 9999) / 100}
+    return {
+        "order_id": f"o{random.randint(1, 60)}",
+        "revenue": random.randint(0, 9999) / 100,
+        **some(random, currency=random.choice(("EUR", "usd", "JPY"))),
+    }
 
 
 def a_booking(random: Random) -> dict[str, object]:
@@ -194,6 +198,9 @@ def test_marts_are_as_the_oracle_says_after_every_load(
     events = [event for tenant in TENANTS for user in range(USERS) for event in some_events(random, tenant, f"u{user}")]
     project = copy_project(tmp_path / "project", TENANTS)
     write_definitions(project, cohorts)
+    write_seed(project, "exchange_rates", map(vars, RATES))
+    write_seed(project, "opening_hours", map(vars, HOURS))
+    write_seed(project, "holidays", ({"tenant_id": name, "date": day, "name": "closed"} for name, day in HOLIDAYS))
     monkeypatch.setenv("PARLEY_PROJECT", str(project))
     warehouse = Warehouse(Settings.load(), tmp_path)
     names = [name.split(".")[1] for name in (*TABLES, *DEFINED)]
@@ -206,7 +213,7 @@ def test_marts_are_as_the_oracle_says_after_every_load(
         landed += part
         as_of = a_clock(random, events)
         warehouse.build(BuildRequest(as_of=as_of, select=models))
-        assert_the_oracle_agrees(warehouse, World.of(landed, as_of, TENANTS), cohorts)
+        assert_the_oracle_agrees(warehouse, World.of(landed, as_of, TENANTS, RATES, HOURS, HOLIDAYS), cohorts)
 
     incremental = warehouse.contents()
     warehouse.build(BuildRequest(as_of=as_of, select=models, full_refresh=True))

@@ -25,12 +25,13 @@ def day_totals(rows: list[Row], day: str, value: Callable[[Row], int]) -> Counte
     return totals
 
 
+@settings(deadline=None)
 @given(histories(), st.randoms(use_true_random=False))
 def test_no_table_depends_on_the_order_of_the_events(history: History, random: Random) -> None:
     world = history.world()
     events = landed(step.load for step in history.steps)
     random.shuffle(events)
-    shuffled = World.of(events, world.as_of, world.tenants.values())
+    shuffled = World.of(events, world.as_of, world.tenants.values(), world.rates, world.hours, world.holidays)
     for name, (rows, key) in TABLES.items():
         assert differences(rows(world), rows(shuffled), key) == [], name
 
@@ -56,10 +57,10 @@ def test_sessions_of_a_user_lie_further_apart_than_the_limit(history: History) -
 @given(histories())
 def test_metrics_add_up_to_the_conversations(history: History) -> None:
     conversations = table("facts.conversations", history)
-    outcomes = ("resolved_conversations", "escalated_conversations", "abandoned_conversations", "open_conversations")
+    outcomes = [f"{outcome}_conversations" for outcome in ("resolved", "escalated", "abandoned", "open", "no_reply")]
     days = table("marts.daily_metrics", history)
     assert all(row["total_conversations"] == sum(row[outcome] for outcome in outcomes) for row in days)
-    assert day_totals(days, "date", lambda row: row["total_conversations"]) == Counter(
+    assert +day_totals(days, "date", lambda row: row["total_conversations"]) == Counter(
         (row["tenant_id"], row["started_on"]) for row in conversations
     )
     by_period = Counter[str]()
@@ -97,7 +98,6 @@ def test_responses_are_summed_up_in_every_mart_that_counts_them(history: History
 def test_active_users_of_longer_windows_are_more(history: History) -> None:
     rows = table("marts.active_users", history)
     assert all(0 <= row["dau"] <= row["wau"] <= row["mau"] for row in rows)
-    assert all(row["mau"] > 0 for row in rows)
 
 
 def has_gap_of(extra: timedelta) -> Callable[[History], bool]:

@@ -23,6 +23,7 @@ from parley.landing.loader import load
 from parley.settings import Settings
 from tests.oracle import Event, Row, Tenant
 from tests.oracle.files import write
+from tests.support.seeds import write_seed
 
 PROJECT = Path(__file__).resolve().parents[2]
 MODELS = "resource_type:model"  # without seeds and checks
@@ -31,6 +32,7 @@ CHECKS = "resource_type:test"
 
 def copy_project(folder: Path, tenants: Iterable[Tenant]) -> Path:
     """The project in another folder, with these tenants in its seed."""
+    listed = list(tenants)
     folder.mkdir(parents=True)
     for name in ("dbt_project.yml", "profiles.yml", "models", "macros", "docs", "tests", "tracking_plan"):
         (folder / name).symlink_to(PROJECT / name)
@@ -40,9 +42,10 @@ def copy_project(folder: Path, tenants: Iterable[Tenant]) -> Path:
     with (PROJECT / "seeds/tenants.csv").open() as file:
         columns = next(csv.reader(file))
     with (folder / "seeds/tenants.csv").open("w", newline="") as file:
-        rows = csv.DictWriter(file, columns, restval="")
+        rows = csv.DictWriter(file, columns, restval="", extrasaction="ignore")
         rows.writeheader()
-        rows.writerows({"name": tenant.tenant_id, **vars(tenant)} for tenant in tenants)
+        rows.writerows({"name": tenant.tenant_id, **vars(tenant)} for tenant in listed)
+    write_seed(folder, "rating_settings", [vars(Tenant("*")), *map(vars, listed)])
     return folder
 
 

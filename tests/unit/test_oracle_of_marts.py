@@ -219,5 +219,5 @@ def test_errors_per_event_of_the_day_by_class() -> None:
 
 
 def one(found: list[Row]) -> Row:
-    (row,) = found
-    return row
+    """The first day's row, or the only one: the days until `as_of` follow it."""
+    return min(found, key=lambda row: row["date"])

@@ -29,7 +29,7 @@ def test_the_shipped_seed_has_the_demos_tenants() -> None:
 
 def test_blank_cells_take_the_defaults(tmp_path: Path) -> None:
     assert tenants.read(seed(tmp_path, "shop,,,,,,,,,,")) == {"shop": Tenant("shop", "shop")}
-    assert Tenant("shop", "shop") == Tenant("shop", "shop", "UTC", "monday", 30, 24, 3000, None, False, False, "USD")
+    assert Tenant("shop", "shop") == Tenant("shop", "shop", "UTC", "monday", 30, 24, 3000, None, False, False, None)
 
 
 def test_every_column_is_read_in_any_order(tmp_path: Path) -> None:

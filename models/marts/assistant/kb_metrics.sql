@@ -2,7 +2,7 @@
     unique_key=['tenant_id', 'date'],
     meta={'rebuild': {
         'key': {'date': 'date'},
-        'reads': {'kb_searches': 'day'},
+        'reads': {'kb_searches': 'day', 'tenant_days': 'day'},
         'date': 'date',
     }}
 ) }}
@@ -15,7 +15,7 @@ with searches as (
 
 ),
 
-final as (
+searched as (
 
     select
         tenant_id,
@@ -28,6 +28,20 @@ final as (
         {{ mean('top_score') }} as avg_relevance_score
     from searches
     group by tenant_id, searched_on
+
+),
+
+final as (
+
+    {{ on_each_day(
+        'searched',
+        counts=[
+            'searches', 'searches_with_results', 'used_results',
+        ],
+        others=[
+            'hit_rate', 'search_latency_p95_ms', 'avg_relevance_score',
+        ],
+    ) }}
 
 )
 

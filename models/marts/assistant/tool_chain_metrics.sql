@@ -2,7 +2,7 @@
     unique_key=['tenant_id', 'date'],
     meta={'rebuild': {
         'key': {'date': 'date'},
-        'reads': {'tool_chains': 'day', 'tool_calls': 'day'},
+        'reads': {'tool_chains': 'day', 'tool_calls': 'day', 'tenant_days': 'day'},
         'date': 'date',
     }}
 ) }}
@@ -35,7 +35,7 @@ navigation as (
 
 ),
 
-final as (
+chained as (
 
     select
         coalesce(chains.tenant_id, navigation.tenant_id) as tenant_id,
@@ -47,6 +47,20 @@ final as (
         navigation.navigation_optimism_rate
     from chains
     full outer join navigation on chains.tenant_id = navigation.tenant_id and chains.date = navigation.date
+
+),
+
+final as (
+
+    {{ on_each_day(
+        'chained',
+        counts=[
+            'chains', 'navigation_calls',
+        ],
+        others=[
+            'tool_chain_length_avg', 'chain_success_rate', 'navigation_optimism_rate',
+        ],
+    ) }}
 
 )
 

@@ -2,7 +2,7 @@
     unique_key=['tenant_id', 'date'],
     meta={'rebuild': {
         'key': {'date': 'date'},
-        'reads': {'voice_events': 'day'},
+        'reads': {'voice_events': 'day', 'tenant_days': 'day'},
         'date': 'date',
     }}
 ) }}
@@ -18,7 +18,7 @@ with events as (
 
 ),
 
-final as (
+spoken as (
 
     select
         tenant_id,
@@ -37,6 +37,20 @@ final as (
             as asr_partial_latency_p95_ms
     from events
     group by tenant_id, occurred_on
+
+),
+
+final as (
+
+    {{ on_each_day(
+        'spoken',
+        counts=[
+            'turns', 'barge_ins',
+        ],
+        others=[
+            'first_response_p50_ms', 'first_response_p95_ms', 'first_response_p99_ms', 'barge_in_rate', 'asr_partial_latency_p95_ms',
+        ],
+    ) }}
 
 )
 

@@ -2,7 +2,7 @@
     unique_key=['tenant_id', 'date'],
     meta={'rebuild': {
         'key': {'date': 'date'},
-        'reads': {'bookings': ['held', 'requested', 'confirmed']},
+        'reads': {'bookings': ['held', 'requested', 'confirmed'], 'tenant_days': 'day'},
         'date': 'date',
     }}
 ) }}
@@ -59,7 +59,7 @@ dates as (
 
 ),
 
-final as (
+booked as (
 
     select
         dates.tenant_id,
@@ -74,6 +74,23 @@ final as (
     left join holds on dates.tenant_id = holds.tenant_id and dates.date = holds.date
     left join requests on dates.tenant_id = requests.tenant_id and dates.date = requests.date
     left join confirmations on dates.tenant_id = confirmations.tenant_id and dates.date = confirmations.date
+
+),
+
+final as (
+
+    {{ on_each_day(
+        'booked',
+        counts=[
+            'holds', 'requested', 'confirmed',
+        ],
+        amounts=[
+            'estimated_total',
+        ],
+        others=[
+            'hold_to_confirm_rate', 'request_to_confirm_rate',
+        ],
+    ) }}
 
 )
 

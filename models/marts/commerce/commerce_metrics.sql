@@ -2,7 +2,12 @@
     unique_key=['tenant_id', 'date'],
     meta={'rebuild': {
         'key': {'date': 'date'},
-        'reads': {'event_days': 'day', 'orders': ['completed', 'refunded'], 'user_days': 'day'},
+        'reads': {
+            'event_days': 'day',
+            'payments': 'day',
+            'user_days': 'day',
+            'tenant_days': 'day',
+        },
         'date': 'date',
     }}
 ) }}
@@ -30,30 +35,19 @@ with events as (
 
 ),
 
-completed as (
+paid as (
 
     select
-        orders.tenant_id,
-        orders.completed_on as date,
-        count(*) as orders,
-        sum(orders.revenue)::numeric(20, 4) as revenue
-    from {{ ref('orders') }} as orders
-    {{ only_affected('orders', date='completed_on') }}
-    where orders.completed_on is not null
-    group by orders.tenant_id, orders.completed_on
-
-),
-
-refunded as (
-
-    select
-        orders.tenant_id,
-        orders.refunded_on as date,
-        sum(orders.refunded)::numeric(20, 4) as refunds
-    from {{ ref('orders') }} as orders
-    {{ only_affected('orders', date='refunded_on') }}
-    where orders.refunded_on is not null
-    group by orders.tenant_id, orders.refunded_on
+        payments.tenant_id,
+        payments.paid_on as date,
+        count(*) filter (where payments.kind = 'order') as orders,
+        sum(payments.value) filter (where payments.kind = 'order') as revenue,
+        sum(payments.value) filter (where payments.kind = 'refund') as refunds,
+        count(*) filter (where payments.kind = 'order' and payments.is_other_currency) as other_currency_orders,
+        count(*) filter (where payments.kind = 'refund' and payments.is_other_currency) as other_currency_refunds
+    from {{ ref('payments') }} as payments
+    {{ only_affected('payments', date='paid_on') }}
+    group by payments.tenant_id, payments.paid_on
 
 ),
 
@@ -71,28 +65,35 @@ shoppers as (
 
 ),
 
-final as (
+sold as (
 
     select
-        events.tenant_id,
-        events.date,
-        coalesce(events.views, 0)::bigint as views,
-        coalesce(events.add_to_carts, 0)::bigint as add_to_carts,
-        coalesce(events.checkouts, 0)::bigint as checkouts,
-        coalesce(completed.orders, 0) as orders,
-        coalesce(completed.revenue, 0)::numeric(20, 4) as revenue,
-        coalesce(refunded.refunds, 0)::numeric(20, 4) as refunds,
-        coalesce(shoppers.shoppers, 0) as shoppers,
-        coalesce(shoppers.buyers, 0) as buyers,
-        {{ ratio('shoppers.buyers', 'shoppers.shoppers') }} as conversion_rate,
-        coalesce(events.suggested, 0)::bigint as suggested,
-        coalesce(events.suggestions_accepted, 0)::bigint as suggestions_accepted,
-        coalesce(events.services_added, 0)::bigint as services_added,
-        coalesce(events.carts_confirmed, 0)::bigint as carts_confirmed
+        events.*,
+        paid.orders,
+        paid.revenue,
+        paid.refunds,
+        paid.other_currency_orders,
+        paid.other_currency_refunds,
+        shoppers.shoppers,
+        shoppers.buyers,
+        {{ ratio('shoppers.buyers', 'shoppers.shoppers') }} as conversion_rate
     from events
-    left join completed on events.tenant_id = completed.tenant_id and events.date = completed.date
-    left join refunded on events.tenant_id = refunded.tenant_id and events.date = refunded.date
+    left join paid on events.tenant_id = paid.tenant_id and events.date = paid.date
     left join shoppers on events.tenant_id = shoppers.tenant_id and events.date = shoppers.date
+
+),
+
+final as (
+
+    {{ on_each_day(
+        'sold',
+        counts=[
+            'views', 'add_to_carts', 'checkouts', 'orders', 'other_currency_orders', 'other_currency_refunds',
+            'shoppers', 'buyers', 'suggested', 'suggestions_accepted', 'services_added', 'carts_confirmed',
+        ],
+        amounts=['revenue', 'refunds'],
+        others=['conversion_rate'],
+    ) }}
 
 )
 

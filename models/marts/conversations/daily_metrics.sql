@@ -27,9 +27,10 @@ final as (
         escalated_conversations,
         abandoned_conversations,
         open_conversations,
-        {{ ratio('resolved_conversations', 'total_conversations') }} as resolution_rate,
-        {{ ratio('escalated_conversations', 'total_conversations') }} as escalation_rate,
-        {{ ratio('abandoned_conversations', 'total_conversations') }} as abandonment_rate,
+        no_reply_conversations,
+        {{ ratio('resolved_conversations', 'total_conversations - no_reply_conversations') }} as resolution_rate,
+        {{ ratio('escalated_conversations', 'total_conversations - no_reply_conversations') }} as escalation_rate,
+        {{ ratio('abandoned_conversations', 'total_conversations - no_reply_conversations') }} as abandonment_rate,
         avg_response_time_ms,
         p50_response_time_ms,
         p95_response_time_ms,
@@ -40,7 +41,11 @@ final as (
         total_messages,
         {{ ratio('total_messages', 'total_conversations') }} as avg_conversation_length,
         unique_customers,
-        avg_rating
+        avg_rating,
+        ratings,
+        good_ratings,
+        {{ ratio('good_ratings', 'ratings') }} as good_ratings_share,
+        avg_resolution_seconds
     from days
 
 )

@@ -2,7 +2,7 @@
     unique_key=['tenant_id', 'period', 'period_start'],
     meta={'rebuild': {
         'key': {'period': 'id', 'period_start': 'date'},
-        'reads': {'conversations': 'day', 'responses': 'conversation_day'},
+        'reads': {'conversations': 'day', 'responses': 'conversation_day', 'tenant_days': 'day'},
         'affected_by': 'affected_periods',
         'periods': ['day', 'week', 'month', 'quarter', 'year'],
         'time_triggered': 'time_triggered_completeness',
@@ -20,7 +20,7 @@ with tenants as (
 
 periods as (
 
-    {{ periods_to_build(ref('conversations'), 'started_on') }}
+    {{ periods_to_build([(ref('conversations'), 'started_on'), (ref('tenant_days'), 'date')]) }}
 
 ),
 
@@ -38,6 +38,7 @@ final as (
         conversations.escalated_conversations,
         conversations.abandoned_conversations,
         conversations.open_conversations,
+        conversations.no_reply_conversations,
         conversations.ai_resolved_conversations,
         responses.avg_response_time_ms,
         responses.percentiles[1] as p50_response_time_ms,
@@ -48,7 +49,10 @@ final as (
         conversations.sla_breaches,
         conversations.total_messages,
         conversations.unique_customers,
-        conversations.avg_rating
+        conversations.avg_rating,
+        conversations.ratings,
+        conversations.good_ratings,
+        conversations.avg_resolution_seconds
     from periods
     inner join tenants on periods.tenant_id = tenants.tenant_id
     -- period by period, so that sorting compares customers and durations alone
@@ -59,14 +63,18 @@ final as (
             count(*) filter (where counted.outcome = 'escalated') as escalated_conversations,
             count(*) filter (where counted.outcome = 'abandoned') as abandoned_conversations,
             count(*) filter (where counted.outcome = 'open') as open_conversations,
+            count(*) filter (where counted.outcome = 'no_reply') as no_reply_conversations,
             count(*) filter (where counted.outcome = 'resolved' and counted.resolved_by = 'assistant')
                 as ai_resolved_conversations,
-            sum(counted.turns)::bigint as turns,
-            sum(counted.unanswered_turns)::bigint as unanswered_turns,
-            sum(counted.sla_breaches)::bigint as sla_breaches,
-            sum(counted.messages)::bigint as total_messages,
+            coalesce(sum(counted.turns), 0)::bigint as turns,
+            coalesce(sum(counted.unanswered_turns), 0)::bigint as unanswered_turns,
+            coalesce(sum(counted.sla_breaches), 0)::bigint as sla_breaches,
+            coalesce(sum(counted.messages), 0)::bigint as total_messages,
             count(distinct counted.user_id) as unique_customers,
-            {{ mean('counted.rating') }} as avg_rating
+            {{ mean('counted.rating') }} as avg_rating,
+            count(counted.rating) as ratings,
+            count(*) filter (where counted.rating >= tenants.good_rating) as good_ratings,
+            {{ mean('counted.last_resolution_seconds', where="counted.outcome = 'resolved'") }} as avg_resolution_seconds
         from {{ ref('conversations') }} as counted
         where
             counted.tenant_id = periods.tenant_id
@@ -83,7 +91,15 @@ final as (
             and counted.conversation_started_on >= periods.period_start
             and counted.conversation_started_on < periods.next_period_start
     ) as responses
-    where conversations.total_conversations > 0
+    where
+        conversations.total_conversations > 0
+        or exists (
+            select from {{ ref('tenant_days') }} as days
+            where
+                days.tenant_id = periods.tenant_id
+                and days.date >= periods.period_start
+                and days.date < periods.next_period_start
+        )
 
 )
 

@@ -2,7 +2,7 @@
     unique_key=['tenant_id', 'user_id'],
     meta={'rebuild': {
         'key': {'user_id': 'id'},
-        'reads': {'user_days': 'user', 'sessions': 'user', 'conversations': 'user'},
+        'reads': {'user_days': 'user', 'sessions': 'user', 'conversations': 'user', 'payments': 'user'},
     }}
 ) }}
 
@@ -13,10 +13,7 @@ with days as (
         days.user_id,
         min(days.first_event_at) as first_seen_at,
         max(days.last_event_at) as last_seen_at,
-        sum(days.events)::bigint as events,
-        sum(days.orders)::bigint as orders,
-        sum(days.revenue)::numeric(20, 4) as revenue,
-        sum(days.refunds)::numeric(20, 4) as refunds
+        sum(days.events)::bigint as events
     from {{ ref('user_days') }} as days
     {{ only_affected('days') }}
     group by days.tenant_id, days.user_id
@@ -48,6 +45,21 @@ conversations as (
 
 ),
 
+payments as (
+
+    select
+        payments.tenant_id,
+        payments.user_id,
+        count(*) filter (where payments.kind = 'order') as orders,
+        sum(payments.value) filter (where payments.kind = 'order') as revenue,
+        sum(payments.value) filter (where payments.kind = 'refund') as refunds
+    from {{ ref('payments') }} as payments
+    {{ only_affected('payments') }}
+    where payments.user_id is not null
+    group by payments.tenant_id, payments.user_id
+
+),
+
 final as (
 
     select
@@ -58,15 +70,16 @@ final as (
         days.events,
         coalesce(sessions.sessions, 0) as sessions,
         coalesce(conversations.conversations, 0) as conversations,
-        days.orders,
-        days.revenue,
-        days.refunds,
-        (days.revenue - days.refunds)::numeric(20, 4) as lifetime_value_to_date,
+        coalesce(payments.orders, 0) as orders,
+        coalesce(payments.revenue, 0)::numeric(20, 4) as revenue,
+        coalesce(payments.refunds, 0)::numeric(20, 4) as refunds,
+        (coalesce(payments.revenue, 0) - coalesce(payments.refunds, 0))::numeric(20, 4) as lifetime_value_to_date,
         {{ familiarity('days.events') }} as segment
     from days
     left join sessions on days.tenant_id = sessions.tenant_id and days.user_id = sessions.user_id
     left join conversations
         on days.tenant_id = conversations.tenant_id and days.user_id = conversations.user_id
+    left join payments on days.tenant_id = payments.tenant_id and days.user_id = payments.user_id
 
 )
 

@@ -2,7 +2,7 @@
     unique_key=['tenant_id', 'segment_id', 'date'],
     meta={'rebuild': {
         'key': {'date': 'date'},
-        'reads': {'user_days': 'day', 'sessions': 'day', 'conversations': 'day'},
+        'reads': {'user_days': 'day', 'sessions': 'day', 'conversations': 'day', 'payments': 'day'},
         'affected_by': 'affected_segment_dates',
         'time_triggered': 'time_triggered_segment_dates',
         'vars': ['segment_history_days'],
@@ -63,9 +63,9 @@ happened as (
             events,
             0 as sessions,
             0 as conversations,
-            orders,
-            revenue,
-            refunds
+            0 as orders,
+            0 as revenue,
+            0 as refunds
         from {{ ref('user_days') }}
         union all
         select
@@ -95,6 +95,21 @@ happened as (
             0,
             0
         from {{ ref('conversations') }}
+        where user_id is not null
+        union all
+        select
+            tenant_id,
+            user_id,
+            paid_on,
+            null,
+            null,
+            0,
+            0,
+            0,
+            case when kind = 'order' then 1 else 0 end,
+            case when kind = 'order' then coalesce(value, 0) else 0 end,
+            case when kind = 'refund' then coalesce(value, 0) else 0 end
+        from {{ ref('payments') }}
         where user_id is not null
     ) as days
     inner join (select tenant_id, min(date) as date from asked group by tenant_id) as first_ones

@@ -11,7 +11,7 @@
 with totals as (
 
     select * from {{ ref('period_totals') }}
-    where period in ('month', 'quarter', 'year')
+    where period in ('month', 'quarter', 'year') and total_conversations > 0
 
 ),
 

@@ -61,6 +61,7 @@ final as (
         tenants.name,
         tenants.time_zone,
         tenants.is_configured,
+        currencies.currency,
         first_event.occurred_at as first_event_at,
         last_event.occurred_at as last_event_at,
         coalesce(events.events, 0) as events,
@@ -68,6 +69,7 @@ final as (
         coalesce(users.customers, 0) as customers,
         {{ ratio('landed.rejected', 'landed.received_first') }} as rejected_share
     from tenants
+    left join {{ ref('tenant_currencies') }} as currencies on tenants.tenant_id = currencies.tenant_id
     left join users on tenants.tenant_id = users.tenant_id
     left join events on tenants.tenant_id = events.tenant_id
     left join conversations on tenants.tenant_id = conversations.tenant_id

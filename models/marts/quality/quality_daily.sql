@@ -3,7 +3,7 @@
     unique_key=['tenant_id', 'date'],
     meta={'rebuild': {
         'key': {'date': 'date'},
-        'reads': {'conversation_quality_scores': 'day'},
+        'reads': {'conversation_quality_scores': 'day', 'tenant_days': 'day'},
         'date': 'date',
     }}
 ) }}
@@ -16,7 +16,7 @@ with scores as (
 
 ),
 
-final as (
+scored as (
 
     select
         scores.tenant_id,
@@ -35,6 +35,18 @@ final as (
     from scores
     inner join lateral {{ best_setting(ref('quality_settings'), 'scores') }} as settings on true
     group by scores.tenant_id, scores.started_on
+
+),
+
+final as (
+
+    {% set others = ['scored_share'] -%}
+    {%- for score in scores -%}
+    {% do others.extend(['avg_' ~ score ~ '_score', 'low_' ~ score ~ '_share']) %}
+    {%- endfor -%}
+    {{ on_each_day(
+        'scored', counts=['conversations', 'scored_conversations', 'judged_conversations'], others=others
+    ) }}
 
 )
 

@@ -2,24 +2,20 @@
     unique_key=['tenant_id', 'date'],
     meta={'rebuild': {
         'key': {'date': 'date'},
-        'reads': {'user_days': 'day', 'event_days': 'day', 'sessions': 'day', 'conversations': 'day'},
+        'reads': {
+            'user_days': 'day',
+            'event_days': 'day',
+            'sessions': 'day',
+            'conversations': 'day',
+            'tenant_days': 'day',
+        },
         'affected_by': 'affected_trailing_month',
-        'time_triggered': 'time_triggered_new_days',
         'date': 'date',
     }}
 ) }}
 
-with tenants as (
-
-    select
-        *,
-        {{ local_date(as_of(), 'time_zone') }} as today
-    from {{ ref('stg_tenants') }}
-
-),
-
 -- the days that the affected dates look back on
-user_days as (
+with user_days as (
 
     select
         user_days.tenant_id,
@@ -90,12 +86,10 @@ per_date as (
                 date
             from pg_temp.affected
             {%- else -%}
-            select distinct
-                active_days.tenant_id,
-                active_days.date + ahead.days as date
-            from (select distinct user_days.tenant_id, user_days.date from {{ ref('user_days') }} as user_days)
-                as active_days
-            cross join generate_series(0, 29) as ahead (days)
+            select
+                tenant_id,
+                date
+            from {{ ref('tenant_days') }}
             {%- endif %}
         ) as dates
     ) as all_steps
@@ -121,8 +115,7 @@ active as (
     select running.*
     from running
     {{ only_affected('running') }}
-    inner join tenants on running.tenant_id = tenants.tenant_id
-    where running.mau > 0 and running.date <= tenants.today
+    inner join {{ ref('tenant_days') }} as days on running.tenant_id = days.tenant_id and running.date = days.date
 
 ),
 

@@ -2,7 +2,7 @@
     unique_key=['tenant_id', 'date'],
     meta={'rebuild': {
         'key': {'date': 'date'},
-        'reads': {'sessions': 'day'},
+        'reads': {'sessions': 'day', 'tenant_days': 'day'},
         'date': 'date',
     }}
 ) }}
@@ -15,7 +15,7 @@ with sessions as (
 
 ),
 
-final as (
+visited as (
 
     select
         tenant_id,
@@ -29,6 +29,20 @@ final as (
         {{ ratio('count(*) filter (where converted)', 'count(*)') }} as conversion_rate
     from sessions
     group by tenant_id, started_on
+
+),
+
+final as (
+
+    {{ on_each_day(
+        'visited',
+        counts=[
+            'sessions', 'users',
+        ],
+        others=[
+            'avg_duration_seconds', 'median_duration_seconds', 'events_per_session', 'bounce_rate', 'conversion_rate',
+        ],
+    ) }}
 
 )
 

@@ -1,6 +1,6 @@
 """What a report says: the figures of a tenant and a period, read from the marts and not defined here again."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
@@ -44,6 +44,7 @@ class Figures:
     active_users: int | None = None
     new_users: int | None = None
     avg_rating: float | None = None
+    ratings: int = 0
     overall_quality_score: float | None = None
     kb_hit_rate: float | None = None
     bookings_confirmed: int | None = None
@@ -214,7 +215,8 @@ def find_tenant(settings: Settings, connection: Connection, tenant_id: str) -> T
     if tenant_id not in known:
         raise ParleyError(f"There is no tenant {tenant_id!r} in what is built: take one of {', '.join(known)}.")
     listed = tenants.read(settings.project / tenants.SEED)
-    return listed.get(tenant_id) or Tenant(tenant_id, tenant_id)
+    row = connection.execute("select currency from marts.tenants_overview where tenant_id = %s", [tenant_id]).fetchone()
+    return replace(listed.get(tenant_id) or Tenant(tenant_id, tenant_id), currency=str(row[0]) if row else None)
 
 
 def built_tenants(connection: Connection) -> list[str]:
@@ -314,6 +316,7 @@ _PERIOD = """
         coalesce(metrics.unanswered_turns, 0) as unanswered_turns,
         coalesce(metrics.unique_customers, 0) as unique_customers,
         metrics.avg_rating::double precision as avg_rating,
+        coalesce(metrics.ratings, 0) as ratings,
         coalesce(lifecycle.active_users, 0) as active_users,
         coalesce(lifecycle.new_users, 0) as new_users
     from (select %(tenant)s::text as tenant_id, %(kind)s::text as period, %(first)s::date as period_start) as asked
@@ -327,11 +330,14 @@ _SUM_OF_DAYS = f"""
         select
             sum(total_conversations)::bigint as total_conversations,
             coalesce(sum(unanswered_turns), 0)::bigint as unanswered_turns,
-            (sum(resolved_conversations) / nullif(sum(total_conversations), 0))::double precision as resolution_rate,
-            (sum(escalated_conversations) / nullif(sum(total_conversations), 0))::double precision as escalation_rate,
-            (sum(abandoned_conversations) / nullif(sum(total_conversations), 0))::double precision as abandonment_rate
-        from marts.daily_metrics
-        where {_IN_PERIOD}
+            (sum(resolved_conversations) / nullif(sum(answered), 0))::double precision as resolution_rate,
+            (sum(escalated_conversations) / nullif(sum(answered), 0))::double precision as escalation_rate,
+            (sum(abandoned_conversations) / nullif(sum(answered), 0))::double precision as abandonment_rate
+        from (
+            select *, total_conversations - no_reply_conversations as answered
+            from marts.daily_metrics
+            where {_IN_PERIOD}
+        ) as metrics
     ),
     buckets as (
         select

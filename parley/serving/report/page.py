@@ -107,7 +107,7 @@ def render(settings: Settings, report: Report) -> Page:
     environment.filters |= {
         "count": formats.count,
         "share": formats.share,
-        "money": partial(formats.money, currency=report.tenant.currency),
+        "money": partial(formats.money, currency=report.tenant.currency or ""),
         "day": formats.day,
         "figure": _figure,
     }
@@ -154,7 +154,7 @@ def _definitions(settings: Settings) -> Mapping[str, Definition]:
 
 def _lines(report: Report, definitions: Mapping[str, Definition]) -> list[Line]:
     """The figures that there are."""
-    kinds = _kinds(report.tenant.currency)
+    kinds = _kinds(report.tenant.currency or "")
     lines = []
     for name, kind in kinds.items():
         now, before = getattr(report.now, name), getattr(report.before, name)

@@ -1,24 +1,4 @@
 {#-
-    `time_triggered` of marts.active_users, which has rows up to as_of's local day: the days that have begun since its last row and
-    on which somebody was active of late, and, for an earlier as_of, those that have not begun yet.
--#}
-{% macro time_triggered_new_days(spec) %}
-    select distinct user_days.tenant_id, user_days.date + ahead.days as date
-    from {{ ref('user_days') }} as user_days
-    inner join {{ ref('stg_tenants') }} as tenants using (tenant_id)
-    left join (select tenant_id, max(date) as date from {{ this }} group by tenant_id) as last_rows using (tenant_id)
-    cross join generate_series(0, 29) as ahead (days)
-    where user_days.date > coalesce(last_rows.date, '-infinity') - 30
-        and user_days.date + ahead.days > coalesce(last_rows.date, '-infinity')
-        and user_days.date + ahead.days <= {{ local_date(as_of(), 'tenants.time_zone') }}
-    union
-    select rows.tenant_id, rows.date
-    from {{ this }} as rows
-    inner join {{ ref('stg_tenants') }} as tenants using (tenant_id)
-    where rows.date > {{ local_date(as_of(), 'tenants.time_zone') }}
-{% endmacro %}
-
-{#-
     `time_triggered` of marts.user_lifecycle, which has rows up to the period that as_of is in: those whose end the clock has
     passed, those begun since the last row in which users were active or fell dormant, and, for an earlier as_of, those
     that have not begun yet.

@@ -1,0 +1,106 @@
+{{ config(
+    unique_key=['tenant_id', 'payment_id'],
+    indexes=[
+        {'columns': ['tenant_id', 'order_id']},
+        {'columns': ['tenant_id', 'paid_on']},
+        {'columns': ['tenant_id', 'user_id', 'paid_on']},
+    ],
+    meta={'rebuild': {
+        'key': {'order_id': 'id'},
+        'reads': {'stg_events': 'order'},
+        'definitions': ['exchange_rates', 'tenant_currencies'],
+        'publishes': {
+            'order': {'id': 'order_id'},
+            'user': {'id': 'user_id', 'date': 'paid_on'},
+            'day': {'date': 'paid_on'},
+        },
+        'date': 'paid_on',
+        'freezes': 'rows',
+    }}
+) }}
+
+with events as (
+
+    select
+        events.*,
+        events.event_name = 'commerce.order_completed' as is_completion
+    from {{ ref('stg_events') }} as events
+    {{ only_affected('events') }}
+    where
+        events.order_id is not null
+        and events.event_name in ('commerce.order_completed', 'commerce.order_refunded')
+
+),
+
+ranked as (
+
+    select
+        *,
+        row_number() over (
+            partition by tenant_id, order_id, event_name
+            order by {{ event_order() }}
+        ) as nth
+    from events
+
+),
+
+-- an order sent again under a new event id is still one order: its first completion counts; each refund does
+counted as (
+
+    select
+        *,
+        max(currency) filter (where is_completion) over of_order as order_currency,
+        max(user_id) filter (where is_completion) over of_order as buyer_id
+    from ranked
+    where not is_completion or nth = 1
+    window of_order as (partition by tenant_id, order_id)
+
+),
+
+priced as (
+
+    select
+        counted.*,
+        own.currency as own_currency,
+        -- a refund that states none is in its order's
+        coalesce(counted.currency, counted.order_currency, own.currency) as paid_currency
+    from counted
+    inner join {{ ref('tenant_currencies') }} as own on counted.tenant_id = own.tenant_id
+
+),
+
+final as (
+
+    select
+        priced.tenant_id,
+        priced.event_id as payment_id,
+        priced.order_id,
+        case when priced.is_completion then 'order' else 'refund' end as kind,
+        case when priced.is_completion then priced.user_id else coalesce(priced.buyer_id, priced.user_id) end as user_id,
+        priced.thread_id,
+        priced.channel,
+        priced.occurred_at as paid_at,
+        priced.occurred_on as paid_on,
+        priced.revenue as amount,
+        priced.paid_currency as currency,
+        priced.paid_currency <> priced.own_currency and rates.rate is null as is_other_currency,
+        case
+            when priced.paid_currency = priced.own_currency then priced.revenue
+            else (priced.revenue * rates.rate)::numeric(20, 4)
+        end as value
+    from priced
+    -- the day's rate: the latest one on or before it
+    left join lateral (
+        select candidates.rate
+        from {{ ref('exchange_rates') }} as candidates
+        where
+            upper(candidates.from_currency) = priced.paid_currency
+            and upper(candidates.to_currency) = priced.own_currency
+            and candidates.date <= priced.occurred_on
+        order by candidates.date desc
+        limit 1
+    ) as rates on true
+
+)
+
+select * from final

@@ -1,0 +1,88 @@
+"""`facts.payments`: what was paid and paid back, and what it is in the tenant's currency."""
+
+from decimal import ROUND_HALF_UP, Decimal
+
+from tests.oracle.figures import amount, first_known
+from tests.oracle.world import Event, Row, World, grouped, identity
+
+COMPLETED, REFUNDED = "commerce.order_completed", "commerce.order_refunded"
+FOUR_PLACES = Decimal("0.0001")
+
+
+def payments(world: World) -> list[Row]:
+    """One row per order that was completed, and per refund."""
+    first = first_completions(world)
+    rows = []
+    for group in grouped(
+        (event for event in world.events if event["event_name"] in (COMPLETED, REFUNDED)),
+        lambda event: (event["tenant_id"], event["attributes"]["order_id"]),
+    ).values():
+        completion = next((event for event in group if identity(event) in first), None)
+        for event in group:
+            if event is completion:
+                rows.append(_payment(world, event, "order", event["user_id"], stated(event)))
+            elif event["event_name"] == REFUNDED:
+                buyer = completion["user_id"] if completion else None
+                its_order = stated(completion) if completion else None
+                user_id = event["user_id"] if buyer is None else buyer
+                rows.append(_payment(world, event, "refund", user_id, first_known([stated(event), its_order])))
+    return rows
+
+
+def _payment(world: World, event: Event, kind: str, user_id: str | None, currency: str | None) -> Row:
+    own = tenant_currency(world, event["tenant_id"])
+    paid = amount(event["attributes"]["revenue"])
+    currency = currency or own
+    rate = Decimal(1) if currency == own else _rate(world, event, currency, own)
+    return {
+        "tenant_id": event["tenant_id"],
+        "payment_id": event["event_id"],
+        "order_id": event["attributes"]["order_id"],
+        "kind": kind,
+        "user_id": user_id,
+        "paid_at": event["occurred_at"],
+        "paid_on": world.local_date(event),
+        "amount": paid,
+        "currency": currency,
+        "is_other_currency": rate is None,
+        "value": None if rate is None else (paid * rate).quantize(FOUR_PLACES, ROUND_HALF_UP),
+    }
+
+
+def _rate(world: World, event: Event, currency: str, own: str) -> Decimal | None:
+    """The latest rate on or before the event's local date."""
+    fitting = [
+        rate
+        for rate in world.rates
+        if (rate.from_currency, rate.to_currency) == (currency, own) and rate.date <= world.local_date(event)
+    ]
+    return max(fitting, key=lambda rate: rate.date).rate if fitting else None
+
+
+def tenant_currency(world: World, tenant_id: str) -> str:
+    """The tenant's own, else that of its first order that states one, else US dollars."""
+    stating = (
+        stated(event)
+        for event in sorted(
+            (event for event in world.events if event["tenant_id"] == tenant_id and event["event_name"] == COMPLETED),
+            key=lambda event: (event["occurred_at"], stated(event) or ""),
+        )
+    )
+    return first_known([world.tenant(tenant_id).currency, *stating, "USD"])
+
+
+def stated(event: Event) -> str | None:
+    """The currency that an event states, in capitals."""
+    return (event["attributes"].get("currency") or "").strip().upper() or None
+
+
+def first_completions(world: World) -> set[tuple[str, object]]:
+    """The event that completed each order: the only one of its completions that counts."""
+    completions = [event for event in world.events if event["event_name"] == COMPLETED]
+    groups = grouped(completions, lambda event: (event["tenant_id"], event["attributes"]["order_id"]))
+    return {identity(group[0]) for group in groups.values()}
+
+
+def total(rows: list[Row]) -> Decimal:
+    """The sum of payments in the tenant's currency, those aside that have no rate."""
+    return sum((row["value"] for row in rows if row["value"] is not None), Decimal(0))
