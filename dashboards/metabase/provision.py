@@ -22,11 +22,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from psycopg import sql
-
 from dashboards.metabase import api, content
 from dashboards.metabase.content import Payload
-from dashboards.source import Source
+from dashboards.source import Dataset, Source
 from parley.errors import ParleyError
 from parley.settings import Settings
 from parley.warehouse import bi_role, database, tenant_roles
@@ -217,12 +215,12 @@ def first_tenants(settings: Settings, source: Source) -> dict[str, str | None]:
     """By dataset: the first tenant in it, which its boards show until somebody chooses another."""
     tables = {board.get("tenants_of", "tenants_overview") for board in source.boards.values()}
     with database.connect(settings) as connection:
-        return {table: _first_tenant(connection, source.datasets[table].schema, table) for table in tables}
+        return {table: _first_tenant(connection, source.datasets[table]) for table in tables}
 
 
-def _first_tenant(connection: database.Connection, schema: str, table: str) -> str | None:
-    query = sql.SQL("select min(tenant_id) from {}").format(sql.Identifier(schema, table))
-    found = connection.execute(query).fetchone()
+def _first_tenant(connection: database.Connection, dataset: Dataset) -> str | None:
+    rows = dataset.sql or f"select tenant_id from {dataset.schema}.{dataset.name}"
+    found = connection.execute(f"select min(tenant_id) from ({rows}) as dataset".encode()).fetchone()
     return str(found[0]) if found and found[0] else None
 
 

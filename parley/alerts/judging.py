@@ -55,7 +55,11 @@ def judge_silence(rule: Rule, series: Series, tenant: Tenant, as_of: datetime) -
         silent = (as_of - tenant.last_event_at) / timedelta(hours=1)
         since = tenant.last_event_at.date()
     else:
-        heard = [day for day, point in series.items() if point.value is not None and day <= tenant.last_day]
+        heard = [
+            day
+            for day, point in series.items()
+            if point.value is not None and point.happened and day <= tenant.last_day
+        ]
         since = max(heard, default=tenant.last_day - timedelta(days=days_back(rule)))
         silent = (tenant.last_day - since).days
     verdict: Verdict = "breach" if silent >= rule.threshold else "good"

@@ -100,6 +100,8 @@ class Point:
     value: float | None
     volume: float | None = None
     note: str | None = None
+    happened: bool = True
+    """Whether there was anything: tables have rows of days without; a count or a sum is 0 there, a rate null."""
 
 
 Series = Mapping[date, Point]
@@ -185,7 +187,8 @@ def read(
         where.append(sql.SQL("source.is_complete"))
     query = sql.SQL(
         """
-        select source.tenant_id, source.date, ({value})::float, ({volume})::float, ({note})::text, count(*)
+        select source.tenant_id, source.date, ({value})::float, ({volume})::float, ({note})::text, count(*),
+            ({value}) is not null and (({value})::float <> 0 or pg_typeof({value}) = 'double precision'::regtype)
         from ({source}) as source
         inner join (
             select tenant_id, (%(as_of)s::timestamptz at time zone time_zone)::date from marts.tenants_overview
@@ -204,10 +207,12 @@ def read(
     )
     bounds = {"first": (as_of - _ON_A_CLOCK).date() - timedelta(days=days), "last": as_of.date() + _ON_A_CLOCK}
     series: dict[str, dict[date, Point]] = {}
-    for tenant_id, day, value, of, note, rows in connection.execute(query, {"as_of": as_of, **bounds}).fetchall():
+    for tenant_id, day, value, of, note, rows, happened in connection.execute(
+        query, {"as_of": as_of, **bounds}
+    ).fetchall():
         if metric not in NAMED and rows != 1:
             raise ParleyError(f"{table} has {rows} rows of one tenant and day: add a filter that chooses one")
-        series.setdefault(str(tenant_id), {})[day] = Point(value, of, note)  # type: ignore[index, arg-type]
+        series.setdefault(str(tenant_id), {})[day] = Point(value, of, note, happened)  # type: ignore[index, arg-type]
     return dict(series)
 
 

@@ -80,6 +80,15 @@ def test_silence_is_counted_in_complete_days_or_in_hours() -> None:
     assert judge_silence(rule("silent_days", 3), heard, tenant, now).verdict == "good"
 
 
+def test_days_on_which_nothing_happened_are_silent() -> None:
+    tenant = Tenant("shop", LAST, datetime(2026, 11, 21, 6, tzinfo=UTC))
+    empty = {LAST - timedelta(days=back): Point(0, happened=False) for back in range(2)}
+    heard = {**empty, LAST - timedelta(days=2): Point(3)}
+    assert judge_silence(rule("silent_days", 2), heard, tenant, tenant.last_event_at).observed == 2
+    quiet = {LAST: Point(0)}  # a rate of 0 is of something
+    assert judge_silence(rule("silent_days", 2), quiet, tenant, tenant.last_event_at).observed == 0
+
+
 def test_what_was_seen_is_said_in_plain_words() -> None:
     falls = rule("falls_by", 20)
     found = judge(falls, fridays(0.5, 0.5, 0.4), LAST)
