@@ -8,14 +8,13 @@
     meta={'rebuild': {
         'key': {'order_id': 'id'},
         'reads': {'stg_events': 'order'},
-        'definitions': ['exchange_rates', 'tenant_currencies'],
+        'definitions': ['tenant_currencies'],
         'publishes': {
             'order': {'id': 'order_id'},
             'user': {'id': 'user_id', 'date': 'paid_on'},
             'day': {'date': 'paid_on'},
         },
         'date': 'paid_on',
-        'freezes': 'rows',
     }}
 ) }}
 

@@ -8,7 +8,6 @@
     meta={'rebuild': {
         'key': {'thread_id': 'id'},
         'reads': {'stg_events': 'thread'},
-        'definitions': ['opening_hours', 'holidays'],
         'time_triggered': 'time_triggered_turns',
         'publishes': {'thread': {'id': 'thread_id'}, 'day': {'date': 'asked_on'}},
         'date': 'asked_on',

@@ -40,8 +40,7 @@ def conversations(world: World) -> list[Row]:
                 "agent_id": _said(events, "agent_id"),
                 "team": _said(events, "team"),
                 "inbox": _said(events, "inbox"),
-                "labels": sorted({label for event in events for label in event["attributes"].get("labels", [])})
-                or None,
+                "labels": _labels(events),
                 "started_at": events[0]["occurred_at"],
                 "started_on": world.local_date(events[0]),
                 "started_hour": world.local_hour(events[0]),

@@ -12,28 +12,32 @@ FOUR_PLACES = Decimal("0.0001")
 def payments(world: World) -> list[Row]:
     """One row per order that was completed, and per refund."""
     first = first_completions(world)
+    paid = [event for event in world.events if event["event_name"] in (COMPLETED, REFUNDED)]
+    own = {tenant_id: tenant_currency(world, tenant_id) for tenant_id in {event["tenant_id"] for event in paid}}
     rows = []
     for group in grouped(
-        (event for event in world.events if event["event_name"] in (COMPLETED, REFUNDED)),
+        paid,
         lambda event: (event["tenant_id"], event["attributes"]["order_id"]),
     ).values():
         completion = next((event for event in group if identity(event) in first), None)
         for event in group:
             if event is completion:
-                rows.append(_payment(world, event, "order", event["user_id"], stated(event)))
+                rows.append(_payment(world, own, event, "order", event["user_id"], stated(event)))
             elif event["event_name"] == REFUNDED:
                 buyer = completion["user_id"] if completion else None
                 its_order = stated(completion) if completion else None
                 user_id = event["user_id"] if buyer is None else buyer
-                rows.append(_payment(world, event, "refund", user_id, first_known([stated(event), its_order])))
+                rows.append(_payment(world, own, event, "refund", user_id, first_known([stated(event), its_order])))
     return rows
 
 
-def _payment(world: World, event: Event, kind: str, user_id: str | None, currency: str | None) -> Row:
-    own = tenant_currency(world, event["tenant_id"])
+def _payment(
+    world: World, own: dict[str, str], event: Event, kind: str, user_id: str | None, currency: str | None
+) -> Row:
+    reported = own[event["tenant_id"]]
     paid = amount(event["attributes"]["revenue"])
-    currency = currency or own
-    rate = Decimal(1) if currency == own else _rate(world, event, currency, own)
+    currency = currency or reported
+    rate = Decimal(1) if currency == reported else _rate(world, event, currency, reported)
     return {
         "tenant_id": event["tenant_id"],
         "payment_id": event["event_id"],

@@ -44,18 +44,14 @@ def user_days(world: World) -> list[Row]:
 
 def active_users(world: World) -> list[Row]:
     """One row per tenant and local date from its first event's to today's."""
-    days_by_user = grouped(user_days(world), lambda row: row["tenant_id"])
+    there = grouped(user_days(world), lambda row: (row["tenant_id"], row["date"]))
     events = Counter((event["tenant_id"], world.local_date(event)) for event in world.events)
     started = Counter((row["tenant_id"], row["started_on"]) for row in sessions(world))
     begun = Counter((row["tenant_id"], row["started_on"]) for row in conversations(world))
     rows = []
     for tenant_id, day in ((row["tenant_id"], row["date"]) for row in tenant_days(world)):
         dau, wau, mau = (
-            distinct(
-                row["user_id"]
-                for row in days_by_user.get(tenant_id, [])
-                if timedelta(0) <= day - row["date"] < timedelta(days)
-            )
+            distinct(row["user_id"] for ago in range(days) for row in there.get((tenant_id, day - timedelta(ago)), []))
             for days in (1, 7, 30)
         )
         rows.append(
