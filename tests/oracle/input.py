@@ -63,5 +63,5 @@ def _times(events: list[Event], time_zone: str) -> Row:
     hours = [event["occurred_at"].astimezone(ZoneInfo(time_zone)).hour for event in events]
     angles = [(hour + 0.5) * pi / 12 for hour in hours]
     x, y = sum(map(cos, angles)), sum(map(sin, angles))
-    mean = {"mean_hour": atan2(y, x) * 12 / pi % 24} if hypot(x, y) > 1e-6 else {}
+    mean = {"mean_hour": round(atan2(y, x) * 12 / pi, 9) % 24} if hypot(x, y) > 1e-6 else {}
     return {"silent_hours": 24 - len(set(hours)), **mean}

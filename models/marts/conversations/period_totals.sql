@@ -94,7 +94,7 @@ final as (
     where
         conversations.total_conversations > 0
         or exists (
-            select from {{ ref('tenant_days') }} as days
+            select 1 from {{ ref('tenant_days') }} as days
             where
                 days.tenant_id = periods.tenant_id
                 and days.date >= periods.period_start
