@@ -6,7 +6,7 @@
 -#}
 {% test each_event_is_in_its_fact(model) %}
     {% set places = [
-        ('conversations', 'conversation_id', 'thread_id', "event_name = 'message.received' and marks_conversation", 'and fact.last_event_at >= events.occurred_at'),
+        ('conversations', 'conversation_id', 'thread_id', "event_name = 'message.received' and marks_conversation", 'and (fact.last_event_at >= events.occurred_at or fact.ended_at <= events.occurred_at and not fact.outcome_inferred)'),
         ('kb_searches', 'search_id', 'event_id', "event_name = 'kb.search'", ''),
         ('errors', 'error_id', 'event_id', "event_name = 'system.error'", ''),
         ('voice_events', 'voice_event_id', 'event_id', "event_name like 'voice.%'", ''),

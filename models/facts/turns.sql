@@ -14,6 +14,8 @@
     }}
 ) }}
 
+{% set wait_ms = 'case when waited.is_measured then waited.measured_ms else waited.derived_ms end' %}
+
 with events as (
 
     select events.*
@@ -82,39 +84,42 @@ waited as (
 final as (
 
     select
-        tenant_id,
-        turn_id,
-        answer_id,
-        thread_id,
-        conversation_id,
-        user_id,
-        channel,
-        case when actor = 'assistant' or is_alone then coalesce(model, 'unknown') else 'unknown' end as model,
-        wait_for,
-        actor,
+        waited.tenant_id,
+        waited.turn_id,
+        waited.answer_id,
+        waited.thread_id,
+        waited.conversation_id,
+        waited.user_id,
+        waited.channel,
         case
-            when answered_at is not null then 'answered'
-            when ended_at is not null or expires_at <= {{ as_of() }} then 'unanswered'
+            when waited.actor = 'assistant' or waited.is_alone then coalesce(waited.model, 'unknown')
+            else 'unknown'
+        end as model,
+        waited.wait_for,
+        waited.actor,
+        case
+            when waited.answered_at is not null then 'answered'
+            when waited.ended_at is not null or waited.expires_at <= {{ as_of() }} then 'unanswered'
             else 'waiting'
         end as status,
         case
-            when is_measured then 'measured'
-            when answered_at is not null then 'derived'
+            when waited.is_measured then 'measured'
+            when waited.answered_at is not null then 'derived'
         end as basis,
-        asked_at,
-        {{ local_date('asked_at', 'time_zone') }} as asked_on,
-        answered_at,
-        {{ local_date('answered_at', 'time_zone') }} as answered_on,
-        ended_at,
-        expires_at,
-        case when conversation_id is not null then started_on end as conversation_started_on,
-        case when is_measured then measured_ms else derived_ms end as wait_ms,
-        {{ open_milliseconds(
-            'waited', 'asked_at', 'answered_at', 'case when is_measured then measured_ms else derived_ms end'
-        ) }} as open_wait_ms,
+        waited.asked_at,
+        {{ local_date('waited.asked_at', 'waited.time_zone') }} as asked_on,
+        waited.answered_at,
+        {{ local_date('waited.answered_at', 'waited.time_zone') }} as answered_on,
+        waited.ended_at,
+        waited.expires_at,
+        case when waited.conversation_id is not null then waited.started_on end as conversation_started_on,
+        {{ wait_ms }} as wait_ms,
+        {{ open_milliseconds('waited', 'waited.asked_at', 'waited.answered_at', wait_ms) }} as open_wait_ms,
         case
-            when answered_at is not null then case when is_measured then measured_ms else derived_ms end > sla_ms
-            else {{ is_past_promise('asked_at', 'coalesce(ended_at, least(expires_at, ' ~ as_of() ~ '))', 'sla_ms') }}
+            when waited.answered_at is not null then {{ wait_ms }} > waited.sla_ms
+            else {{ is_past_promise(
+                'waited.asked_at', 'coalesce(waited.ended_at, least(waited.expires_at, ' ~ as_of() ~ '))', 'waited.sla_ms'
+            ) }}
         end as is_breach
     from waited
 
