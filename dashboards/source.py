@@ -37,10 +37,12 @@ LABEL_COLOURS = {
     "escalated_conversations": AMBER,
     "abandoned_conversations": RED,
     "open_conversations": GREY,
+    "no_reply_conversations": BLUE,
     "resolved": GREEN,
     "escalated": AMBER,
     "abandoned": RED,
     "open": GREY,
+    "no_reply": BLUE,
 }
 
 Spec = dict[str, Any]

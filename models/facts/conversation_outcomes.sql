@@ -22,7 +22,8 @@ events as (
 
     select
         events.*,
-        events.event_name in ('conversation.resolved', 'conversation.escalated', 'conversation.abandoned') as is_outcome,
+        events.event_name in ('conversation.resolved', 'conversation.escalated', 'conversation.abandoned')
+            as is_outcome,
         -- what people and the assistant do in it; not what is said of it afterwards
         events.actor in ('customer', 'assistant', 'agent')
         and events.event_name not in ('conversation.rated', 'conversation.scored') as is_talk,
@@ -120,7 +121,8 @@ final as (
         end as resolved_by,
         escalated_at is not null as was_escalated,
         reopened_count,
-        {{ seconds_between('coalesce(first_talk_at, last_event_at)', 'last_event_at') }}::double precision as duration_seconds,
+        {{ seconds_between('coalesce(first_talk_at, last_event_at)', 'last_event_at') }}::double precision
+            as duration_seconds,
         {{ seconds_between('started_at', 'first_resolved_at') }}::double precision as first_resolution_seconds,
         {{ seconds_between('reopened_at', 'next_resolved_at') }}::double precision as next_resolution_seconds,
         {{ seconds_between('started_at', 'last_resolved_at') }}::double precision as last_resolution_seconds,

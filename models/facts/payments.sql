@@ -75,7 +75,10 @@ final as (
         priced.event_id as payment_id,
         priced.order_id,
         case when priced.is_completion then 'order' else 'refund' end as kind,
-        case when priced.is_completion then priced.user_id else coalesce(priced.buyer_id, priced.user_id) end as user_id,
+        case
+            when priced.is_completion then priced.user_id
+            else coalesce(priced.buyer_id, priced.user_id)
+        end as user_id,
         priced.thread_id,
         priced.channel,
         priced.occurred_at as paid_at,

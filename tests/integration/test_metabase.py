@@ -90,6 +90,7 @@ def test_every_chart_of_every_board_runs_and_shows_what_its_table_has(metabase: 
     assert empty == {
         *("Customers by variant", "Lift over the control", "Results"),  # a bank without an experiment
         "Calls of models",  # a voice bot measures its first responses, and no calls
+        "People and teams",  # the demo's conversations name no agent
         *("Orders one by one", "Refused lines by reason", "Why lines are refused", "Anomalies"),
     }
 
@@ -100,7 +101,7 @@ def test_numbers_are_those_of_the_marts(metabase: FakeMetabase) -> None:
     overview = results(metabase, "overview", **days)
     by_day = warehouse(
         "select to_char(date, 'YYYY-MM-DD'), resolved_conversations, escalated_conversations,"
-        " abandoned_conversations, open_conversations from marts.daily_metrics"
+        " abandoned_conversations, open_conversations, no_reply_conversations from marts.daily_metrics"
         " where tenant_id = %s and date >= %s and date < %s order by 1",
         TENANT,
         FROM,

@@ -74,7 +74,8 @@ final as (
             {{ mean('counted.rating') }} as avg_rating,
             count(counted.rating) as ratings,
             count(*) filter (where counted.rating >= tenants.good_rating) as good_ratings,
-            {{ mean('counted.last_resolution_seconds', where="counted.outcome = 'resolved'") }} as avg_resolution_seconds
+            {{ mean('counted.last_resolution_seconds', where="counted.outcome = 'resolved'") }}
+                as avg_resolution_seconds
         from {{ ref('conversations') }} as counted
         where
             counted.tenant_id = periods.tenant_id
