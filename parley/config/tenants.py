@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Final, Literal, get_args
 from zoneinfo import TZPATH, ZoneInfo
 
 from parley.config import seeds
@@ -59,6 +59,9 @@ class Landed:
 
 COLUMNS = tuple(field.name for field in fields(Tenant) if field.name != "state")
 """Those that the seed must have; `state` may be left out."""
+
+DEFAULT_CURRENCY: Final = "USD"
+"""Of a tenant that has named none and was never paid."""
 
 
 def read(path: Path, connection: "Connection | None" = None) -> dict[str, Tenant]:

@@ -120,7 +120,7 @@ class Server:
 
     def _take_in(self, connection: Connection) -> None:
         found = tenants.read(self.settings.project / tenants.SEED)
-        self.live.currencies = {tenant_id: tenant.currency for tenant_id, tenant in found.items()}
+        self.live.currencies = {name: tenant.currency or tenants.DEFAULT_CURRENCY for name, tenant in found.items()}
 
     def _signed(self, connection: Connection) -> tuple[object, ...]:
         files = [

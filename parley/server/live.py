@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from parley.config.tenants import Tenant
+from parley.config.tenants import DEFAULT_CURRENCY
 from parley.landing.rules import Accepted, Verdict
 
 BUCKET = 5
@@ -36,7 +36,6 @@ _ANSWERS = ("ai.response", "voice.first_response")
 _ORDER = "commerce.order_completed"
 _ENDS = ("conversation.resolved", "conversation.escalated", "conversation.abandoned")
 _LARGEST = 1e15
-_DEFAULT_CURRENCY = Tenant("", "").currency
 READ = frozenset((*_ANSWERS, _ORDER))
 """Events whose attributes count."""
 
@@ -240,7 +239,7 @@ class Live:
         windows = self._windows_of(tenant_id, now)
         half_hour = windows["30m"]
         totals = half_hour.totals
-        own = self.currencies.get(tenant_id, _DEFAULT_CURRENCY)
+        own = self.currencies.get(tenant_id, DEFAULT_CURRENCY)
         revenue: Counter[str] = Counter()
         for currency, amount in totals.revenue.items():
             revenue[currency or own] += amount
