@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+from hypothesis import settings
 from psycopg.rows import dict_row
 
 from parley.settings import Settings
@@ -43,6 +44,9 @@ RUN = "TESTS_HOME"  # the variable that names the folder of the run, to its proc
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
 PARSED = "partial_parse.msgpack"  # dbt's name for the project as it has read it
 _copies: set[str] = set()
+
+settings.register_profile("untimed", deadline=None)  # how fast a machine is decides no test
+settings.load_profile("untimed")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -36,12 +36,12 @@ SAME_AS_MARTS = [
     *(
         (metric, "day", f"select date, tenant_id, {column} from marts.{mart}")
         for metric, mart, column in (
-            ("total_conversations", "daily_metrics", "total_conversations"),
+            ("total_conversations", "daily_metrics", "nullif(total_conversations, 0)"),
             ("resolution_rate", "daily_metrics", "resolution_rate"),
             ("escalation_rate", "daily_metrics", "escalation_rate"),
             ("abandonment_rate", "daily_metrics", "abandonment_rate"),
             ("avg_response_time_ms", "daily_metrics", "avg_response_time_ms"),
-            ("unique_customers", "daily_metrics", "unique_customers"),
+            ("unique_customers", "daily_metrics", "nullif(unique_customers, 0)"),
             ("avg_rating", "daily_metrics", "avg_rating"),
             ("dau", "active_users", "nullif(dau, 0)"),
             ("wau", "active_users", "nullif(wau, 0)"),
@@ -53,7 +53,7 @@ SAME_AS_MARTS = [
             ("voice_first_response_ms_p95", "voice_metrics", "first_response_p95_ms"),
             ("voice_first_response_ms_p99", "voice_metrics", "first_response_p99_ms"),
             ("voice_asr_partial_latency_ms_p95", "voice_metrics", "asr_partial_latency_p95_ms"),
-            ("voice_barge_in_count", "voice_metrics", "barge_ins"),
+            ("voice_barge_in_count", "voice_metrics", "nullif(barge_ins, 0)"),
             ("ai_tool_chain_length_avg", "tool_chain_metrics", "tool_chain_length_avg"),
             ("ai_navigation_optimism_rate", "tool_chain_metrics", "navigation_optimism_rate"),
             ("kb_hit_rate", "kb_metrics", "hit_rate"),
@@ -63,7 +63,7 @@ SAME_AS_MARTS = [
             ("revenue", "commerce_metrics", "nullif(revenue, 0)"),
             ("booking_hold_to_confirm_rate", "booking_metrics", "hold_to_confirm_rate"),
             ("overall_quality_score", "quality_daily", "avg_overall_score"),
-            ("sessions", "session_metrics", "sessions"),
+            ("sessions", "session_metrics", "nullif(sessions, 0)"),
             ("bounce_rate", "session_metrics", "bounce_rate"),
         )
     ),
