@@ -4,8 +4,8 @@
         {% do return(['helpfulness', 'accuracy', 'politeness']) %}
     {% endif %}
     {% do return([
-        'resolution', 'rating', 'ending', 'bookings', 'answered', 'fallbacks', 'escalation', 'repetition', 'response_time',
-        'kb_found', 'kb_used', 'tools', 'errors', 'customer_tone', 'assistant_tone',
+        'resolution', 'rating', 'ending', 'progress', 'refusals', 'bookings', 'answered', 'fallbacks', 'escalation',
+        'repetition', 'response_time', 'kb_found', 'kb_used', 'tools', 'errors', 'customer_tone', 'assistant_tone',
     ]) %}
 {% endmacro %}
 

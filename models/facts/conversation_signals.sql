@@ -106,6 +106,10 @@ final as (
         {{ signal(within_0_and_1('conversations.rating')) }} as rating,
         {{ signal('1 - wording.apologized_at_end::integer') }} as ending,
         {{ signal(
+            'case when wording.texts_sent > 0 then least(wording.successes_sent::numeric / settings.success_messages, 1) end'
+        ) }} as progress,
+        {{ share_without('wording.refusals_sent', 'wording.texts_sent') }} as refusals,
+        {{ signal(
             'case when conversations.bookings_requested > 0
                 then least(conversations.bookings_confirmed::numeric / conversations.bookings_requested, 1) end'
         ) }} as bookings,
@@ -130,6 +134,7 @@ final as (
         on
             conversations.tenant_id = wording.tenant_id
             and conversations.conversation_id = wording.conversation_id
+    inner join lateral {{ best_setting(ref('quality_settings'), 'conversations') }} as settings on true
     left join turns
         on conversations.tenant_id = turns.tenant_id and conversations.conversation_id = turns.conversation_id
     left join answers

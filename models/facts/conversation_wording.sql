@@ -23,6 +23,8 @@ patterns as (
         {{ any_term('assistant', 'polite') }} as assistant_polite,
         {{ any_term('assistant', 'rude') }} as assistant_rude,
         {{ any_term('assistant', 'apology') }} as assistant_apology,
+        {{ any_term('assistant', 'success') }} as assistant_success,
+        {{ any_term('assistant', 'refusal') }} as assistant_refusal,
         {{ any_term('customer', 'polite') }} as customer_polite,
         {{ any_term('customer', 'rude') }} as customer_rude
     from {{ ref('politeness_lexicon') }}
@@ -68,6 +70,8 @@ read_messages as (
         case when is_customers then words ~ customer_polite else words ~ assistant_polite end as is_polite,
         case when is_customers then words ~ customer_rude else words ~ assistant_rude end as is_rude,
         not is_customers and words ~ assistant_apology as is_apology,
+        not is_customers and words ~ assistant_success as is_success,
+        not is_customers and words ~ assistant_refusal as is_refusal,
         row_number() over (
             partition by messages.tenant_id, conversation_id, is_customers
             order by {{ event_order(descending=true) }}
@@ -88,6 +92,9 @@ counted as (
         count(*) filter (where is_customers and is_rude) as rude_received,
         count(*) filter (where not is_customers and is_polite) as polite_sent,
         count(*) filter (where not is_customers and is_rude) as rude_sent,
+        count(*) filter (where not is_customers) as texts_sent,
+        count(*) filter (where is_success) as successes_sent,
+        count(*) filter (where is_refusal) as refusals_sent,
         bool_or(is_apology) filter (where not is_customers and nth_from_end <= ending_messages)
             as apologized_at_end
     from read_messages
@@ -159,6 +166,9 @@ final as (
         coalesce(counted.rude_received, 0) as rude_received,
         coalesce(counted.polite_sent, 0) as polite_sent,
         coalesce(counted.rude_sent, 0) as rude_sent,
+        coalesce(counted.texts_sent, 0) as texts_sent,
+        coalesce(counted.successes_sent, 0) as successes_sent,
+        coalesce(counted.refusals_sent, 0) as refusals_sent,
         counted.apologized_at_end,
         coalesce(questions_counted.questions, 0) as questions,
         coalesce(questions_counted.repeated_questions, 0) as repeated_questions

@@ -28,8 +28,8 @@ EXCLUDED_BY = ("user_id", "anonymous_id", "site_id", "source", "event_name")
 PROBE_SECRET = b"probe"  # nothing hashed with it is kept
 SCORES = ("helpfulness", "accuracy", "politeness")
 SIGNALS = (  # as the macro signals_of has them
-    *("resolution", "rating", "ending", "bookings", "answered", "fallbacks", "escalation", "repetition"),
-    *("response_time", "kb_found", "kb_used", "tools", "errors", "customer_tone", "assistant_tone"),
+    *("resolution", "rating", "ending", "progress", "refusals", "bookings", "answered", "fallbacks", "escalation"),
+    *("repetition", "response_time", "kb_found", "kb_used", "tools", "errors", "customer_tone", "assistant_tone"),
 )
 Tables = Mapping[str, Sequence[Row]]
 CUSTOMERS = Path("models", "marts", "customers", "_customers.yml")  # the columns that segments are defined on
@@ -159,6 +159,7 @@ SEEDS = {
             "repeat_similarity": _SHARE,
             "repeat_lookback": Column(whole(1)),
             "ending_messages": Column(whole(1)),
+            "success_messages": Column(whole(1)),
         },
         key=("tenant_id",),
         needs_default=True,
@@ -169,7 +170,7 @@ SEEDS = {
             "term": Column(text),
             "language": Column(text),
             "speaker": Column(one_of("assistant", "customer", "both")),
-            "kind": Column(one_of("polite", "rude", "apology")),
+            "kind": Column(one_of("polite", "rude", "apology", "success", "refusal")),
         },
         key=("term", "language", "speaker", "kind"),
     ),

@@ -135,6 +135,9 @@ def wording(events: list[Event], rubric: Rubric) -> Row:
         "rude_received": sum(rubric.says(text, "customer", "rude") for text in received),
         "polite_sent": sum(rubric.says(text, "assistant", "polite") for text in sent),
         "rude_sent": sum(rubric.says(text, "assistant", "rude") for text in sent),
+        "texts_sent": len(sent),
+        "successes_sent": sum(rubric.says(text, "assistant", "success") for text in sent),
+        "refusals_sent": sum(rubric.says(text, "assistant", "refusal") for text in sent),
         "apologized_at_end": any(rubric.says(text, "assistant", "apology") for text in last_sent) if sent else None,
         "questions": len(questions),
         "repeated_questions": sum(
@@ -149,6 +152,7 @@ def wording(events: list[Event], rubric: Rubric) -> Row:
 
 def conversation_signals(world: World, rubric: Rubric | None = None) -> list[Row]:
     """One row per conversation: each signal from 0 to 1, null where it does not apply."""
+    rubric = rubric or Rubric.shipped()
     answers = grouped(responses(world), _conversation)
     searches = grouped(kb_searches(world), _conversation)
     texts = grouped(conversation_wording(world, rubric), _conversation)
@@ -166,6 +170,10 @@ def conversation_signals(world: World, rubric: Rubric | None = None) -> list[Row
             "resolution": int(conversation["outcome"] == "resolved") if said else None,
             "rating": conversation["rating"],
             "ending": None if text["apologized_at_end"] is None else int(not text["apologized_at_end"]),
+            "progress": min(Fraction(text["successes_sent"]) / rubric.setting(key[0], "success_messages"), 1)
+            if text["texts_sent"]
+            else None,
+            "refusals": _share(text["texts_sent"] - text["refusals_sent"], text["texts_sent"]),
             "bookings": _share(
                 min(conversation["bookings_confirmed"], conversation["bookings_requested"]),
                 conversation["bookings_requested"],
