@@ -14,7 +14,11 @@ with dates as (
 
 final as (
 
-    select days.day::date as date
+    select
+        days.day::date as date,
+        {%- for start in ['tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday'] %}
+        {{ period_start("'week'", 'days.day::date', "'" ~ start ~ "'") }} as week_from_{{ start }}{{ ',' if not loop.last }}
+        {%- endfor %}
     from (
         select
             min(date) as first_date,

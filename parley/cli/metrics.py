@@ -107,10 +107,13 @@ def query(
         where=where,
     )
     catalogue = Catalogue.load(settings)
-    if as_sql:
+    if as_sql and "week" not in asked.by:  # which needs no warehouse
         typer.echo(catalogue.sql(asked))
         return
     with database.connect(settings) as connection:
+        if as_sql:
+            typer.echo(";\n".join(map(catalogue.sql, catalogue.by_week_start(connection, asked))))
+            return
         values = catalogue.values(connection, asked)
     if as_csv:
         writer = csv.writer(sys.stdout)

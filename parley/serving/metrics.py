@@ -2,8 +2,9 @@
 
 import difflib
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from metricflow_semantic_interfaces.implementations.semantic_manifest import PydanticSemanticManifest
 
 GRAINS = ("day", "week", "month", "quarter", "year")
+MONDAY = "monday"  # on which MetricFlow's own weeks begin
 SUGGESTIONS = 3
 
 
@@ -56,6 +58,10 @@ class Query:
     to_date: date | None = None
     where: str | None = None
     """A condition in MetricFlow's language."""
+    week_start: str = MONDAY
+    """The day on which a week begins."""
+    tenants: tuple[str, ...] = ()
+    """Of these tenants only; of all where empty."""
 
     def __post_init__(self) -> None:
         if self.from_date and self.to_date and self.from_date > self.to_date:
@@ -134,7 +140,8 @@ class Catalogue:
         group_by = self._group_by(query)
         for metric in metrics:
             _check_grain(metric, query)
-        tenant = [f"{{{{ Entity('tenant') }}}} = {_literal(query.tenant)}"] if query.tenant else []
+        tenants = (query.tenant,) if query.tenant else query.tenants
+        tenant = [f"{{{{ Entity('tenant') }}}} in ({', '.join(map(_literal, tenants))})"] if tenants else []
         request = MetricFlowQueryRequest.create(
             metric_names=query.metrics,
             group_by_names=group_by,
@@ -154,19 +161,44 @@ class Catalogue:
 
     def values(self, connection: Connection, query: Query) -> Table:
         """The query's values. Raises ParleyError as `sql`, and where the tenant is unknown or nothing is built."""
-        statement = self.sql(query)
-        try:
-            if query.tenant:
-                _check_tenant(connection, query.tenant)
-            cursor = connection.execute(statement.encode())
-        except psycopg.errors.UndefinedTable:
+        rows: list[tuple[Any, ...]] = []
+        columns: tuple[str, ...] = ()
+        parts = self.by_week_start(connection, query)
+        for part in parts:
+            statement = self.sql(part)
+            with _explained():
+                if part.tenant:
+                    _check_tenant(connection, part.tenant)
+                cursor = connection.execute(statement.encode())
+            assert cursor.description is not None
+            columns = columns or tuple(
+                column.name.replace(_week(part.week_start), "week") for column in cursor.description
+            )
+            rows += cursor.fetchall()
+        if len(parts) > 1:
+            rows.sort(key=lambda row: [(value is None, value) for value in row[: len(query.by)]])
+        return Table(columns, rows)
+
+    def by_week_start(self, connection: Connection, query: Query) -> list[Query]:
+        """The query for each first day that the tenants' weeks have; the query itself where no weeks are asked for.
+
+        Raises ParleyError where one number would be of weeks that begin on different days.
+        """
+        if "week" not in query.by:
+            return [query]
+        with _explained():
+            starts = connection.execute(
+                "select week_start, array_agg(tenant_id order by tenant_id) from staging.stg_tenants"
+                " where tenant_id = coalesce(%s, tenant_id) group by week_start order by week_start",
+                [query.tenant],
+            ).fetchall()
+        if len(starts) > 1 and "tenant" not in query.by:
             raise ParleyError(
-                "There are no tables yet: land events with `parley load` and run `parley build`."
-            ) from None
-        except (psycopg.DataError, psycopg.ProgrammingError) as error:
-            raise ParleyError(f"This cannot be asked: {error.diag.message_primary}.") from error
-        assert cursor.description is not None
-        return Table(tuple(column.name for column in cursor.description), cursor.fetchall())
+                "Weeks do not begin on the same day for all tenants: name one with --tenant, or add --by tenant."
+            )
+        if len(starts) < 2:
+            return [replace(query, week_start=start) for start, _ in starts] or [query]
+        return [replace(query, week_start=start, tenants=tuple(tenants)) for start, tenants in starts]
 
     @cached_property
     def _engine(self) -> "MetricFlowEngine":
@@ -181,7 +213,7 @@ class Catalogue:
         names = []
         for asked in query.by:
             if asked in GRAINS:
-                names.append(f"metric_time__{asked}")
+                names.append(f"metric_time__{_week(query.week_start) if asked == 'week' else asked}")
                 continue
             exact = [name for name in known if name == asked]
             fitting = exact or [name for name in known if name.endswith(f"__{asked}")]
@@ -204,6 +236,22 @@ def _check_grain(metric: Metric, query: Query) -> None:
         known = [metric.instead[grain] for grain in other if grain in metric.instead]
         take = f"take {known[0]}, or " if known else ""
         raise ParleyError(f"{metric.name} is per {metric.grains[0]}: {take}ask for it by {' or '.join(metric.grains)}.")
+
+
+def _week(start: str) -> str:
+    """The name of the grain of weeks that begin on a day: MetricFlow's own, or one of those of `time_spine`."""
+    return "week" if start == MONDAY else f"week_from_{start}"
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """What Postgres says against a query, as one sentence."""
+    try:
+        yield
+    except psycopg.errors.UndefinedTable:
+        raise ParleyError("There are no tables yet: land events with `parley load` and run `parley build`.") from None
+    except (psycopg.DataError, psycopg.ProgrammingError) as error:
+        raise ParleyError(f"This cannot be asked: {error.diag.message_primary}.") from error
 
 
 def _postgres() -> Any:
