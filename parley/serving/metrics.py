@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import sql
+from psycopg.rows import class_row
 
 from parley.build import dbt
 from parley.errors import ParleyError
@@ -74,6 +75,14 @@ class Table:
 
     columns: tuple[str, ...]
     rows: list[tuple[Any, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Weeks:
+    """The tenants whose weeks begin on a day."""
+
+    week_start: str
+    tenants: list[str]
 
 
 class Catalogue:
@@ -187,18 +196,19 @@ class Catalogue:
         if "week" not in query.by:
             return [query]
         with _explained():
-            starts = connection.execute(
-                "select week_start, array_agg(tenant_id order by tenant_id) from staging.stg_tenants"
+            cursor = connection.cursor(row_factory=class_row(_Weeks)).execute(
+                "select week_start, array_agg(tenant_id order by tenant_id) as tenants from staging.stg_tenants"
                 " where tenant_id = coalesce(%s, tenant_id) group by week_start order by week_start",
                 [query.tenant],
-            ).fetchall()
-        if len(starts) > 1 and "tenant" not in query.by:
+            )
+            weeks = cursor.fetchall()
+        if len(weeks) > 1 and "tenant" not in query.by:
             raise ParleyError(
                 "Weeks do not begin on the same day for all tenants: name one with --tenant, or add --by tenant."
             )
-        if len(starts) < 2:
-            return [replace(query, week_start=start) for start, _ in starts] or [query]
-        return [replace(query, week_start=start, tenants=tuple(tenants)) for start, tenants in starts]
+        if len(weeks) < 2:
+            return [replace(query, week_start=each.week_start) for each in weeks] or [query]
+        return [replace(query, week_start=each.week_start, tenants=tuple(each.tenants)) for each in weeks]
 
     @cached_property
     def _engine(self) -> "MetricFlowEngine":
