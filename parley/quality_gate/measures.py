@@ -27,15 +27,31 @@ types as materialized (
         version,
         array(select jsonb_array_elements_text(attributes_schema -> 'required')) as required,
         (
-            select ('$ ? (' || string_agg('@.' || to_json(name)::text || operator || bound, ' || ') || ')')::jsonpath
-            from
-                jsonb_each(attributes_schema -> 'properties') as attribute (name, rule),
-                lateral (
-                    values
-                        ('<', rule ->> 'minimum'), ('>', rule ->> 'maximum'),
-                        ('<=', rule ->> 'exclusiveMinimum'), ('>=', rule ->> 'exclusiveMaximum')
-                ) as bounds (operator, bound)
-            where bound is not null
+            select ('$ ? (' || string_agg(beyond, ' || ') || ')')::jsonpath
+            from (
+                select '@.' || to_json(name)::text || operator || bound as beyond
+                from
+                    jsonb_each(attributes_schema -> 'properties') as attribute (name, rule),
+                    lateral (
+                        values
+                            ('<', rule ->> 'minimum'), ('>', rule ->> 'maximum'),
+                            ('<=', rule ->> 'exclusiveMinimum'), ('>=', rule ->> 'exclusiveMaximum')
+                    ) as bounds (operator, bound)
+                where bound is not null
+                union all
+                -- as `Scale` of the tracking plan: 0 to 1, or up to the end that the event says, from its start or 1
+                select
+                    format(
+                        '(!exists(%%2$s ? (@ != null)) && (%%1$s < 0 || %%1$s > 1))'
+                        ' || (exists(%%2$s ? (@ != null)) && (%%1$s > %%2$s || %%1$s < %%3$s'
+                        ' || (!exists(%%3$s ? (@ != null)) && %%1$s < 1)))',
+                        '@.' || (scale -> 'value')::text,
+                        '@.' || (scale -> 'maximum')::text,
+                        '@.' || (scale -> 'minimum')::text
+                    )
+                from (select attributes_schema -> 'scale' as scale) as keyword
+                where scale is not null
+            ) as ranges
         ) as out_of_range
     from raw.event_types
 ),

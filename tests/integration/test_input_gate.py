@@ -149,6 +149,7 @@ def test_what_never_should_have_landed_blocks_its_day(
     events = [
         *sent([1], FIRST, event_name="kb.search", attributes={"query": "opening hours", "results_count": 3}),
         *sent([2], FIRST, event_name="conversation.rated", attributes={"rating": 0.5}),
+        *sent([3], FIRST, event_name="conversation.rated", attributes={"rating": 4, "rating_max": 5}),
     ]
     land(database, tmp_path / "a.ndjson", events)
     assert judge(database)[FIRST].verdict == "passed"

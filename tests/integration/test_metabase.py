@@ -102,7 +102,7 @@ def test_numbers_are_those_of_the_marts(metabase: FakeMetabase) -> None:
     by_day = warehouse(
         "select to_char(date, 'YYYY-MM-DD'), resolved_conversations, escalated_conversations,"
         " abandoned_conversations, open_conversations, no_reply_conversations from marts.daily_metrics"
-        " where tenant_id = %s and date >= %s and date < %s order by 1",
+        " where tenant_id = %s and date >= %s and date < %s and total_conversations > 0 order by 1",
         TENANT,
         FROM,
         BEFORE,

@@ -45,7 +45,7 @@ SAME_AS_MARTS = [
             ("avg_rating", "daily_metrics", "avg_rating"),
             ("dau", "active_users", "nullif(dau, 0)"),
             ("wau", "active_users", "nullif(wau, 0)"),
-            ("mau", "active_users", "mau"),
+            ("mau", "active_users", "nullif(mau, 0)"),
             ("response_time_ms_p50", "daily_metrics", "p50_response_time_ms"),
             ("response_time_ms_p95", "daily_metrics", "p95_response_time_ms"),
             ("response_time_ms_p99", "daily_metrics", "p99_response_time_ms"),
