@@ -222,12 +222,7 @@ def test_one_name_is_one_number(built: Settings, catalogue: Catalogue, tmp_path:
                     )
                     if not mart:
                         continue
-                    found = metric(name, grain)
-                    kept = [
-                        {key: value for key, value in values.items() if grain != "week" or key[1] in monday}
-                        for values in (found, mart)
-                    ]
-                    if same(kept[0], kept[1], (table, column, grain)):
+                    if same(metric(name, grain), mart, (table, column, grain)):
                         compared.add((name, grain))
         p95 = metric("response_time_ms_p95", "day")
         assert p95["2025-06-29", "nordic-bank"] >= 70_000
