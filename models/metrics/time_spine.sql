@@ -17,7 +17,8 @@ final as (
     select
         days.day::date as date,
         {%- for start in ['tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday'] %}
-        {{ period_start("'week'", 'days.day::date', "'" ~ start ~ "'") }} as week_from_{{ start }}{{ ',' if not loop.last }}
+        {{ period_start("'week'", 'days.day::date', "'" ~ start ~ "'") }}
+            as week_from_{{ start }}{{ ',' if not loop.last }}
         {%- endfor %}
     from (
         select
