@@ -3,7 +3,6 @@
     meta={'rebuild': {
         'key': {'date': 'date'},
         'reads': {'conversations': 'day', 'responses': 'conversation_day'},
-        'publishes': {'day': {'date': 'date'}},
         'date': 'date',
     }}
 ) }}
