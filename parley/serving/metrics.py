@@ -183,7 +183,7 @@ class Catalogue:
             columns = columns or tuple(
                 column.name.replace(_week(part.week_start), "week") for column in cursor.description
             )
-            rows += cursor.fetchall()
+            rows += (tuple(map(_instant, row)) for row in cursor.fetchall())
         if len(parts) > 1:
             rows.sort(key=lambda row: [(value is None, value) for value in row[: len(query.by)]])
         return Table(columns, rows)
@@ -195,6 +195,8 @@ class Catalogue:
         """
         if "week" not in query.by:
             return [query]
+        for name in query.metrics:
+            _check_grain(self.metric(name), query)
         with _explained():
             cursor = connection.cursor(row_factory=class_row(_Weeks)).execute(
                 "select week_start, array_agg(tenant_id order by tenant_id) as tenants from staging.stg_tenants"
@@ -251,6 +253,11 @@ def _check_grain(metric: Metric, query: Query) -> None:
 def _week(start: str) -> str:
     """The name of the grain of weeks that begin on a day: MetricFlow's own, or one of those of `time_spine`."""
     return "week" if start == MONDAY else f"week_from_{start}"
+
+
+def _instant(value: Any) -> Any:
+    """A date as MetricFlow has those of its own grains: those of `time_spine` are dates."""
+    return datetime.combine(value, time()) if isinstance(value, date) and not isinstance(value, datetime) else value
 
 
 @contextmanager

@@ -258,6 +258,7 @@ def _tune(folder: Path) -> None:
     ):  # a container's 64 MB are too few for parallel queries
         chosen["dynamic_shared_memory_type"] = "mmap"
     (folder / _SETTINGS).write_text("".join(f"{name} = '{value}'\n" for name, value in chosen.items()))
+    (folder / _SETTINGS).chmod(0o644)  # root's server is another user, and skips silently what it cannot read
     configuration = folder / "postgresql.conf"
     line = f"include_if_exists = '{_SETTINGS}'"
     if line not in configuration.read_text():

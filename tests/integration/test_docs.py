@@ -21,7 +21,7 @@ def test_the_page_has_the_tables_and_takes_the_place_of_the_last_one(built: Sett
     head = text.partition("</head>")[0]
     assert ".filename > span:not(:first-child) { white-space: pre }" in head  # "Cost of people", not "Cost ofpeople"
     assert '<span class="filename-ellip">{{name.start}}</span>' in text  # what it is about
-    assert re.search(r'"One row per tenant and local date on which a conversation started', text)
+    assert re.search(r'"One row per tenant and local date from its first event to', text)
 
 
 def test_without_a_project_a_sentence_says_so(built: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from parley.errors import ParleyError
-from parley.settings import Settings
+from parley.settings import PRIVATE, Settings
 from parley.warehouse import database, embedded
 
 CONNECT = (
@@ -39,6 +39,15 @@ def postmaster(home: Path) -> psutil.Process:
     return psutil.Process(int((home / "postgres/postmaster.pid").read_text().split()[0]))
 
 
+@pytest.fixture
+def private() -> Iterator[None]:
+    """The umask of the command line."""
+    standing = os.umask(PRIVATE)
+    yield
+    os.umask(standing)
+
+
+@pytest.mark.usefixtures("private")
 def test_several_may_start_it_at_once_and_all_reach_it(home: Path) -> None:
     starting = [subprocess.Popen([sys.executable, "-c", CONNECT], stderr=subprocess.PIPE, text=True) for _ in range(3)]
     assert [(process.communicate()[1], process.returncode) for process in starting] == [("", 0)] * 3
