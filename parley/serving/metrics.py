@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -257,7 +257,8 @@ def _week(start: str) -> str:
 
 def _instant(value: Any) -> Any:
     """A date as MetricFlow has those of its own grains: those of `time_spine` are dates."""
-    return datetime.combine(value, time()) if isinstance(value, date) and not isinstance(value, datetime) else value
+    is_date = isinstance(value, date) and not isinstance(value, datetime)
+    return datetime.combine(value, time(), UTC) if is_date else value
 
 
 @contextmanager
