@@ -71,7 +71,8 @@ SAME_AS_MARTS = [
         (
             metric,
             grain,
-            f"select period_start, tenant_id, {metric} from marts.period_metrics where period = '{grain}'",
+            f"select period_start, tenant_id, {metric} from marts.period_metrics where period = '{grain}'"
+            " and total_conversations > 0",
         )
         for metric in ("total_conversations", "resolution_rate", "avg_response_time_ms", "unique_customers")
         for grain in ("week", "month")
