@@ -55,7 +55,7 @@ class Cursor:
         return cls(**{**found, "not_passed": tuple(found.get("not_passed", ()))})
 
     def __str__(self) -> str:
-        return json.dumps({name: getattr(self, name) for name in self.__dataclass_fields__})
+        return json.dumps(asdict(self))
 
 
 def built_elsewhere(

@@ -99,20 +99,18 @@ def landing_metadata(outcomes: Sequence[Outcome]) -> dict[str, int]:
 def landing_table(outcomes: Sequence[Outcome]) -> str:
     """A line of Markdown for each file: its counts, and why lines or the whole file were refused."""
     names = [field.name for field in fields(Counts)]
-    rows = [["file", *names, "why"], ["---"] * (len(names) + 2)]
+    rows = []
     for outcome in outcomes:
         counts = [str(count) for count in astuple(outcome.report.counts)] if outcome.report else [""] * len(names)
         reasons = outcome.report.reasons if outcome.report else ()
         why = outcome.problem or ", ".join(f"{reason.reason}: {reason.lines}" for reason in reasons)
-        rows.append([outcome.name, *counts, why.replace("|", "\\|")])
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+        rows.append([outcome.name, *counts, _cell(why)])
+    return _table(["file", *names, "why"], rows)
 
 
 def set_aside_table(outcomes: Sequence[Outcome]) -> str:
     """A line of Markdown for each file that lies in `failed/`, and why; of very many, the first."""
-    rows = [["file", "why"], ["---"] * 2]
-    rows += [[each.name, str(each.problem).replace("|", "\\|")] for each in outcomes[:FINDINGS_SHOWN]]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return _table(["file", "why"], [[each.name, _cell(each.problem)] for each in outcomes[:FINDINGS_SHOWN]])
 
 
 def input_metadata(
@@ -131,8 +129,16 @@ def input_metadata(
 
 def input_table(findings: Sequence[Finding]) -> str:
     """A line of Markdown for each figure out of bounds; of very many, the first."""
-    rows = [["day", "severity", "finding"], ["---"] * 3]
-    rows += [[f"{each.day}", each.severity, str(each).replace("|", "\\|")] for each in findings[:FINDINGS_SHOWN]]
+    rows = [[f"{each.day}", each.severity, _cell(each)] for each in findings[:FINDINGS_SHOWN]]
     if len(findings) > FINDINGS_SHOWN:
         rows.append(["", "", f"and {len(findings) - FINDINGS_SHOWN} more: `parley inputs list`"])
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return _table(["day", "severity", "finding"], rows)
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    return "\n".join(f"| {' | '.join(row)} |" for row in (headings, ["---"] * len(headings), *rows))
+
+
+def _cell(text: object) -> str:
+    return str(text).replace("|", "\\|")

@@ -47,15 +47,15 @@
 {% macro on_each_day(rows, counts, amounts=[], others=[]) %}
     select
         coalesce(days.tenant_id, {{ rows }}.tenant_id) as tenant_id,
-        coalesce(days.date, {{ rows }}.date) as date,
-        {%- for column in counts %}
-        coalesce({{ rows }}.{{ column }}, 0)::bigint as {{ column }}{{ ',' if not loop.last or amounts or others }}
+        coalesce(days.date, {{ rows }}.date) as date
+        {%- for column in counts %},
+        coalesce({{ rows }}.{{ column }}, 0)::bigint as {{ column }}
         {%- endfor %}
-        {%- for column in amounts %}
-        coalesce({{ rows }}.{{ column }}, 0)::numeric(20, 4) as {{ column }}{{ ',' if not loop.last or others }}
+        {%- for column in amounts %},
+        coalesce({{ rows }}.{{ column }}, 0)::numeric(20, 4) as {{ column }}
         {%- endfor %}
-        {%- for column in others %}
-        {{ rows }}.{{ column }}{{ ',' if not loop.last }}
+        {%- for column in others %},
+        {{ rows }}.{{ column }}
         {%- endfor %}
     from (
         select tenant_days.*

@@ -1,8 +1,8 @@
 {#-
-    Every event is in the fact that it belongs to: of what arrived in the last week, event by event, in facts that have
-    taken in all of staging; one that was never built is left out. It goes by the events, not by what a fact says of
-    itself; events of frozen days are not in staging, and counted as too late. On the model that reconciles, so that a
-    build fails where it is not so.
+    Every event is in the fact that it belongs to: of what arrived in the last week, event by event, and of conversations
+    by the number of their events, in facts that have taken in all of staging; one that was never built is left out. It
+    goes by the events, not by what a fact says of itself; events of frozen days are not in staging, and counted as too
+    late. On the model that reconciles, so that a build fails where it is not so.
 -#}
 {% test each_event_is_in_its_fact(model) %}
     {% set places = [

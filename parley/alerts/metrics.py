@@ -81,16 +81,17 @@ _PERIODS = """
     from (
         select
             source.*,
-            {last_day} as judged_on,
-            case period when 'quarter' then interval '3 months' else ('1 ' || period)::interval end as span
+            spans.span,
+            {last_day} as judged_on
         from {table} as source
+        cross join lateral (
+            select case period when 'quarter' then interval '3 months' else ('1 ' || period)::interval end as span
+        ) as spans
         where period in ('day', 'week', 'month', 'quarter', 'year')
     ) as of_periods
     cross join lateral generate_series(judged_on, judged_on + 2 * span, interval '1 day') as held (date)
 """
-_LAST_DAY = """
-    (period_start + case period when 'quarter' then interval '3 months' else ('1 ' || period)::interval end)::date - 1
-"""
+_LAST_DAY = "(period_start + span)::date - 1"
 
 
 @dataclass(frozen=True, slots=True)

@@ -374,7 +374,7 @@ def _run(settings: Settings, manifest: "Manifest", command: list[str], on_progre
 
 
 def _outcome(results: list[Result], as_of: datetime, seconds: float) -> Outcome:
-    statuses = [result.status for result in results if result.kind != "operation"]
+    statuses = [result.status for result in results]
     return Outcome(
         as_of=as_of,
         built=statuses.count("success"),

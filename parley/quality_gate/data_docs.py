@@ -93,7 +93,7 @@ def write_index(folder: Path, verdicts: Iterable["Verdict"]) -> None:
     """Write `index.html`: the days, each with a link to the page of its judgement while that is there."""
     rows = [
         (
-            *_day(verdict, folder if verdict.page and (folder / verdict.page).exists() else None),
+            *_day(verdict, has_page=verdict.page is not None and (folder / verdict.page).exists()),
             f"{verdict.judged_at:%Y-%m-%d %H:%M}",
             escape(_released(verdict)),
         )
@@ -125,8 +125,8 @@ def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return f"<table>\n<tr>{head}</tr>\n{lines}\n</table>"
 
 
-def _day(verdict: "Verdict", folder: Path | None = None) -> tuple[str, ...]:
-    day = f'<a href="{escape(str(verdict.page))}">{verdict.day}</a>' if folder else f"{verdict.day}"
+def _day(verdict: "Verdict", *, has_page: bool = False) -> tuple[str, ...]:
+    day = f'<a href="{escape(str(verdict.page))}">{verdict.day}</a>' if has_page else f"{verdict.day}"
     return (
         day,
         _of(verdict.tenant_id, "all tenants"),

@@ -145,10 +145,8 @@ class Catalogue:
         from metricflow.engine.metricflow_engine import MetricFlowQueryRequest, OutputColumnOrderMode
         from metricflow_semantics.errors.error_classes import MetricFlowException
 
-        metrics = [self.metric(name) for name in query.metrics]
         group_by = self._group_by(query)
-        for metric in metrics:
-            _check_grain(metric, query)
+        self._check(query)
         tenants = (query.tenant,) if query.tenant else query.tenants
         tenant = [f"{{{{ Entity('tenant') }}}} in ({', '.join(map(_literal, tenants))})"] if tenants else []
         request = MetricFlowQueryRequest.create(
@@ -195,8 +193,7 @@ class Catalogue:
         """
         if "week" not in query.by:
             return [query]
-        for name in query.metrics:
-            _check_grain(self.metric(name), query)
+        self._check(query)
         with _explained():
             cursor = connection.cursor(row_factory=class_row(_Weeks)).execute(
                 "select week_start, array_agg(tenant_id order by tenant_id) as tenants from staging.stg_tenants"
@@ -218,6 +215,11 @@ class Catalogue:
         from metricflow_semantics.model.semantic_manifest_lookup import SemanticManifestLookup
 
         return MetricFlowEngine(SemanticManifestLookup(self.manifest), _postgres())
+
+    def _check(self, query: Query) -> None:
+        """Raises ParleyError where there is no such metric, or none by the grain that is asked for."""
+        for name in query.metrics:
+            _check_grain(self.metric(name), query)
 
     def _group_by(self, query: Query) -> list[str]:
         """The full names of what the query is parted by."""
