@@ -4,7 +4,7 @@
     meta={'rebuild': {
         'key': {'date': 'date'},
         'reads': {'stg_events': 'day'},
-        'publishes': {'day': {'date': 'date'}, 'arrival': {'date': 'received_on'}},
+        'publishes': {'day': {'date': 'date'}},
         'date': 'date',
     }}
 ) }}

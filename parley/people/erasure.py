@@ -29,7 +29,7 @@ from parley.warehouse import audit, database, migrate
 from parley.warehouse.database import Connection
 
 COUNTED = "facts.event_days"
-"""Where every accepted event is accounted for, those of frozen days too, which no build counts anew."""
+"""Counts every event, those of frozen days too, which no build counts again."""
 Specs = Mapping[str, Mapping[str, Any]]
 """What the rebuilt models say of themselves, by schema and name (`builds.rebuilt_models`)."""
 

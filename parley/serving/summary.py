@@ -281,8 +281,7 @@ _ACCOUNTING = f"""
     built as (
         select
             coalesce(sum(accepted), 0) as accepted,
-            coalesce(sum(accepted) filter (where not is_accounted_for), 0)
-            - coalesce(sum(least(staged_events, fact_events)) filter (where not is_accounted_for), 0) as unaccounted,
+            coalesce(sum(unaccounted_events), 0) as unaccounted,
             coalesce(sum(blocked_events), 0) as left_out
         from marts.event_reconciliation
         where {_OF_TENANT}

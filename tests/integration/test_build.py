@@ -18,7 +18,7 @@ from parley.build.results import Progress
 from parley.errors import ParleyError
 from parley.settings import Settings
 from parley.warehouse import database
-from tests.conftest import BUILT_AS_OF, parley
+from tests.conftest import BUILT_AS_OF, parley, read_rows
 from tests.oracle import Tenant
 from tests.support.warehouse import copy_project
 
@@ -27,6 +27,17 @@ def execute(settings: Settings, query: str) -> list[tuple[object, ...]]:
     with database.connect(settings, autocommit=True) as connection:
         cursor = connection.execute(query.encode())
         return cursor.fetchall() if cursor.description else []
+
+
+FACTS_OF_EVENTS = [
+    "bookings", "conversations", "errors", "event_days", "experiment_units", "judgements", "kb_searches", "model_calls",
+    "orders", "payments", "sessions", "tool_calls", "tool_chains", "turns", "user_days", "voice_events",
+]  # fmt: skip
+ONE_ROW_LESS = """
+    delete from facts.{fact}
+    where ctid = (select ctid from facts.{fact} as one order by one::text desc limit 1)
+    returning true
+"""
 
 
 def test_a_build_is_recorded_with_the_time_it_judged_by(built: Settings) -> None:
@@ -96,6 +107,38 @@ def test_a_failed_check_ends_the_command_with_status_1_and_its_name(built: Setti
     assert "logs/dbt.log" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
     assert "then parley build" in " ".join(parley("doctor").stdout.split())
+
+
+def test_events_that_are_missing_from_a_fact_fail_the_build_and_are_counted_until_they_are_there(
+    built: Settings,
+) -> None:
+    def by_fact() -> dict[str, int]:
+        found = read_rows("select fact, count(*) as events from facts.unplaced_events group by fact")
+        return {row["fact"]: row["events"] for row in found}
+
+    def unaccounted() -> int:
+        return int(read_rows("select sum(unaccounted_events) as events from marts.event_reconciliation")[0]["events"])
+
+    assert (by_fact(), unaccounted()) == ({}, 0)
+    spoiled = [fact for fact in FACTS_OF_EVENTS if execute(built, ONE_ROW_LESS.format(fact=fact))]
+    assert len(spoiled) > 10
+
+    # nothing has changed for the tables, and the check sees it all the same
+    look = parley("build", "--select", "event_reconciliation,resource_type:test")
+    assert look.returncode == 1
+    assert "each_event_is_in_its_fact" in look.stdout
+
+    days = ("--from", "2025-06-01", "--to", "2025-07-05")
+    count = parley(
+        "build", "--as-of", BUILT_AS_OF, "--select", "unplaced_events", "--select", "event_reconciliation", *days
+    )
+    assert count.returncode == 1
+    assert sorted(by_fact()) == sorted(spoiled)
+    assert 0 < unaccounted() <= sum(by_fact().values())
+
+    again = parley("build", "--as-of", BUILT_AS_OF, "--select", "+event_reconciliation", *days)
+    assert again.returncode == 0, again.stdout
+    assert (by_fact(), unaccounted()) == ({}, 0)
 
 
 def test_a_table_that_cannot_be_built_is_named_with_the_reason(built: Settings) -> None:

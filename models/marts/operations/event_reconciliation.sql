@@ -6,7 +6,7 @@
             'raw': 'batch',
             'stg_events': 'arrival',
             'stg_excluded_events': 'arrival',
-            'event_days': 'arrival',
+            'unplaced_events': 'arrival',
         },
         'affected_by': 'affected_arrivals',
         'beside': {
@@ -18,6 +18,17 @@
         'freezes': 'nothing',
     }}
 ) }}
+
+-- batches that arrived since staging was built are the next build's
+{% set is_built = "batch_id <= (select position from ops.watermarks where model = 'stg_events' and upstream = 'raw')" %}
+-- where accepted events are, or why they are nowhere
+{% set places = {
+    'staged': ('stg_events', 'count(*)', 'true'),
+    'unplaced': ('unplaced_events', 'count(distinct events.event_id)', 'true'),
+    'too_late': ('stg_too_late_events', 'count(*)', 'true'),
+    'excluded': ('stg_excluded_events', 'count(*)', 'true'),
+    'blocked': ('stg_blocked_events', 'count(*)', 'events.' ~ is_built),
+} %}
 
 with landed as (
 
@@ -31,98 +42,74 @@ with landed as (
         {% endfor %}
     from {{ ref('stg_load_batches') }} as batches
     {{ only_affected('batches', date='received_on') }}
-    -- batches that arrived since staging was built are the next build's
-    where batches.batch_id <= (
-        select position from ops.watermarks where model = 'stg_events' and upstream = 'raw'
-    )
+    where batches.{{ is_built }}
     group by batches.tenant_id, batches.received_on
 
 ),
 
-staged as (
+placed as (
 
+    {% for place, (relation, count, condition) in places.items() -%}
     select
+        '{{ place }}' as place,
         events.tenant_id,
         events.received_on as date,
-        count(*) as staged_events
-    from {{ ref('stg_events') }} as events
+        {{ count }} as events
+    from {{ ref(relation) }} as events
     {{ only_affected('events', date='received_on') }}
+    where {{ condition }}
     group by events.tenant_id, events.received_on
+    {{ 'union all' if not loop.last }}
+    {% endfor %}
 
 ),
 
-in_facts as (
+counted as (
 
     select
-        event_days.tenant_id,
-        event_days.received_on as date,
-        sum(event_days.events)::bigint as fact_events
-    from {{ ref('event_days') }} as event_days
-    {{ only_affected('event_days', date='received_on') }}
-    group by event_days.tenant_id, event_days.received_on
+        tenant_id,
+        date,
+        {% for place in places -%}
+        coalesce(sum(events) filter (where place = '{{ place }}'), 0)::bigint as {{ place }}{{ ',' if not loop.last }}
+        {% endfor %}
+    from placed
+    group by tenant_id, date
 
 ),
 
-too_late as (
+told as (
 
     select
-        events.tenant_id,
-        events.received_on as date,
-        count(*) as too_late_events
-    from {{ ref('stg_too_late_events') }} as events
-    {{ only_affected('events', date='received_on') }}
-    group by events.tenant_id, events.received_on
-
-),
-
-excluded as (
-
-    select
-        events.tenant_id,
-        events.received_on as date,
-        count(*) as excluded_events
-    from {{ ref('stg_excluded_events') }} as events
-    {{ only_affected('events', date='received_on') }}
-    group by events.tenant_id, events.received_on
-
-),
-
-blocked as (
-
-    select
-        events.tenant_id,
-        events.received_on as date,
-        count(*) as blocked_events
-    from {{ ref('stg_blocked_events') }} as events
-    {{ only_affected('events', date='received_on') }}
-    where events.batch_id <= (
-        select position from ops.watermarks where model = 'stg_events' and upstream = 'raw'
-    )
-    group by events.tenant_id, events.received_on
+        landed.*,
+        {% for place in places -%}
+        coalesce(counted.{{ place }}, 0) as {{ place }}{{ ',' if not loop.last }}
+        {% endfor %}
+    from landed
+    left join counted on landed.tenant_id = counted.tenant_id and landed.date = counted.date
 
 ),
 
 final as (
 
     select
-        landed.*,
-        coalesce(staged.staged_events, 0) as staged_events,
-        coalesce(in_facts.fact_events, 0) as fact_events,
-        coalesce(too_late.too_late_events, 0) as too_late_events,
-        coalesce(excluded.excluded_events, 0) as excluded_events,
-        coalesce(blocked.blocked_events, 0) as blocked_events,
-        landed.accepted
-        = coalesce(staged.staged_events, 0)
-        + coalesce(too_late.too_late_events, 0)
-        + coalesce(excluded.excluded_events, 0)
-        + coalesce(blocked.blocked_events, 0)
-        and coalesce(staged.staged_events, 0) = coalesce(in_facts.fact_events, 0) as is_accounted_for
-    from landed
-    left join too_late on landed.tenant_id = too_late.tenant_id and landed.date = too_late.date
-    left join excluded on landed.tenant_id = excluded.tenant_id and landed.date = excluded.date
-    left join blocked on landed.tenant_id = blocked.tenant_id and landed.date = blocked.date
-    left join staged on landed.tenant_id = staged.tenant_id and landed.date = staged.date
-    left join in_facts on landed.tenant_id = in_facts.tenant_id and landed.date = in_facts.date
+        tenant_id,
+        date,
+        received,
+        accepted,
+        duplicate,
+        rejected,
+        no_consent,
+        erased_subject,
+        resent,
+        resent_duplicate,
+        staged as staged_events,
+        staged - unplaced as fact_events,
+        too_late as too_late_events,
+        excluded as excluded_events,
+        blocked as blocked_events,
+        accepted - (staged - unplaced) - too_late - excluded - blocked as unaccounted_events,
+        accepted = staged - unplaced + too_late + excluded + blocked as is_accounted_for
+    from told
 
 )
 
