@@ -256,5 +256,9 @@ def without(tenant_id: str, user_id: str, erased_from: list[Event], later: Itera
             return event.get("anonymous_id") in visitors
         return thread(event) in threads
 
-    left = [event for event in erased_from if not is_theirs(event) and persons[identity(event)] != user_id]
+    left = [
+        event
+        for event in erased_from
+        if event["tenant_id"] != tenant_id or not (is_theirs(event) or persons[identity(event)] == user_id)
+    ]
     return [*left, *(event for event in later if not is_theirs(event))]
