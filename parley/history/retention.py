@@ -39,7 +39,7 @@ from parley.history.archives import Archive
 from parley.landing import partitions, subjects
 from parley.landing.privacy import Erased
 from parley.settings import Settings
-from parley.warehouse import audit, migrate
+from parley.warehouse import audit, database, migrate
 from parley.warehouse.database import Connection
 from parley.warehouse.names import EVERY_TENANT, UNKNOWN_TENANT
 
@@ -414,19 +414,24 @@ def _check_built(connection: Connection, due: Sequence[Tenant], month: str) -> N
         ).format(_partition(month)),
         [names, settled],
     ).fetchone()
-    blocked = connection.execute(
-        sql.SQL(
-            "select exists (select from {} where (tenant_id, event_id) in"
-            " (select tenant_id, event_id from staging.stg_blocked_events where tenant_id = any(%s)))"
-        ).format(_partition(month)),
-        [names],
-    ).fetchone()
+    has_view = database.has(connection, "staging.stg_blocked_events")
+    blocked = (
+        has_view
+        and connection.execute(
+            sql.SQL(
+                "select exists (select from {} where (tenant_id, event_id) in"
+                " (select tenant_id, event_id from staging.stg_blocked_events where tenant_id = any(%s)))"
+            ).format(_partition(month)),
+            [names],
+        ).fetchone()
+    )
     if blocked == (True,):
         raise ParleyError(
             f"The input gate keeps events of {month} out of the tables, where they would be missing for good once they "
             "are archived: release their days (`parley inputs list`), or take their load back with `parley unload`."
         )
-    if row != (True,):
+    # without the view, the tables are those of a version before it
+    if row != (True,) or not has_view:
         raise ParleyError(
             f"The tables have not taken in all events of {month}, which cannot be done once they are archived: "
             "run `parley build`, then the same command again."

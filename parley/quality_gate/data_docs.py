@@ -54,7 +54,7 @@ def prune(folder: Path, days: int, now: datetime) -> None:
 def forget(folder: Path, tenant_id: str, verdicts: Iterable["Verdict"]) -> None:
     """Remove the pages that name a tenant, and write the index of what is left."""
     for path in folder.glob("judged-*.html"):
-        if escape(tenant_id) in path.read_text(encoding="utf-8"):
+        if _cell(escape(tenant_id)) in path.read_text(encoding="utf-8"):
             path.unlink()
     if folder.exists():
         write_index(folder, verdicts)
@@ -121,8 +121,12 @@ def _document(title: str, body: str) -> str:
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     head = "".join(f"<th>{heading}</th>" for heading in headings)
-    lines = "\n".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    lines = "\n".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
     return f"<table>\n<tr>{head}</tr>\n{lines}\n</table>"
+
+
+def _cell(content: str) -> str:
+    return f"<td>{content}</td>"
 
 
 def _day(verdict: "Verdict", *, has_page: bool = False) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """The input gate without a database: what its seed may say, and what failures come to."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -147,7 +147,16 @@ def test_pages_of_old_judgements_go_and_the_index_stays_in_step(tmp_path: Path) 
     assert f'href="{new}"' in index
     assert old not in index
     assert "by ann: &lt;b&gt;fine&lt;/b&gt;" in index
-    (tmp_path / new).write_text("bank and shop")
-    data_docs.forget(tmp_path, "shop", days[:0])
-    assert [path.name for path in tmp_path.iterdir()] == ["index.html"]
+
+
+def test_pages_that_name_a_tenant_go_with_it_and_those_of_tenants_with_a_longer_name_stay(tmp_path: Path) -> None:
+    kept, gone = [
+        data_docs.write_page(tmp_path, data_docs.page([judged], [], [], NOW), NOW + timedelta(seconds=number))
+        for number, judged in enumerate(
+            Verdict(DAY, tenant_id, "passed", 1, 1, 0, 0, 1, "", None, NOW) for tenant_id in ("shop-paris", "shop")
+        )
+    ]
+    data_docs.forget(tmp_path, "shop", [])
+    assert {path.name for path in tmp_path.iterdir()} == {kept, "index.html"}
     assert "shop" not in (tmp_path / "index.html").read_text()
+    assert not (tmp_path / gone).exists()

@@ -340,6 +340,7 @@ WORDS = Vocabulary.of(
         ("a gift  card, call [phone]", "a gift card, call", ["gift"]),
         ("hi", "hi", []),
         ("[email] [phone]", "", []),
+        ("<EMAIL>, {{ phone_number }}, [NAME_1] <credit card>", "", []),
         ("the highest coffee", "the highest coffee", []),
     ],
 )

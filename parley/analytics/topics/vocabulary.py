@@ -7,7 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 
-_MASK = re.compile(r"\[(?:email|iban|card|phone|ip|masked)\]")
+_MASK = re.compile(  # ours, and those of senders: <EMAIL>, {{phone_number}}, [NAME_1]
+    r"[\[<{]+\s*(?:e-?mail|iban|(?:credit[ _-]?)?card|(?:tele)?phone|mobile|ip|masked|redacted|hidden|private|pii"
+    r"|(?:first|last|full|user|person)?[ _-]?name|person|address|location|url|link|ssn|date[ _-]?of[ _-]?birth)"
+    r"(?:[ _-]?(?:number|address|nr|no|id))?(?:[ _-]?\d+)?\s*[\]>}]+"
+)
 _CLAUSE_ENDS = re.compile(r"([.!?:;,…。、！？：；]+)")
 _EDGE = " .:;,…。、：；-–"
 _SPACELESS = re.compile(r"[぀-ヿ㐀-鿿]")  # scripts that put no spaces between words
@@ -50,9 +54,9 @@ class Vocabulary:
     def cleaned(self, text: str) -> str:
         """The plain text without masks of personal data and without filler at its edges or between its signs.
 
-        Filler is kept where there is nothing else; a text of masks alone is empty.
+        Filler is kept where there is nothing else; a text of masks and signs alone is empty.
         """
-        unmasked = _MASK.sub(" ", plain(text))
+        unmasked, masks = _MASK.subn(" ", plain(text))
         clauses = _CLAUSE_ENDS.split(unmasked)
         kept = "".join(
             clause + end
@@ -64,7 +68,7 @@ class Vocabulary:
         kept = " ".join(kept.split())
         if _WORD.search(kept):
             return kept
-        return " ".join(unmasked.split())
+        return "" if masks and not _WORD.search(unmasked) else " ".join(unmasked.split())
 
     def concepts_in(self, cleaned: str) -> list[int]:
         """The numbers of the concepts that a text stands for, in order."""
