@@ -7,6 +7,7 @@ import argparse
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import psycopg
@@ -18,6 +19,8 @@ from parley.warehouse import bi_role, database, role_names, tenant_roles
 
 HERE = Path(__file__).parent
 PROGRAMS = HERE.parents[1] / ".venv-bi/bin"
+_SECRETS = "PARLEY_SECRET", "PARLEY_BI_PASSWORD", "PARLEY_BI_FIRST_PASSWORD", "PARLEY_BI_LOGIN_PASSWORD"
+_OF_OWNER = "DATABASE_URL", "PGPASSWORD", "PGPASSFILE", "PGSERVICE", "PGSERVICEFILE"
 
 
 def main() -> None:
@@ -56,7 +59,12 @@ def main() -> None:
     print(flush=True)
     arguments = ["--bind", f"{asked.host}:{asked.port}", "--workers", "2", "--worker-class", "gthread"]
     arguments += ["--threads", "8", "--timeout", "120", "--log-level", "warning", "superset.app:create_app()"]
-    os.execve(PROGRAMS / "gunicorn", ["gunicorn", *arguments], environment)
+    os.execve(PROGRAMS / "gunicorn", ["gunicorn", *arguments], of_server(environment))
+
+
+def of_server(environment: Mapping[str, str]) -> dict[str, str]:
+    """What the server that people reach runs with: nothing by which ids are hashed, keys derived or tables changed."""
+    return {name: value for name, value in environment.items() if name not in (*_SECRETS, *_OF_OWNER)}
 
 
 def metadata(settings: Settings) -> str:

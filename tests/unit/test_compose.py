@@ -12,6 +12,7 @@ import pytest
 import typer.main
 import yaml
 
+from dashboards.superset.serve import of_server
 from parley.cli.app import app
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -131,3 +132,11 @@ def test_the_database_of_metabase_is_made_with_its_password_from_the_environment
     assert subprocess.run(["sh", "-n"], input=script, text=True, check=False).returncode == 0
     [psql] = [line for line in script.splitlines() if line.startswith("psql")]
     assert "ON_ERROR_STOP=1" in shlex.split(psql)
+
+
+def test_the_dashboards_that_people_reach_run_without_the_secret() -> None:
+    given = SERVICES["superset"]["environment"]
+    assert "PARLEY_SECRET" in given  # by which the roles are made before
+    kept = of_server({**given, "PARLEY_BI_WAREHOUSE_URL": "postgresql://reader@host/warehouse"})
+    assert "PARLEY_BI_WAREHOUSE_URL" in kept
+    assert not [name for name in kept if SECRET.search(name)]
