@@ -1,23 +1,15 @@
 {#- Facts with a row that the event is, or is part of: which events belong to it, and what makes it their row. -#}
 {% macro facts_of_one_row() %}
     {% do return({
-        'sessions': {
-            'belongs': "events.user_id is not null and events.actor = 'customer'",
-            'is_there': 'fact.user_id = events.user_id'
-                ~ ' and events.occurred_at between fact.started_at and fact.ended_at',
-        },
-        'turns': {
-            'belongs': "events.conversation_id is not null and ("
-                ~ "events.event_name = 'message.received' and events.actor = 'customer'"
-                ~ " or events.event_name = 'conversation.escalated')",
-            'is_there': 'fact.thread_id = events.thread_id and events.occurred_at >= fact.asked_at'
-                ~ " and events.occurred_at <= coalesce(fact.answered_at, fact.ended_at, 'infinity')",
-        },
         'tool_calls': {
             'belongs': "events.event_name in ('ai.tool_call_started', 'ai.tool_call_completed')",
-            'is_there': "fact.thread_id = events.thread_id and (fact.call_id = events.event_id"
-                ~ " or events.event_name = 'ai.tool_call_started'"
-                ~ " and (fact.called_at = events.occurred_at or fact.completed_at <= events.occurred_at))",
+            'is_there': 'fact.call_id = events.event_id',
+            'or_there': [
+                "events.event_name = 'ai.tool_call_started' and fact.thread_id = events.thread_id"
+                    ~ ' and fact.called_at = events.occurred_at',
+                "events.event_name = 'ai.tool_call_started' and fact.thread_id = events.thread_id"
+                    ~ ' and fact.completed_at <= events.occurred_at',
+            ],
         },
         'kb_searches': {'belongs': "events.event_name = 'kb.search'", 'is_there': 'fact.search_id = events.event_id'},
         'errors': {'belongs': "events.event_name = 'system.error'", 'is_there': 'fact.error_id = events.event_id'},
@@ -75,6 +67,26 @@
         'user_days': {
             'by': [['user_id'] * 2, ['date', 'occurred_on']],
             'belongs': "user_id is not null and actor = 'customer'",
+        },
+    }) %}
+{% endmacro %}
+
+{#- Facts whose rows follow one another, each of a stretch of time that its events lie in. -#}
+{% macro facts_of_stretches() %}
+    {% do return({
+        'sessions': {
+            'belongs': "events.user_id is not null and events.actor = 'customer'",
+            'by': 'user_id',
+            'begins': 'fact.started_at',
+            'ends': 'fact.ended_at',
+        },
+        'turns': {
+            'belongs': "events.conversation_id is not null and ("
+                ~ "events.event_name = 'message.received' and events.actor = 'customer'"
+                ~ " or events.event_name = 'conversation.escalated')",
+            'by': 'thread_id',
+            'begins': 'fact.asked_at',
+            'ends': "coalesce(fact.answered_at, fact.ended_at, 'infinity')",
         },
     }) %}
 {% endmacro %}

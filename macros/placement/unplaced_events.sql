@@ -19,20 +19,50 @@
     {{ not_counted_in_conversations(events) }}
     {%- elif fact in facts_that_count() -%}
     {{ not_counted_in(fact, events, **facts_that_count()[fact]) }}
+    {%- elif fact in facts_of_stretches() -%}
+    {{ not_within(fact, events, **facts_of_stretches()[fact]) }}
     {%- else -%}
-    from {{ events }} as events
-    where {{ facts_of_one_row()[fact].belongs }} and not exists (
-        select 1
-        from {{ ref(fact) }} as fact
-        where fact.tenant_id = events.tenant_id and {{ facts_of_one_row()[fact].is_there }}
-    )
+    {{ without_a_row(fact, events, **facts_of_one_row()[fact]) }}
     {%- endif %}
     {% endfor %}
 {% endmacro %}
 
 {#- Every fact that events belong to. -#}
 {% macro facts_of_events() %}
-    {% do return(['conversations'] + (facts_that_count().keys() | list) + (facts_of_one_row().keys() | list)) %}
+    {% do return(
+        ['conversations'] + (facts_that_count().keys() | list) + (facts_of_stretches().keys() | list)
+        + (facts_of_one_row().keys() | list)
+    ) %}
+{% endmacro %}
+
+{% macro without_a_row(fact, events, belongs, is_there, or_there=[]) %}
+    from {{ events }} as events
+    where
+        ({{ belongs }})
+        {%- for condition in [is_there] + or_there %}
+        and not exists (
+            select 1
+            from {{ ref(fact) }} as fact
+            where fact.tenant_id = events.tenant_id and {{ condition }}
+        )
+        {%- endfor %}
+{% endmacro %}
+
+{#- By one look at an index each, so that a chat that never ends costs what its events cost. -#}
+{% macro not_within(fact, events, belongs, by, begins, ends) %}
+    from {{ events }} as events
+    where
+        ({{ belongs }})
+        and not coalesce((
+            select {{ ends }} >= events.occurred_at
+            from {{ ref(fact) }} as fact
+            where
+                fact.tenant_id = events.tenant_id
+                and fact.{{ by }} = events.{{ by }}
+                and {{ begins }} <= events.occurred_at
+            order by {{ begins }} desc, {{ ends }} desc
+            limit 1
+        ), false)
 {% endmacro %}
 
 {% macro not_counted_in(fact, events, by, belongs) %}

@@ -1,7 +1,7 @@
 {{ config(
     unique_key=['tenant_id', 'turn_id'],
     indexes=[
-        {'columns': ['tenant_id', 'thread_id']},
+        {'columns': ['tenant_id', 'thread_id', 'asked_at']},
         {'columns': ['tenant_id', 'asked_on']},
         {'columns': ['status', 'expires_at']},
     ],
