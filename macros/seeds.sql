@@ -64,6 +64,10 @@
             adapter.quote_seed_column(name, config.get('quote_columns')) ~ ' ' ~ types.get(name, adapter.convert_type(given, loop.index0))
         ) %}
     {% endfor %}
+    {# a file that was written before there was such a column leaves it blank #}
+    {% for name, type in types.items() if name not in given.column_names %}
+        {% do columns.append(adapter.quote_seed_column(name, config.get('quote_columns')) ~ ' ' ~ type) %}
+    {% endfor %}
     {% call statement('shape') %}
         {% if is_there %}
         create temporary table given ({{ columns | join(', ') }}) on commit drop;

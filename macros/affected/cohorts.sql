@@ -29,17 +29,16 @@
     select existing.tenant_id, existing.cohort_id, existing.period, existing.cohort_start
     from {{ this }} as existing
     inner join {{ ref('stg_tenants') }} as tenants using (tenant_id)
-    where existing.is_complete <> {{ is_over(period_shift('existing.period', 'existing.period_start', 1), 'tenants.time_zone') }}
+    where existing.is_complete <> ({{ cohort_column_is_over('existing', 'existing.period_index', 'tenants.time_zone') }})
     union
     select cohorts.tenant_id, cohorts.cohort_id, cohorts.period, cohorts.cohort_start
     from (
-        select tenant_id, cohort_id, period, cohort_start, max(period_index) as last_column, max(columns) as columns
+        select
+            tenant_id, cohort_id, period, cohort_start, cohort_started_at,
+            max(period_index) as last_column, max(columns) as columns
         from {{ this }}
-        group by tenant_id, cohort_id, period, cohort_start
+        group by tenant_id, cohort_id, period, cohort_start, cohort_started_at
     ) as cohorts
     inner join {{ ref('stg_tenants') }} as tenants using (tenant_id)
-    where cohorts.last_column < least(
-        cohorts.columns,
-        {{ periods_between('cohorts.period', 'cohorts.cohort_start', local_date(as_of(), 'tenants.time_zone')) }}
-    )
+    where cohorts.last_column < least(cohorts.columns, {{ cohort_columns_begun('cohorts', 'tenants.time_zone') }})
 {% endmacro %}

@@ -22,6 +22,11 @@
     extract(epoch from {{ later }} - {{ earlier }})
 {%- endmacro %}
 
+{#- How many whole hours one instant is after another. -#}
+{% macro hours_between(earlier, later) -%}
+    floor({{ seconds_between(earlier, later) }} / 3600)::integer
+{%- endmacro %}
+
 {#- Monday-based number (0..6) of a week's first day, from the tenants seed's `week_start`. -#}
 {% macro week_start_offset(week_start) -%}
     (array_position(
@@ -30,11 +35,12 @@
 {%- endmacro %}
 
 {#-
-    The first day of the day, week, month, quarter or year that a date is in. A week starts on the tenant's day: shift
-    the date back by it, take the Monday, shift forth. The period `all` begins on 1970-01-01 and never ends.
+    The first day of the day, week, month, quarter or year that a date is in; of an hour, its day. A week starts on the
+    tenant's day: shift the date back by it, take the Monday, shift forth. The period `all` begins on 1970-01-01 and never ends.
 -#}
 {% macro period_start(period, date, week_start) -%}
     case {{ period }}
+        when 'hour' then {{ date }}
         when 'day' then {{ date }}
         when 'week' then
             (date_trunc('week', ({{ date }} - {{ week_start_offset(week_start) }})::timestamp))::date

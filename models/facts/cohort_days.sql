@@ -1,8 +1,9 @@
 {{ config(
-    unique_key=['tenant_id', 'user_id', 'date', 'cohort_id'],
+    unique_key=['tenant_id', 'user_id', 'date', 'cohort_id', 'started_at'],
     meta={'rebuild': {
         'key': {'user_id': 'id', 'date': 'date'},
-        'reads': {'stg_events': 'user', 'user_days': 'user'},
+        'reads': {'stg_cohort_events': 'user', 'user_days': 'user', 'orders': 'buyer'},
+        'definitions': ['stg_cohorts'],
         'publishes': {'user': {'id': 'user_id'}},
         'date': 'date',
     }}
@@ -10,7 +11,13 @@
 
 with definitions as (
 
-    select * from {{ ref('cohort_definitions') }}
+    select * from {{ ref('stg_cohorts') }}
+
+),
+
+tenants as (
+
+    select * from {{ ref('stg_tenants') }}
 
 ),
 
@@ -22,49 +29,112 @@ user_days as (
 
 ),
 
--- the events that a definition names; definitions of any event need none
-named_events as (
+events as (
 
-    select
-        events.tenant_id,
-        events.user_id,
-        events.occurred_on as date,
-        array_agg(distinct events.event_name) as event_names
-    from {{ ref('stg_events') }} as events
+    select events.*
+    from {{ ref('stg_cohort_events') }} as events
     {{ only_affected('events', date='occurred_on') }}
-    where
-        events.user_id is not null
-        and events.actor = 'customer'
-        and events.event_name in (
-            select cohort_event from definitions where cohort_event is not null
-            union
-            select returning_event from definitions where returning_event is not null
-        )
-    group by events.tenant_id, events.user_id, events.occurred_on
 
 ),
 
-final as (
+done as (
+
+    select
+        tenant_id,
+        cohort_id,
+        user_id,
+        occurred_on as date,
+        started_at,
+        bool_or(enters) as enters,
+        count(*) filter (where returns) as returns,
+        -- what the event says by which the user entered
+        (array_agg(breakdown_value order by {{ event_order() }}) filter (where enters))[1] as breakdown_value
+    from events
+    group by tenant_id, cohort_id, user_id, occurred_on, started_at
+
+),
+
+days as (
 
     select
         user_days.tenant_id,
         definitions.cohort_id,
         user_days.user_id,
         user_days.date,
-        definitions.cohort_event is null
-        or definitions.cohort_event = any(coalesce(named_events.event_names, '{}')) as enters,
-        definitions.returning_event is null
-        or definitions.returning_event = any(coalesce(named_events.event_names, '{}')) as returns,
+        {{ local_midnight('user_days.date', 'tenants.time_zone') }} as started_at,
+        definitions.is_entered_any_day or coalesce(done.enters, false) as enters,
+        case
+            when definitions.is_returned_any_day then user_days.events
+            else coalesce(done.returns, 0)
+        end as returns,
+        done.breakdown_value,
         user_days.revenue
     from user_days
-    inner join definitions on definitions.tenant_id in ('*', user_days.tenant_id)
-    left join named_events
+    inner join tenants on user_days.tenant_id = tenants.tenant_id
+    inner join definitions on definitions.tenant_id in ('*', user_days.tenant_id) and not definitions.has_hours
+    left join done
         on
-            user_days.tenant_id = named_events.tenant_id
-            and user_days.user_id = named_events.user_id
-            and user_days.date = named_events.date
+            user_days.tenant_id = done.tenant_id
+            and user_days.user_id = done.user_id
+            and user_days.date = done.date
+            and definitions.cohort_id = done.cohort_id
+
+),
+
+spent as (
+
+    select
+        user_days.tenant_id,
+        definitions.cohort_id,
+        user_days.user_id,
+        user_days.date,
+        date_trunc('hour', orders.ordered_at, tenants.time_zone) as started_at,
+        sum(orders.revenue)::numeric(20, 4) as revenue
+    from user_days
+    inner join tenants on user_days.tenant_id = tenants.tenant_id
+    inner join definitions on definitions.tenant_id in ('*', user_days.tenant_id) and definitions.has_hours
+    inner join {{ ref('orders') }} as orders
+        on
+            user_days.tenant_id = orders.tenant_id
+            and user_days.user_id = orders.completed_user_id
+            and user_days.date = orders.completed_on
+    group by
+        user_days.tenant_id,
+        definitions.cohort_id,
+        user_days.user_id,
+        user_days.date,
+        date_trunc('hour', orders.ordered_at, tenants.time_zone)
+
+),
+
+hours as (
+
+    select
+        tenant_id,
+        cohort_id,
+        user_id,
+        date,
+        started_at,
+        coalesce(done.enters, false) as enters,
+        coalesce(done.returns, 0) as returns,
+        done.breakdown_value,
+        coalesce(spent.revenue, 0)::numeric(20, 4) as revenue
+    from (
+        select done.*
+        from done
+        inner join definitions on done.cohort_id = definitions.cohort_id and definitions.has_hours
+    ) as done
+    full join spent using (tenant_id, cohort_id, user_id, date, started_at)
+
+),
+
+final as (
+
+    select * from days
+    union all
+    select * from hours
 
 )
 
 select * from final
-where enters or returns or revenue <> 0
+where enters or returns > 0 or revenue <> 0

@@ -16,7 +16,7 @@ from parley.alerts import rules
 from parley.analytics.scales import CHANGED_FIELDS, DIRECTIONS, SCALES
 from parley.build.references import CHANNEL, References, parts_of
 from parley.config import people, report_recipients, retention_periods, seeds, tenants, tracking_plan
-from parley.config.seeds import Column, Row, day, flag, names, number, one_of, optional, text, whole
+from parley.config.seeds import Column, Row, day, flag, later, names, number, one_of, optional, text, whole
 from parley.config.tenants import Tenant
 from parley.errors import ParleyError
 from parley.warehouse.database import Connection
@@ -32,6 +32,7 @@ SIGNALS = (  # as the macro signals_of has them
     *("repetition", "response_time", "kb_found", "kb_used", "tools", "errors", "customer_tone", "assistant_tone"),
 )
 Tables = Mapping[str, Sequence[Row]]
+FUNNELS_PAGE, COHORTS_PAGE = "docs/funnels.md", "docs/cohorts.md"
 CUSTOMERS = Path("models", "marts", "customers", "_customers.yml")  # the columns that segments are defined on
 
 
@@ -102,11 +103,27 @@ SEEDS = {
             "name": _NAME,
             "tenant_id": _TENANT,
             "kind": Column(one_of("first_time", "recurring")),
-            "cohort_event": optional(text),
-            "returning_event": optional(text),
+            "cohort_event": optional(names),
+            "cohort_where": later(text),
+            "returning_event": optional(names),
+            "returning_where": later(text),
+            "returning_minimum": later(whole(1)),
+            "breakdown": later(text),
+            "breakdown_limit": later(whole(1)),
+            "hour_columns": later(whole(0)),
             **dict.fromkeys(("day_columns", "week_columns", "month_columns"), Column(whole(0))),
         },
         key=("cohort_id",),
+    ),
+    "activity_definitions": Seed(
+        {
+            "activity_id": _ID,
+            "name": _NAME,
+            "tenant_id": _TENANT,
+            "event_names": optional(names),
+            "predicate": _PREDICATE,
+        },
+        key=("activity_id",),
     ),
     "segment_definitions": Seed(
         {"segment_id": _ID, "name": _NAME, "tenant_id": _TENANT, "predicate": Column(text)},
@@ -265,6 +282,7 @@ def check(connection: Connection, project: Path) -> dict[str, Tenant]:
     references = References(tracking_plan.registered(connection), plan, PROBE_SECRET, listed)
     _check_event_names(references, tables)
     _check_funnels(connection, tables)
+    _check_cohorts(connection, tables)
     _check_attributes(references, tables)
     _check_segments(connection, project, tables["segment_definitions"])
     _check_experiments(tables)
@@ -307,7 +325,9 @@ def _check_event_names(references: References, tables: Tables) -> None:
         references.check_names(row, "event_names", row["event_names"], tenant_of.get(row["funnel_id"], EVERY_TENANT))
     for row in tables["cohort_definitions"]:
         for column in ("cohort_event", "returning_event"):
-            references.check_names(row, column, [row[column]], row["tenant_id"])
+            references.check_names(row, column, row[column] or (), row["tenant_id"])
+    for row in tables["activity_definitions"]:
+        references.check_names(row, "event_names", row["event_names"] or (), row["tenant_id"])
 
 
 def _check_attributes(references: References, tables: Tables) -> None:
@@ -322,6 +342,17 @@ def _check_attributes(references: References, tables: Tables) -> None:
     for funnel_id, funnel in funnels.items():
         for part in parts_of(funnel["breakdown"]):
             references.check_kept(funnel, "breakdown", part, steps[funnel_id], funnel["tenant_id"])
+    any_event = (None,)
+    for cohort in tables["cohort_definitions"]:
+        entering = cohort["cohort_event"] or any_event
+        returning = cohort["returning_event"] or any_event
+        references.check_kept(cohort, "cohort_where", cohort["cohort_where"], entering, cohort["tenant_id"])
+        references.check_kept(cohort, "returning_where", cohort["returning_where"], returning, cohort["tenant_id"])
+        for part in parts_of(cohort["breakdown"]):
+            references.check_kept(cohort, "breakdown", part, entering, cohort["tenant_id"])
+    for activity in tables["activity_definitions"]:
+        named = activity["event_names"] or any_event
+        references.check_kept(activity, "predicate", activity["predicate"], named, activity["tenant_id"])
 
 
 def _check_funnels(connection: Connection, tables: Tables) -> None:
@@ -350,8 +381,19 @@ def _check_funnels(connection: Connection, tables: Tables) -> None:
                 f"{steps_there}: correct after_step or before_step.",
             )
     for row in (*tables["funnel_steps"], *tables["funnel_exclusions"]):
-        if row["predicate"]:
-            _check_path(connection, row, "predicate", "select jsonb_path_match('{}', %s::jsonpath)")
+        _check_predicate(connection, row, "predicate", FUNNELS_PAGE)
+
+
+def _check_cohorts(connection: Connection, tables: Tables) -> None:
+    for cohort in tables["cohort_definitions"]:
+        for column in ("cohort_where", "returning_where"):
+            _check_predicate(connection, cohort, column, COHORTS_PAGE)
+        _check_values(connection, cohort, COHORTS_PAGE)
+    cohort_ids = {cohort["cohort_id"] for cohort in tables["cohort_definitions"]}
+    for activity in tables["activity_definitions"]:
+        if activity["activity_id"] in cohort_ids:
+            activity.wrong("activity_id", f"{activity['activity_id']!r} is a cohort's id already: take another one.")
+        _check_predicate(connection, activity, "predicate", COHORTS_PAGE)
 
 
 def _numbered(rows: Iterable[Row], column: str, definitions: Iterable[Row]) -> dict[str, int]:
@@ -379,23 +421,30 @@ def _check_breakdown(connection: Connection, funnel: Row, steps: int) -> None:
         )
     if step is not None and step > steps:
         funnel.wrong("breakdown_step", f"{funnel['funnel_id']!r} has {steps} steps: write one of them.")
-    if funnel["breakdown_limit"] is not None and not breakdown:
-        funnel.wrong("breakdown_limit", "it limits the values of a breakdown: fill in breakdown, or clear it.")
-    for part in parts_of(breakdown):
+    _check_values(connection, funnel, FUNNELS_PAGE)
+
+
+def _check_values(connection: Connection, row: Row, page: str) -> None:
+    """The attributes whose values a definition tells apart."""
+    if row["breakdown_limit"] is not None and not row["breakdown"]:
+        row.wrong("breakdown_limit", "it limits the values of a breakdown: fill in breakdown, or clear it.")
+    for part in parts_of(row["breakdown"]):
         if part == CHANNEL:
             continue
         if not part.startswith("$"):
-            funnel.wrong("breakdown", f"{part!r} is not right: write {CHANNEL}, or a path such as $.category.")
-        _check_path(
-            connection, funnel, "breakdown", "select jsonb_path_query_first('{}', %s::jsonpath, silent => true)", part
-        )
+            row.wrong("breakdown", f"{part!r} is not right: write {CHANNEL}, or a path such as $.category.")
+        query = b"select jsonb_path_query_first('{}', %s::jsonpath, silent => true)"
+        _check_path(connection, row, "breakdown", part, query, page)
 
 
-def _check_path(connection: Connection, row: Row, column: str, query: str, path: str | None = None) -> None:
-    path = path or row[column]
-    problem = _problem(connection, query.encode(), [path])
-    if problem:
-        row.wrong(column, f"Postgres cannot use {path!r} ({problem}): write it as docs/funnels.md shows.")
+def _check_predicate(connection: Connection, row: Row, column: str, page: str) -> None:
+    if row[column]:
+        _check_path(connection, row, column, row[column], b"select jsonb_path_match('{}', %s::jsonpath)", page)
+
+
+def _check_path(connection: Connection, row: Row, column: str, path: str, query: bytes, page: str) -> None:
+    if problem := _problem(connection, query, [path]):
+        row.wrong(column, f"Postgres cannot use {path!r} ({problem}): write it as {page} shows.")
 
 
 def _check_segments(connection: Connection, project: Path, segments: Iterable[Row]) -> None:

@@ -59,6 +59,12 @@ def test_what_is_shipped_is_right_and_so_is_all_that_the_documentation_allows(
     add(project, "funnel_steps", *(f"h,{step},S,commerce.view,,{str(1 < step < 20).lower()}" for step in range(1, 21)))
     add(project, "funnel_exclusions", "f,1,cart.confirmed,$.price > 5,1,2")
     add(
+        project,
+        "cohort_definitions",
+        "d,D,*,first_time,commerce.view|cart.confirmed,$.price > 5,,,3,$.plan|channel,10,24,1,1,1",
+    )
+    add(project, "activity_definitions", "a,A,landed,commerce.view|kb.hit,$.price > 5", "b,B,*,,")
+    add(
         project, "segment_definitions", "vip,VIP,nordic-bank,revenue > 10 and user_id like 'v%'", "vip,VIP,*,orders > 3"
     )
     definitions.check(connection, project)
@@ -123,9 +129,34 @@ def test_what_is_shipped_is_right_and_so_is_all_that_the_documentation_allows(
         ("funnel_exclusions", ["shop_purchase,1,cart.confirmed,,2,5"], "before_step: .* 'shop_purchase' has 4"),
         ("funnel_exclusions", ["shop_purchase,1,cart.confirmed,,2,2"], "before_step: .* the earlier one first"),
         ("funnel_exclusions", ["shop_purchase,2,cart.confirmed,,1,2"], "exclusion: 'shop_purchase' has no exclusion 1"),
-        ("cohort_definitions", ["c,C,*,monthly,,,1,1,1"], "kind: 'monthly' .* first_time or recurring"),
-        ("cohort_definitions", ["c,C,*,recurring,kb.hits,,1,1,1"], "cohort_event: 'kb.hits' is no event name"),
-        ("cohort_definitions", ["c,C,*,recurring,,,1,-1,1"], "week_columns: '-1'"),
+        ("cohort_definitions", ["c,C,*,monthly,,,,,,,,,1,1,1"], "kind: 'monthly' .* first_time or recurring"),
+        ("cohort_definitions", ["c,C,*,recurring,kb.hits,,,,,,,,1,1,1"], "cohort_event: 'kb.hits' is no event name"),
+        ("cohort_definitions", ["c,C,*,recurring,,,,,,,,,1,-1,1"], "week_columns: '-1'"),
+        (
+            "cohort_definitions",
+            ["c,C,*,recurring,,,commerce.view|kb.hits,,,,,,1,1,1"],
+            "returning_event: 'kb.hits' is no",
+        ),
+        ("cohort_definitions", ["c,C,*,recurring,,$.price >,,,,,,,1,1,1"], "cohort_where: Postgres cannot use"),
+        ("cohort_definitions", ["c,C,*,recurring,,,,$.price,,,,,1,1,1"], "returning_where: .*docs/cohorts.md"),
+        ("cohort_definitions", ["c,C,*,recurring,,,,,0,,,,1,1,1"], "returning_minimum: '0'"),
+        ("cohort_definitions", ["c,C,*,recurring,,,,,,plan,,,1,1,1"], "breakdown: 'plan' is not right: write channel"),
+        ("cohort_definitions", ["c,C,*,recurring,,,,,,,3,,1,1,1"], "breakdown_limit: it limits the values"),
+        ("cohort_definitions", ["c,C,*,recurring,,,,,,,,-1,1,1,1"], "hour_columns: '-1'"),
+        (
+            "cohort_definitions",
+            ["c,C,*,recurring,,,,$.email == 1,,,,,1,1,1"],
+            "returning_where: the attribute 'email' of",
+        ),
+        (
+            "cohort_definitions",
+            ["c,C,*,recurring,commerce.view,,,,,$.phone,,,1,1,1"],
+            "breakdown: the attribute 'phone'",
+        ),
+        ("activity_definitions", ["first_order,A,*,,"], "activity_id: 'first_order' is a cohort's id"),
+        ("activity_definitions", ["a,A,*,kb.hits,"], "event_names: 'kb.hits' is no event name"),
+        ("activity_definitions", ["a,A,*,kb.hit,$.email == 1"], "predicate: the attribute 'email' of kb.hit is"),
+        ("activity_definitions", ["a,A,*,kb.hit,$.price"], "predicate: .*single boolean result is expected"),
         ("segment_definitions", ["s,S,*,spent > 5"], 'predicate: .*column "spent" does not exist'),
         ("segment_definitions", ["s,S,*,orders"], "predicate: .*must be type boolean"),
         ("segment_definitions", ["s,S,*,true); drop table raw.loads; select (true"], "predicate: .*multiple commands"),
@@ -174,7 +205,7 @@ def test_settings_have_a_row_for_tenants_without_their_own(connection: Connectio
 
 
 def test_events_need_no_name_of_the_plan_where_a_tenant_admits_others(connection: Connection, project: Path) -> None:
-    add(project, "cohort_definitions", "c,C,*,recurring,odd.event,,1,1,1")
+    add(project, "cohort_definitions", "c,C,*,recurring,odd.event,,,,,,,,1,1,1")
     seed = project / "seeds" / "tenants.csv"
     seed.write_text(seed.read_text().replace("false,false,SEK", "false,true,SEK"))
     definitions.check(connection, project)
@@ -188,9 +219,9 @@ def test_events_are_those_of_the_definitions_own_tenant(connection: Connection, 
     )
     add(project, "funnel_definitions", "f,Funnel,nordic-bank,user,ordered,60,,,,,")
     add(project, "funnel_steps", "f,1,One,branch.visited,,")
-    add(project, "cohort_definitions", "c,C,*,recurring,branch.visited,,1,1,1")
+    add(project, "cohort_definitions", "c,C,*,recurring,branch.visited,,,,,,,,1,1,1")
     definitions.check(connection, project)
-    add(project, "cohort_definitions", "d,D,salon-paris,recurring,branch.visited,,1,1,1")
+    add(project, "cohort_definitions", "d,D,salon-paris,recurring,branch.visited,,,,,,,,1,1,1")
     with pytest.raises(ParleyError, match=r"cohort_event: 'branch.visited' is no event name of the .* of salon-paris"):
         definitions.check(connection, project)
 
@@ -247,3 +278,12 @@ def test_a_build_does_not_begin_with_a_wrong_definition(
 def test_the_signals_are_those_that_the_models_weigh() -> None:
     macro = (PROJECT / "macros/quality/scores.sql").read_text().partition("endmacro")[0]
     assert set(definitions.SIGNALS) | {*definitions.SCORES, "overall"} == set(re.findall(r"'(\w+)'", macro))
+
+
+def test_a_seed_that_was_written_before_its_newest_columns_is_right(connection: Connection, project: Path) -> None:
+    seed = project / "seeds" / "cohort_definitions.csv"
+    seed.write_text(
+        "cohort_id,name,tenant_id,kind,cohort_event,returning_event,day_columns,week_columns,month_columns\n"
+        "c,C,*,recurring,,,1,1,1\n"
+    )
+    definitions.check(connection, project)

@@ -1,17 +1,26 @@
 """`marts.cohort_retention` and `marts.user_lifecycle`: who comes back, by periods of the tenant's calendar."""
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from tests.oracle.figures import ratio
+from tests.oracle.funnels import breakdown_value
 from tests.oracle.metrics import next_start, period_start
+from tests.oracle.money import payments, total
 from tests.oracle.users import user_days
 from tests.oracle.world import Event, Row, Tenant, World, by_customer, grouped
 
 PERIODS = ("day", "week", "month")
+HOUR = timedelta(hours=1)
+
+
+def anything(attributes: dict[str, Any]) -> bool:
+    """What holds for the attributes of any event."""
+    return True
 
 
 @dataclass(frozen=True)
@@ -21,92 +30,147 @@ class Cohort:
     cohort_id: str
     kind: str = "first_time"
     cohort_event: str = ""
+    cohort_where: str = ""  # a SQL/JSON path, and the same in Python:
+    cohort_holds: Callable[[dict[str, Any]], bool] = anything
     returning_event: str = ""
+    returning_where: str = ""
+    returning_holds: Callable[[dict[str, Any]], bool] = anything
+    returning_minimum: int = 1
+    breakdown: str = ""  # as a funnel's
+    breakdown_limit: int | None = None
     tenant_id: str = "*"
+    hour_columns: int = 0
     day_columns: int = 3
     week_columns: int = 3
     month_columns: int = 3
 
     def columns(self, period: str) -> int:
         """How many periods after the first one are followed; 0 leaves the period out."""
-        return {"day": self.day_columns, "week": self.week_columns, "month": self.month_columns}[period]
+        return {
+            "hour": self.hour_columns,
+            "day": self.day_columns,
+            "week": self.week_columns,
+            "month": self.month_columns,
+        }[period]
+
+    def enters(self, event: Event) -> bool:
+        """Whether it makes its user enter a cohort."""
+        return _is_named(self.cohort_event, event) and self.cohort_holds(event["attributes"])
+
+    def returns(self, event: Event) -> bool:
+        """Whether its user is active by it."""
+        return _is_named(self.returning_event, event) and self.returning_holds(event["attributes"])
+
+
+def _is_named(names: str, event: Event) -> bool:
+    return not names or event["event_name"] in names.split("|")
 
 
 def cohort_retention(world: World, cohorts: Iterable[Cohort]) -> list[Row]:
-    """One row per cohort definition, tenant, period, cohort and period index that has begun."""
-    revenue = user_days(world)
-    rows = []
-    for cohort in cohorts:
-        of_cohort = [event for event in world.events if cohort.tenant_id in ("*", event["tenant_id"])]
-        for tenant_id, events in grouped(of_cohort, lambda event: event["tenant_id"]).items():
-            enters = _days_by_user(world, events, cohort.cohort_event)
-            returns = _days_by_user(world, events, cohort.returning_event)
-            days = [row for row in revenue if row["tenant_id"] == tenant_id]
-            for period in PERIODS:
-                if cohort.columns(period):
-                    rows += _triangle(world, world.tenant(tenant_id), cohort, period, enters, returns, days)
-    return rows
+    """One row per cohort definition, tenant, period, cohort, group of the breakdown and period index that has begun."""
+    done = grouped(filter(by_customer, world.events), lambda event: event["tenant_id"])
+    there = {(row["tenant_id"], row["user_id"], row["date"]) for row in user_days(world)}
+    spent = [
+        row
+        for row in payments(world)
+        if row["kind"] == "order" and (row["tenant_id"], row["user_id"], row["paid_on"]) in there
+    ]
+    return [
+        row
+        for cohort in cohorts
+        for tenant_id, events in done.items()
+        if cohort.tenant_id in ("*", tenant_id)
+        for period in ("hour", *PERIODS)
+        if cohort.columns(period)
+        for row in _triangles(
+            world,
+            world.tenant(tenant_id),
+            cohort,
+            period,
+            events,
+            [row for row in spent if row["tenant_id"] == tenant_id],
+        )
+    ]
 
 
-def _triangle(
-    world: World,
-    tenant: Tenant,
-    cohort: Cohort,
-    period: str,
-    enters: dict[str, set[date]],
-    returns: dict[str, set[date]],
-    days: list[Row],
-) -> list[Row]:
-    members: dict[date, set[str]] = defaultdict(set)
-    for user, dates in enters.items():
-        starts = sorted({period_start(tenant, period, day) for day in dates})
-        for start in starts[:1] if cohort.kind == "first_time" else starts:
-            members[start].add(user)
-    active = {(user, period_start(tenant, period, day)) for user, user_dates in returns.items() for day in user_dates}
-    rows = []
-    for cohort_start, users in members.items():
-        start, cumulative = cohort_start, Decimal(0)
-        for index in range(cohort.columns(period) + 1):
-            if index and start > tenant.local_date(world.as_of):
-                break  # the cohort itself is there whatever the clock says
-            active_users = len(users) if index == 0 else sum((user, start) in active for user in users)
-            money = sum(
-                (
-                    row["revenue"]
-                    for row in days
-                    if row["user_id"] in users and period_start(tenant, period, row["date"]) == start
-                ),
-                Decimal(0),
-            )
-            cumulative += money
-            rows.append(
-                {
+def _triangles(
+    world: World, tenant: Tenant, cohort: Cohort, period: str, events: list[Event], spent: list[Row]
+) -> Iterator[Row]:
+    returns = Counter(
+        (event["user_id"], _began(tenant, period, event["occurred_at"])) for event in events if cohort.returns(event)
+    )
+    active = {key for key, times in returns.items() if times >= cohort.returning_minimum}
+    money: dict[tuple[str, datetime], list[Row]] = grouped(
+        spent, lambda row: (row["user_id"], _began(tenant, period, row["paid_at"]))
+    )
+    for began, members in _members(tenant, cohort, period, events).items():
+        columns = [began]
+        for _ in range(cohort.columns(period)):
+            columns.append(_next(tenant, period, columns[-1]))
+        for (kind, value), users in _groups(cohort, members).items():
+            there = [users, *({user for user in users if (user, start) in active} for start in columns[1:])]
+            cumulative = Decimal(0)
+            for index, start in enumerate(columns):
+                if index and start > world.as_of:
+                    break  # the cohort itself is there whatever the clock says
+                revenue = total([row for user in users for row in money.get((user, start), ())])
+                cumulative += revenue
+                unbounded = len(set().union(*there[index:]))
+                yield {
                     "tenant_id": tenant.tenant_id,
                     "cohort_id": cohort.cohort_id,
                     "period": period,
-                    "cohort_start": cohort_start,
+                    "cohort_start": tenant.local_date(began),
+                    "cohort_started_at": began,
+                    "breakdown_kind": kind,
+                    "breakdown_value": value,
                     "period_index": index,
-                    "period_start": start,
-                    "is_complete": tenant.midnight(next_start(period, start)) <= world.as_of,
+                    "period_start": tenant.local_date(start),
+                    "is_complete": _next(tenant, period, start) <= world.as_of,
                     "cohort_size": len(users),
-                    "active_users": active_users,
-                    "retention_rate": ratio(active_users, len(users)),
-                    "revenue": money,
-                    "revenue_per_user": ratio(float(money), len(users)),
+                    "active_users": len(there[index]),
+                    "retention_rate": ratio(len(there[index]), len(users)),
+                    "cumulative_active_users": unbounded,
+                    "cumulative_retention_rate": ratio(unbounded, len(users)),
+                    "revenue": revenue,
+                    "revenue_per_user": ratio(float(revenue), len(users)),
                     "cumulative_revenue": cumulative,
                 }
-            )
-            start = next_start(period, start)
-    return rows
 
 
-def _days_by_user(world: World, events: Iterable[Event], name: str) -> dict[str, set[date]]:
-    """The local dates on which each user did the event; with no name, any event."""
-    days: dict[str, set[date]] = defaultdict(set)
-    for event in events:
-        if by_customer(event) and name in ("", event["event_name"]):
-            days[str(event["user_id"])].add(world.local_date(event))
-    return days
+def _members(tenant: Tenant, cohort: Cohort, period: str, events: list[Event]) -> dict[datetime, dict[str, str | None]]:
+    """The users of each cohort by when its period begins, each with what the event says by which they entered."""
+    members: defaultdict[datetime, dict[str, str | None]] = defaultdict(dict)
+    first: dict[str, datetime] = {}
+    for event in filter(cohort.enters, events):
+        user, began = str(event["user_id"]), _began(tenant, period, event["occurred_at"])
+        if first.setdefault(user, began) == began or cohort.kind == "recurring":
+            members[began].setdefault(user, breakdown_value(cohort.breakdown, event))
+    return members
+
+
+def _groups(cohort: Cohort, members: dict[str, str | None]) -> dict[tuple[str, str], set[str]]:
+    """The cohort's users as a whole, and by group of the breakdown."""
+    groups = defaultdict(set, {("all", ""): set(members)})
+    if cohort.breakdown:
+        sizes = Counter(value for value in members.values() if value is not None)
+        told = sorted(sizes, key=lambda value: (-sizes[value], value))[: cohort.breakdown_limit]
+        for user, value in members.items():
+            group = ("none", "") if value is None else ("value", value) if value in told else ("other", "")
+            groups[group].add(user)
+    return groups
+
+
+def _began(tenant: Tenant, period: str, moment: datetime) -> datetime:
+    """When the period began in which the moment lies."""
+    if period == "hour":
+        return tenant.hour(moment)
+    return tenant.midnight(period_start(tenant, period, tenant.local_date(moment)))
+
+
+def _next(tenant: Tenant, period: str, began: datetime) -> datetime:
+    """When the period after the one begins that began then."""
+    return began + HOUR if period == "hour" else tenant.midnight(next_start(period, tenant.local_date(began)))
 
 
 def user_lifecycle(world: World) -> list[Row]:

@@ -75,14 +75,19 @@ class Funnel:
 
     def value(self, event: Event) -> str | None:
         """What the event says of the funnel's breakdown; None where it says nothing."""
-        parts = [
-            event["source"] if part == "channel" else event["attributes"].get(part.removeprefix("$."))
-            for part in self.breakdown.split("|")
-        ]
-        known = [str(part) if part not in (None, "") else None for part in parts]
-        if not any(known):
-            return None
-        return known[0] if len(known) == 1 else json.dumps(known)
+        return breakdown_value(self.breakdown, event)
+
+
+def breakdown_value(breakdown: str, event: Event) -> str | None:
+    """What an event says of a breakdown: `channel` or the path of an attribute, as $.plan; several with | between."""
+    parts = [
+        event["source"] if part == "channel" else event["attributes"].get(part.removeprefix("$."))
+        for part in breakdown.split("|")
+    ]
+    known = [str(part) if part not in (None, "") else None for part in parts]
+    if not any(known):
+        return None
+    return known[0] if len(known) == 1 else json.dumps(known)
 
 
 def funnel_attempts(world: World, funnels: Iterable[Funnel]) -> list[Row]:

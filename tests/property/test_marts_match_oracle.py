@@ -17,7 +17,7 @@ import pytest
 from parley.build.builds import BuildRequest
 from parley.settings import Settings
 from tests.oracle import TABLES, Event, Row, Tenant, World, differences
-from tests.oracle.cohorts import Cohort, cohort_retention
+from tests.oracle.cohorts import Cohort, anything, cohort_retention
 from tests.oracle.customers import Assumptions, Segment, roi, segment_members, segment_sizes
 from tests.oracle.histories import HARD_MOMENTS, HOLIDAYS, HOURS, RATES, TENANTS
 from tests.support.seeds import write_seed
@@ -70,7 +70,13 @@ RANDOM_ATTRIBUTES: dict[str, Callable[[Random], dict[str, Any]]] = {
 }
 NAMES = (*RANDOM_ATTRIBUTES, "message.received", "commerce.view", *["commerce.order_completed"] * 4)
 
-COHORT_EVENTS = ("", "", "message.received", "commerce.order_completed")
+COHORT_EVENTS = ("", "", "message.received", "commerce.order_completed", "message.received|commerce.view")
+CONDITIONS: tuple[tuple[str, Callable[[dict[str, Any]], bool]], ...] = (
+    ("", anything),
+    ("", anything),
+    ("$.revenue > 50", lambda attributes: attributes.get("revenue", 0) > 50),
+    ('$.plan == "pro"', lambda attributes: attributes.get("plan") == "pro"),
+)
 ASSUMPTIONS = {
     "*": Assumptions(),
     "berlin": Assumptions(minutes=(1, 2, 3), hourly_cost=(10, 12, 60), cost_each=(0, 0, 0.5)),
@@ -100,7 +106,10 @@ SEGMENTS = (
     Segment("all of Berlin's", "true", lambda customer, as_of: True, tenant_id="berlin"),
 )
 DEFINED = ("marts.cohort_retention", "marts.segment_members", "marts.segment_sizes", "marts.roi")
-COHORT_KEY = ("tenant_id", "cohort_id", "period", "cohort_start", "period_index")
+COHORT_KEY = (
+    *("tenant_id", "cohort_id", "period", "cohort_start", "cohort_started_at", "breakdown_kind", "breakdown_value"),
+    "period_index",
+)
 
 
 def some(random: Random, **attributes: object) -> dict[str, object]:
@@ -121,12 +130,23 @@ def a_booking(random: Random) -> dict[str, object]:
 
 
 def a_cohort(random: Random, number: int) -> Cohort:
+    cohort_where, cohort_holds = random.choice(CONDITIONS)
+    returning_where, returning_holds = random.choice(CONDITIONS)
+    breakdown = random.choice(("", "", "channel", "$.plan", "$.plan|channel"))
     return Cohort(
         cohort_id=f"c{number}",
         kind=("first_time", "recurring")[number % 2],
         cohort_event=random.choice(COHORT_EVENTS),
+        cohort_where=cohort_where,
+        cohort_holds=cohort_holds,
         returning_event=random.choice(COHORT_EVENTS),
+        returning_where=returning_where,
+        returning_holds=returning_holds,
+        returning_minimum=random.choice((1, 1, 2)),
+        breakdown=breakdown,
+        breakdown_limit=random.choice((None, 1, 2)) if breakdown else None,
         tenant_id=random.choice(("*", "*", "auckland")),
+        hour_columns=random.choice((0, 0, 3, 26)),
         day_columns=random.choice((0, 2, 31)),
         week_columns=random.choice((0, 1, 6)),
         month_columns=random.choice((0, 1, 4)),
@@ -149,7 +169,10 @@ def some_events(random: Random, tenant: Tenant, user_id: str) -> list[Event]:
                 session_id=random.choice((None, f"{user_id}-s")),
                 user_id=random.choice((user_id, user_id, user_id, user_id, None)),
                 source=random.choice(("web", None)),
-                attributes=RANDOM_ATTRIBUTES[name](random),
+                attributes={
+                    **RANDOM_ATTRIBUTES[name](random),
+                    **some(random, plan=random.choice(("pro", "free", "", None))),
+                },
             )
         )
     return events
@@ -194,7 +217,7 @@ def test_marts_are_as_the_oracle_says_after_every_load(
     database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     random = Random(SEED)
-    cohorts = [a_cohort(random, number) for number in range(12)]
+    cohorts = [a_cohort(random, number) for number in range(16)]
     events = [event for tenant in TENANTS for user in range(USERS) for event in some_events(random, tenant, f"u{user}")]
     project = copy_project(tmp_path / "project", TENANTS)
     write_definitions(project, cohorts)

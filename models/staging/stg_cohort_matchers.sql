@@ -1,0 +1,49 @@
+{{ config(materialized='view') }}
+
+with cohorts as (
+
+    select * from {{ ref('stg_cohorts') }}
+
+),
+
+entered_by as (
+
+    select
+        cohort_id,
+        tenant_id,
+        unnest(coalesce(string_to_array(cohort_events, '|'), array[null::text])) as event_name,
+        cohort_where as predicate,
+        breakdown,
+        has_hours,
+        true as enters,
+        false as returns
+    from cohorts
+    where kind <> 'activity' and not is_entered_any_day
+
+),
+
+returned_by as (
+
+    select
+        cohort_id,
+        tenant_id,
+        unnest(coalesce(string_to_array(returning_events, '|'), array[null::text])) as event_name,
+        returning_where as predicate,
+        breakdown,
+        has_hours,
+        false as enters,
+        true as returns
+    from cohorts
+    where not is_returned_any_day
+
+),
+
+final as (
+
+    select * from entered_by
+    union all
+    select * from returned_by
+
+)
+
+select * from final
