@@ -1,11 +1,14 @@
-{#- The `affected_by` macros of cohort tables, whose keys travel in a change's id as `cohort_id:period[:period_index]`. -#}
+{#-
+    The `affected_by` macros of cohort tables, whose keys travel in a change's id as `period:[period_index:]cohort_id`: an id
+    may have colons of its own.
+-#}
 
 {% macro affected_cohort_cells(spec) %}
     select distinct
         tenant_id,
-        split_part(id, ':', 1) as cohort_id,
-        split_part(id, ':', 2) as period,
-        split_part(id, ':', 3)::integer as period_index,
+        regexp_replace(id, '^[^:]*:[^:]*:', '') as cohort_id,
+        split_part(id, ':', 1) as period,
+        split_part(id, ':', 2)::integer as period_index,
         date as cohort_start
     from ({{ changed(spec) }}) as changed
     {{ affected_beside_changes(spec) }}
@@ -14,8 +17,8 @@
 {% macro affected_cohorts(spec) %}
     select distinct
         tenant_id,
-        split_part(id, ':', 1) as cohort_id,
-        split_part(id, ':', 2) as period,
+        regexp_replace(id, '^[^:]*:', '') as cohort_id,
+        split_part(id, ':', 1) as period,
         date as cohort_start
     from ({{ changed(spec) }}) as changed
     {{ affected_beside_changes(spec) }}

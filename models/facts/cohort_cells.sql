@@ -7,7 +7,7 @@
         'key': {'cohort_id': 'id', 'period': 'id', 'period_index': 'id', 'cohort_start': 'date'},
         'reads': {'cohort_periods': 'cell'},
         'affected_by': 'affected_cohort_cells',
-        'publishes': {'cohort': {'id': "cohort_id || ':' || period", 'date': 'cohort_start'}},
+        'publishes': {'cohort': {'id': "period || ':' || cohort_id", 'date': 'cohort_start'}},
     }}
 ) }}
 

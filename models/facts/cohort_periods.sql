@@ -6,7 +6,7 @@
         'reads': {'cohort_days': 'user'},
         'definitions': ['stg_cohort_periods'],
         'publishes': {
-            'cell': {'id': "cohort_id || ':' || period || ':' || period_index", 'date': 'cohort_start'},
+            'cell': {'id': "period || ':' || period_index || ':' || cohort_id", 'date': 'cohort_start'},
         },
     }}
 ) }}

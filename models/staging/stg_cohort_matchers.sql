@@ -18,7 +18,7 @@ entered_by as (
         true as enters,
         false as returns
     from cohorts
-    where kind <> 'activity' and not is_entered_any_day
+    where not is_entered_any_day
 
 ),
 
@@ -38,11 +38,28 @@ returned_by as (
 
 ),
 
+activities as (
+
+    select
+        activity_id as cohort_id,
+        tenant_id,
+        unnest(coalesce(string_to_array(event_names, '|'), array[null::text])) as event_name,
+        predicate,
+        null::text[] as breakdown,
+        false as has_hours,
+        false as enters,
+        true as returns
+    from {{ ref('activity_definitions') }}
+
+),
+
 final as (
 
     select * from entered_by
     union all
     select * from returned_by
+    union all
+    select * from activities
 
 )
 

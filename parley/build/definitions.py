@@ -393,6 +393,8 @@ def _check_cohorts(connection: Connection, tables: Tables) -> None:
     for activity in tables["activity_definitions"]:
         if activity["activity_id"] in cohort_ids:
             activity.wrong("activity_id", f"{activity['activity_id']!r} is a cohort's id already: take another one.")
+        if not (activity["event_names"] or activity["predicate"]):
+            activity.wrong("event_names", "any event is what marts.user_lifecycle counts: name one, or a predicate.")
         _check_predicate(connection, activity, "predicate", COHORTS_PAGE)
 
 

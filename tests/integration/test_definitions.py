@@ -63,7 +63,7 @@ def test_what_is_shipped_is_right_and_so_is_all_that_the_documentation_allows(
         "cohort_definitions",
         "d,D,*,first_time,commerce.view|cart.confirmed,$.price > 5,,,3,$.plan|channel,10,24,1,1,1",
     )
-    add(project, "activity_definitions", "a,A,landed,commerce.view|kb.hit,$.price > 5", "b,B,*,,")
+    add(project, "activity_definitions", "a,A,landed,commerce.view|kb.hit,$.price > 5")
     add(
         project, "segment_definitions", "vip,VIP,nordic-bank,revenue > 10 and user_id like 'v%'", "vip,VIP,*,orders > 3"
     )
@@ -153,7 +153,8 @@ def test_what_is_shipped_is_right_and_so_is_all_that_the_documentation_allows(
             ["c,C,*,recurring,commerce.view,,,,,$.phone,,,1,1,1"],
             "breakdown: the attribute 'phone'",
         ),
-        ("activity_definitions", ["first_order,A,*,,"], "activity_id: 'first_order' is a cohort's id"),
+        ("activity_definitions", ["first_order,A,*,kb.hit,"], "activity_id: 'first_order' is a cohort's id"),
+        ("activity_definitions", ["a,A,*,,"], "event_names: any event is what"),
         ("activity_definitions", ["a,A,*,kb.hits,"], "event_names: 'kb.hits' is no event name"),
         ("activity_definitions", ["a,A,*,kb.hit,$.email == 1"], "predicate: the attribute 'email' of kb.hit is"),
         ("activity_definitions", ["a,A,*,kb.hit,$.price"], "predicate: .*single boolean result is expected"),

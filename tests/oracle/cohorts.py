@@ -7,7 +7,8 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from tests.oracle.figures import ratio
+from tests.oracle.days import tenant_days
+from tests.oracle.figures import distinct, ratio
 from tests.oracle.funnels import breakdown_value
 from tests.oracle.metrics import next_start, period_start
 from tests.oracle.money import payments, total
@@ -173,15 +174,94 @@ def _next(tenant: Tenant, period: str, began: datetime) -> datetime:
     return began + HOUR if period == "hour" else tenant.midnight(next_start(period, tenant.local_date(began)))
 
 
+@dataclass(frozen=True)
+class Activity:
+    """An activity as the seed has it; no name is any event."""
+
+    activity_id: str
+    event_names: tuple[str, ...] = ()
+    predicate: str = ""  # a SQL/JSON path, and the same in Python:
+    holds: Callable[[dict[str, Any]], bool] = anything
+    tenant_id: str = "*"
+
+    def row(self) -> dict[str, str]:
+        """Its row of the seed."""
+        return {
+            "activity_id": self.activity_id,
+            "tenant_id": self.tenant_id,
+            "event_names": "|".join(self.event_names),
+            "predicate": self.predicate,
+        }
+
+    def matches(self, event: Event) -> bool:
+        """Whether a customer does it by the event."""
+        return (
+            by_customer(event)
+            and self.tenant_id in ("*", event["tenant_id"])
+            and (not self.event_names or event["event_name"] in self.event_names)
+            and self.holds(event["attributes"])
+        )
+
+
+def activity_users(world: World, activities: Iterable[Activity]) -> list[Row]:
+    """One row per activity, tenant and local date from the tenant's first event's to today's."""
+    rows = []
+    for activity in activities:
+        done = grouped(
+            filter(activity.matches, world.events), lambda event: (event["tenant_id"], world.local_date(event))
+        )
+        for tenant_id, day in ((row["tenant_id"], row["date"]) for row in tenant_days(world)):
+            if activity.tenant_id not in ("*", tenant_id):
+                continue
+            dau, wau, mau = (
+                distinct(
+                    event["user_id"] for ago in range(days) for event in done.get((tenant_id, day - timedelta(ago)), [])
+                )
+                for days in (1, 7, 30)
+            )
+            rows.append(
+                {
+                    "tenant_id": tenant_id,
+                    "activity_id": activity.activity_id,
+                    "date": day,
+                    "dau": dau,
+                    "wau": wau,
+                    "mau": mau,
+                    "stickiness": ratio(dau, mau),
+                    "events": len(done.get((tenant_id, day), [])),
+                }
+            )
+    return rows
+
+
+def activity_lifecycle(world: World, activities: Iterable[Activity]) -> list[Row]:
+    """As `user_lifecycle`, for each activity."""
+    return [
+        {"activity_id": activity.activity_id, **row}
+        for activity in activities
+        for row in _lifecycle(
+            world,
+            (
+                (event["tenant_id"], str(event["user_id"]), world.local_date(event))
+                for event in filter(activity.matches, world.events)
+            ),
+        )
+    ]
+
+
 def user_lifecycle(world: World) -> list[Row]:
     """One row per tenant, period and period start, the current at most, with an active user or one just lapsed."""
+    return _lifecycle(world, ((row["tenant_id"], row["user_id"], row["date"]) for row in user_days(world)))
+
+
+def _lifecycle(world: World, days_of_users: Iterable[tuple[str, str, date]]) -> list[Row]:
     rows = []
-    for tenant_id, days in grouped(user_days(world), lambda row: row["tenant_id"]).items():
+    for tenant_id, days in grouped(days_of_users, lambda day: day[0]).items():
         tenant = world.tenant(tenant_id)
         for period in PERIODS:
             active: dict[date, set[str]] = defaultdict(set)
-            for row in days:
-                active[period_start(tenant, period, row["date"])].add(row["user_id"])
+            for _, user_id, day in days:
+                active[period_start(tenant, period, day)].add(user_id)
             for start in sorted({*active, *(next_start(period, start) for start in active)}):
                 if start > tenant.local_date(world.as_of):
                     continue

@@ -17,7 +17,7 @@ import pytest
 from parley.build.builds import BuildRequest
 from parley.settings import Settings
 from tests.oracle import TABLES, Event, Row, Tenant, World, differences
-from tests.oracle.cohorts import Cohort, anything, cohort_retention
+from tests.oracle.cohorts import Activity, Cohort, activity_lifecycle, activity_users, anything, cohort_retention
 from tests.oracle.customers import Assumptions, Segment, roi, segment_members, segment_sizes
 from tests.oracle.histories import HARD_MOMENTS, HOLIDAYS, HOURS, RATES, TENANTS
 from tests.support.seeds import write_seed
@@ -105,7 +105,15 @@ SEGMENTS = (
     ),
     Segment("all of Berlin's", "true", lambda customer, as_of: True, tenant_id="berlin"),
 )
-DEFINED = ("marts.cohort_retention", "marts.segment_members", "marts.segment_sizes", "marts.roi")
+ACTIVITIES = (
+    Activity("buying", ("commerce.order_completed",), *CONDITIONS[2]),
+    Activity("pro", (), *CONDITIONS[3]),
+    Activity("talk", ("message.received", "kb.search"), tenant_id="berlin"),
+)
+DEFINED = (
+    *("marts.cohort_retention", "marts.activity_lifecycle", "marts.activity_users"),
+    *("marts.segment_members", "marts.segment_sizes", "marts.roi"),
+)
 COHORT_KEY = (
     *("tenant_id", "cohort_id", "period", "cohort_start", "cohort_started_at", "breakdown_kind", "breakdown_value"),
     "period_index",
@@ -134,7 +142,7 @@ def a_cohort(random: Random, number: int) -> Cohort:
     returning_where, returning_holds = random.choice(CONDITIONS)
     breakdown = random.choice(("", "", "channel", "$.plan", "$.plan|channel"))
     return Cohort(
-        cohort_id=f"c{number}",
+        cohort_id=f"c:{number}",
         kind=("first_time", "recurring")[number % 2],
         cohort_event=random.choice(COHORT_EVENTS),
         cohort_where=cohort_where,
@@ -180,6 +188,7 @@ def some_events(random: Random, tenant: Tenant, user_id: str) -> list[Event]:
 
 def write_definitions(project: Path, cohorts: list[Cohort]) -> None:
     write_seed(project, "cohort_definitions", ({"name": cohort.cohort_id, **vars(cohort)} for cohort in cohorts))
+    write_seed(project, "activity_definitions", ({"name": "Doing it", **activity.row()} for activity in ACTIVITIES))
     write_seed(project, "segment_definitions", ({"name": segment.segment_id, **vars(segment)} for segment in SEGMENTS))
     write_seed(project, "roi_assumptions", (assumptions_row(*named) for named in ASSUMPTIONS.items()))
 
@@ -203,6 +212,11 @@ def assert_the_oracle_agrees(warehouse: Warehouse, world: World, cohorts: list[C
     expected: dict[str, tuple[list[Row], tuple[str, ...]]] = {
         **{name: (table.rows(world), table.key) for name, table in TABLES.items()},
         "marts.cohort_retention": (cohort_retention(world, cohorts), COHORT_KEY),
+        "marts.activity_lifecycle": (
+            activity_lifecycle(world, ACTIVITIES),
+            ("activity_id", *TABLES["marts.user_lifecycle"].key),
+        ),
+        "marts.activity_users": (activity_users(world, ACTIVITIES), ("activity_id", *TABLES["marts.active_users"].key)),
         "marts.segment_members": (segment_members(world, SEGMENTS), ("tenant_id", "segment_id", "user_id")),
         "marts.segment_sizes": (segment_sizes(world, SEGMENTS), ("tenant_id", "segment_id", "date")),
         "marts.roi": (roi(world, ASSUMPTIONS), ("tenant_id", "period", "period_start")),

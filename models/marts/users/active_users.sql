@@ -14,101 +14,13 @@
     }}
 ) }}
 
--- the days that the affected dates look back on
-with user_days as (
+with dates as (
 
-    select
-        user_days.tenant_id,
-        user_days.user_id,
-        user_days.date,
-        lead(user_days.date) over (
-            partition by user_days.tenant_id, user_days.user_id
-            order by user_days.date
-        ) as next_date
-    from {{ ref('user_days') }} as user_days
-    {% if rebuilding() %}
-        inner join (select distinct affected.tenant_id, affected.date - back.days as date from pg_temp.affected
-            cross join generate_series(0, 29) as back (days)) as looked_back
-            on user_days.tenant_id = looked_back.tenant_id and user_days.date = looked_back.date
-    {% endif %}
+    {{ dates_asked_for() }}
 
 ),
 
--- A user counts as active of the last n days from an active day on until n days later or, so that nobody counts twice,
--- until the next active day: +1 and -1 whose running sum is the number of active users.
-steps as (
-
-    select
-        user_days.tenant_id,
-        step.date,
-        step.dau,
-        step.wau,
-        step.mau
-    from user_days
-    cross join lateral (
-        values
-        (user_days.date, 1, 1, 1),
-        (user_days.date + 1, -1, 0, 0),
-        (least(user_days.next_date, user_days.date + 7), 0, -1, 0),
-        (least(user_days.next_date, user_days.date + 30), 0, 0, -1)
-    ) as step (date, dau, wau, mau)
-
-),
-
-per_date as (
-
-    select
-        tenant_id,
-        date,
-        sum(dau) as dau,
-        sum(wau) as wau,
-        sum(mau) as mau
-    from (
-        select
-            tenant_id,
-            date,
-            dau,
-            wau,
-            mau
-        from steps
-        union all
-        -- every date that is asked for has a row to carry the running sum
-        select
-            dates.tenant_id,
-            dates.date,
-            0,
-            0,
-            0
-        from (
-            {% if rebuilding() -%}
-            select
-                tenant_id,
-                date
-            from pg_temp.affected
-            {%- else -%}
-            select
-                tenant_id,
-                date
-            from {{ ref('tenant_days') }}
-            {%- endif %}
-        ) as dates
-    ) as all_steps
-    group by tenant_id, date
-
-),
-
-running as (
-
-    select
-        tenant_id,
-        date,
-        (sum(dau) over dates)::bigint as dau,
-        (sum(wau) over dates)::bigint as wau,
-        (sum(mau) over dates)::bigint as mau
-    from per_date
-    window dates as (partition by tenant_id order by date)
-
-),
+{{ users_of_trailing_days(ref('user_days')) }},
 
 active as (
 
