@@ -26,7 +26,7 @@ from benchmarks.build import build, land, write_world
 
 READS = 20  # of which the median counts
 FUNNEL_TABLES = (
-    *("stg_funnel_events", "funnel_attempts", "funnel_journeys"),
+    *("stg_cohort_events", "stg_funnel_events", "funnel_attempts", "funnel_journeys"),
     *("funnels", "funnel_times", "funnel_paths"),
 )
 

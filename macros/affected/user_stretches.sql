@@ -15,9 +15,9 @@
             days.tenant_id,
             days.user_id,
             {{ local_midnight('days.date', 'tenants.time_zone') }}
-            - tenants.session_gap_minutes * interval '1 minute' as from_at,
+            - tenants.session_gap_seconds * interval '1 second' as from_at,
             {{ local_midnight('days.date + 1', 'tenants.time_zone') }}
-            + tenants.session_gap_minutes * interval '1 minute' as to_at
+            + tenants.session_gap_seconds * interval '1 second' as to_at
         from changed_days as days
         inner join {{ ref('stg_tenants') }} as tenants using (tenant_id)
     ),

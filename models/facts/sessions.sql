@@ -40,7 +40,7 @@ with_previous as (
 
     select
         events.*,
-        tenants.session_gap_minutes,
+        tenants.session_gap_seconds,
         lag(events.occurred_at) over (
             partition by events.tenant_id, events.user_id
             order by {{ event_order('events') }}
@@ -55,7 +55,7 @@ numbered as (
     select
         *,
         count(*) filter (
-            where previous_at is null or occurred_at > previous_at + session_gap_minutes * interval '1 minute'
+            where previous_at is null or occurred_at > previous_at + session_gap_seconds * interval '1 second'
         ) over (
             partition by tenant_id, user_id
             order by {{ event_order() }}

@@ -22,7 +22,7 @@ admitted as (
         settings.tenant_id is not null as is_configured,
         coalesce(settings.time_zone, 'UTC') as time_zone,
         lower(coalesce(settings.week_start, 'monday')) as week_start,
-        coalesce(settings.session_gap_minutes, 30) as session_gap_minutes,
+        coalesce(settings.session_gap_seconds, settings.session_gap_minutes * 60::bigint, 1800) as session_gap_seconds,
         coalesce(settings.abandon_after_hours, 24) as abandon_after_hours,
         coalesce(settings.sla_ms, 3000) as sla_ms,
         upper(settings.currency) as currency
@@ -41,7 +41,7 @@ final as (
             '|',
             admitted.time_zone,
             admitted.week_start,
-            admitted.session_gap_minutes,
+            admitted.session_gap_seconds,
             admitted.abandon_after_hours,
             admitted.sla_ms,
             coalesce(admitted.currency, ''),

@@ -41,6 +41,8 @@ class Tenant:
     currency: str | None = None
     """Without one, that of the tenant's first order, else US dollars (`facts.tenant_currencies`)."""
     state: State = "active"
+    session_gap_seconds: int | None = None
+    """In the place of `session_gap_minutes`."""
 
     @property
     def is_active(self) -> bool:
@@ -57,8 +59,10 @@ class Landed:
     last_landed_at: datetime | None = None
 
 
-COLUMNS = tuple(field.name for field in fields(Tenant) if field.name != "state")
-"""Those that the seed must have; `state` may be left out."""
+LATER_COLUMNS = ("state", "session_gap_seconds")
+"""Those that the seed may leave out."""
+COLUMNS = tuple(field.name for field in fields(Tenant) if field.name not in LATER_COLUMNS)
+"""Those that it must have."""
 
 DEFAULT_CURRENCY: Final = "USD"
 """Of a tenant that has named none and was never paid."""
@@ -72,6 +76,8 @@ def read(path: Path, connection: "Connection | None" = None) -> dict[str, Tenant
     tenants: dict[str, Tenant] = {}
     zones = _zones_of(connection) if connection else None
     for row in seeds.read(path, _SEED, key=["tenant_id"]):
+        if row["session_gap_minutes"] is not None and row["session_gap_seconds"] is not None:
+            row.wrong("session_gap_seconds", "session_gap_minutes says it too: leave one of the two blank.")
         given = {column: value for column, value in row.values.items() if value is not None}
         tenant = Tenant(**{"name": row["tenant_id"], **given})
         if zones is not None and tenant.time_zone not in zones:
@@ -216,4 +222,5 @@ _SEED = {
     "admit_unregistered_types": optional(seeds.flag),
     "currency": optional(currency),
     "state": later(seeds.one_of(*get_args(State))),
+    "session_gap_seconds": later(seeds.whole(1)),
 }

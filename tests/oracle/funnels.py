@@ -130,7 +130,7 @@ def units(world: World, funnel: Funnel) -> Iterator[tuple[str, str, str, list[Ev
             continue
         if funnel.unit == "session":
             done = [event for event in events if by_customer(event)]
-            for session in split_at_gaps(done, timedelta(minutes=world.tenant(tenant_id).session_gap_minutes)):
+            for session in split_at_gaps(done, world.tenant(tenant_id).session_gap):
                 began, ended = session[0]["occurred_at"], session[-1]["occurred_at"]
                 within = [event for event in events if began <= event["occurred_at"] <= ended]
                 yield tenant_id, owner_id, str(session[0]["event_id"]), within

@@ -20,7 +20,15 @@ TENANTS = (
     Tenant("utc"),
     Tenant("berlin", time_zone="Europe/Berlin", session_gap_minutes=20, currency="EUR"),
     Tenant("new-york", time_zone="America/New_York", week_start="sunday", abandon_after_hours=1),
-    Tenant("kolkata", time_zone="Asia/Kolkata", sla_ms=1000, currency="USD", good_rating=0.5),
+    Tenant(
+        "kolkata",
+        time_zone="Asia/Kolkata",
+        session_gap_minutes=None,
+        session_gap_seconds=95,
+        sla_ms=1000,
+        currency="USD",
+        good_rating=0.5,
+    ),
     Tenant("auckland", time_zone="Pacific/Auckland", week_start="saturday"),
 )
 
@@ -257,7 +265,7 @@ def stories(draw: st.DrawFn, min_events: int, max_events: int) -> list[Event]:
 
 
 def _pauses(tenant: Tenant) -> st.SearchStrategy[timedelta]:
-    gap = timedelta(minutes=tenant.session_gap_minutes)
+    gap = tenant.session_gap
     silence = timedelta(hours=tenant.abandon_after_hours)
     often = [timedelta(0), timedelta(seconds=1), timedelta(seconds=3.5), _INSTANT, timedelta(minutes=7)]
     seldom = [gap - _INSTANT, gap, gap + _INSTANT, timedelta(hours=5), silence, timedelta(days=1)]

@@ -14,7 +14,7 @@ def sessions(world: World) -> list[Row]:
     known = [event for event in world.events if by_customer(event)]
     rows = []
     for (tenant_id, user_id), events in grouped(known, lambda e: (e["tenant_id"], e["user_id"])).items():
-        for session in split_at_gaps(events, timedelta(minutes=world.tenant(tenant_id).session_gap_minutes)):
+        for session in split_at_gaps(events, world.tenant(tenant_id).session_gap):
             first, last = session[0], session[-1]
             rows.append(
                 {

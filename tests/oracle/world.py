@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from math import inf
 from pathlib import Path
@@ -51,11 +51,17 @@ class Tenant:
     tenant_id: str
     time_zone: str = "UTC"
     week_start: str = "monday"
-    session_gap_minutes: int = 30
+    session_gap_minutes: int | None = 30
+    session_gap_seconds: int | None = None
     abandon_after_hours: int = 24
     sla_ms: int = 3000
     currency: str | None = None
     good_rating: float = 0.75
+
+    @property
+    def session_gap(self) -> timedelta:
+        """The longest silence within a session."""
+        return timedelta(minutes=self.session_gap_minutes or 0, seconds=self.session_gap_seconds or 0)
 
     def local_date(self, moment: datetime) -> date:
         """The calendar date at the tenant's at that moment."""

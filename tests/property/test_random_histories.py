@@ -49,7 +49,7 @@ def test_sessions_of_a_user_lie_further_apart_than_the_limit(history: History) -
     last_end: dict[tuple[str, str], Row] = {}
     for row in table("facts.sessions", history):
         before = last_end.get((row["tenant_id"], row["user_id"]))
-        limit = timedelta(minutes=world.tenant(row["tenant_id"]).session_gap_minutes)
+        limit = world.tenant(row["tenant_id"]).session_gap
         assert before is None or row["started_at"] - before["ended_at"] > limit
         last_end[row["tenant_id"], row["user_id"]] = row
 
@@ -108,7 +108,7 @@ def has_gap_of(extra: timedelta) -> Callable[[History], bool]:
         before: dict[tuple[str, str | None], Row] = {}
         for event in world.events:
             last = before.get((event["tenant_id"], event["user_id"]))
-            limit = timedelta(minutes=world.tenant(event["tenant_id"]).session_gap_minutes)
+            limit = world.tenant(event["tenant_id"]).session_gap
             if event["user_id"] and last and event["occurred_at"] - last["occurred_at"] == limit + extra:
                 return True
             before[event["tenant_id"], event["user_id"]] = dict(event)

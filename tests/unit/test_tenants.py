@@ -42,6 +42,13 @@ def test_every_column_is_read_in_any_order(tmp_path: Path) -> None:
     )
 
 
+def test_a_gap_between_sessions_is_in_minutes_or_in_seconds(tmp_path: Path) -> None:
+    header = f"{HEADER},session_gap_seconds"
+    assert tenants.read(seed(tmp_path, "shop,,,,,,,,,,,90", header=header))["shop"].session_gap_seconds == 90
+    with pytest.raises(ParleyError, match=r"row 2, session_gap_seconds: session_gap_minutes says it too"):
+        tenants.read(seed(tmp_path, "shop,,,,30,,,,,,,90", header=header))
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [

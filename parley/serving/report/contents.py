@@ -449,7 +449,12 @@ _RETENTION = f"""
     with cells as (
         select *
         from marts.cohort_retention
-        where tenant_id = %(tenant)s and period = %(cohorts)s and is_complete and period_start <= %(last)s
+        where
+            tenant_id = %(tenant)s
+            and period = %(cohorts)s
+            and breakdown_kind = 'all'
+            and is_complete
+            and period_start <= %(last)s
     ),
     largest as (
         select cohort_id
