@@ -2,7 +2,11 @@
 
 with cohorts as (
 
-    select * from {{ ref('stg_cohorts') }}
+    select
+        *,
+        -- a bar between two attributes, not one of a path's own doubled ones
+        regexp_split_to_array(breakdown, '(?<![|])[|](?![|])') as breakdown_parts
+    from {{ ref('stg_cohorts') }}
 
 ),
 
@@ -13,7 +17,7 @@ entered_by as (
         tenant_id,
         unnest(coalesce(string_to_array(cohort_events, '|'), array[null::text])) as event_name,
         cohort_where as predicate,
-        breakdown,
+        breakdown_parts as breakdown,
         has_hours,
         true as enters,
         false as returns
@@ -29,7 +33,7 @@ returned_by as (
         tenant_id,
         unnest(coalesce(string_to_array(returning_events, '|'), array[null::text])) as event_name,
         returning_where as predicate,
-        breakdown,
+        breakdown_parts as breakdown,
         has_hours,
         false as enters,
         true as returns

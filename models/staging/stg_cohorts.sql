@@ -18,8 +18,7 @@ final as (
         cohort_where,
         returning_event as returning_events,
         returning_where,
-        -- a bar between two attributes, not one of a path's own doubled ones
-        regexp_split_to_array(breakdown, '(?<![|])[|](?![|])') as breakdown,
+        breakdown,
         has_hours,
         -- any event of a day does: the days of users say so, and no event need be looked at
         cohort_event is null and cohort_where is null and breakdown is null and not has_hours as is_entered_any_day,

@@ -57,13 +57,19 @@ def test_a_seed_is_loaded_when_its_file_or_its_table_changed(project: Path, rows
 
     terms = project / "seeds/quality_judges.csv"
     terms.write_text(f"{terms.read_text().strip()}\nsomebody\n")
+    older = "cohort_id,name,tenant_id,kind,cohort_event,returning_event,day_columns,week_columns,month_columns"
+    (project / "seeds/cohort_definitions.csv").write_text(f"{older}\nold,Old,*,recurring,,,1,1,1\n")
     execute("update seeds.holidays set name = 'spoiled'; delete from seeds.gap_settings")
     assert build(Settings.load(), SEEDS).is_good
     second = written(rows)
     changed = {name for name in first if first[name] != second[name]}
-    assert changed == {"quality_judges", "gap_settings"} | ({"holidays"} if first["holidays"] != "None" else set())
+    assert changed == {"quality_judges", "gap_settings", "cohort_definitions"} | (
+        {"holidays"} if first["holidays"] != "None" else set()
+    )
     assert rows("select count(*) as n from seeds.quality_judges where judge = 'somebody'") == [{"n": 1}]
     assert rows("select count(*) as n from seeds.holidays where name = 'spoiled'") == [{"n": 0}]
+    cells = rows("select cohort_id, day_columns, returning_minimum, breakdown from seeds.cohort_definitions")
+    assert cells == [{"cohort_id": "old", "day_columns": 1, "returning_minimum": None, "breakdown": None}]
 
 
 def test_new_columns_leave_what_reads_the_table_in_place(project: Path, rows: Rows) -> None:

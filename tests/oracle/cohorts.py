@@ -17,6 +17,12 @@ from tests.oracle.world import Event, Row, Tenant, World, by_customer, grouped
 
 PERIODS = ("day", "week", "month")
 HOUR = timedelta(hours=1)
+COHORT_KEY = (
+    *("tenant_id", "cohort_id", "period", "cohort_start", "cohort_started_at", "breakdown_kind", "breakdown_value"),
+    "period_index",
+)
+LIFECYCLE_KEY = ("tenant_id", "activity_id", "period", "period_start")
+ACTIVITY_KEY = ("tenant_id", "activity_id", "date")
 
 
 def anything(attributes: dict[str, Any]) -> bool:

@@ -25,6 +25,16 @@ from parley.quality_gate.expectations import COLUMNS, SEED
 from parley.settings import Settings
 from parley.warehouse import database
 from tests.oracle import TABLES, Event, World, differences
+from tests.oracle.cohorts import (
+    ACTIVITY_KEY,
+    COHORT_KEY,
+    LIFECYCLE_KEY,
+    Activity,
+    Cohort,
+    activity_lifecycle,
+    activity_users,
+    cohort_retention,
+)
 from tests.oracle.histories import HOLIDAYS, HOURS, RATES, TENANTS, History, histories, landed
 from tests.oracle.world import identified, identity, is_id, thread
 from tests.oracle.world import order as order_of_events
@@ -32,6 +42,19 @@ from tests.support.seeds import write_seed
 from tests.support.warehouse import CHECKS, MODELS, Warehouse, copy_project
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]  # a history takes as many builds as it has files, and more
+COHORTS = (
+    Cohort("any", hour_columns=2, breakdown="channel", breakdown_limit=1, returning_minimum=2),
+    Cohort(
+        "dear",
+        kind="recurring",
+        cohort_event="commerce.order_completed",
+        cohort_where="$.revenue > 300",
+        cohort_holds=lambda attributes: attributes["revenue"] > 300,
+        returning_event="message.received|kb.hit",
+        breakdown="$.order_id",
+    ),
+)
+ACTIVITIES = (Activity("asking", ("message.received", "kb.search")),)
 EXAMPLES = int(os.environ.get("PARLEY_EXAMPLES", "4"))
 Choice = dict[str, Any]
 
@@ -68,6 +91,8 @@ def warehouse(database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     write_seed(project, "exchange_rates", map(vars, RATES))
     write_seed(project, "opening_hours", map(vars, HOURS))
     write_seed(project, "holidays", ({"tenant_id": name, "date": day, "name": "closed"} for name, day in HOLIDAYS))
+    write_seed(project, "cohort_definitions", ({"name": cohort.cohort_id, **vars(cohort)} for cohort in COHORTS))
+    write_seed(project, "activity_definitions", ({"name": "Doing it", **activity.row()} for activity in ACTIVITIES))
     monkeypatch.setenv("PARLEY_PROJECT", str(project))
     warehouse = Warehouse(Settings.load(), tmp_path)
     warehouse.build(BuildRequest(as_of=datetime.now(UTC), select=("resource_type:seed",)))
@@ -87,10 +112,16 @@ def order(as_of: datetime, choice: Choice) -> BuildRequest:
 
 
 def assert_the_oracle_agrees(warehouse: Warehouse, world: World) -> None:
+    expected = {
+        **{name: (table.rows(world), table.key) for name, table in TABLES.items()},
+        "marts.cohort_retention": (cohort_retention(world, COHORTS), COHORT_KEY),
+        "marts.activity_lifecycle": (activity_lifecycle(world, ACTIVITIES), LIFECYCLE_KEY),
+        "marts.activity_users": (activity_users(world, ACTIVITIES), ACTIVITY_KEY),
+    }
     found = {
         name: wrong
-        for name, (rows, key) in TABLES.items()
-        if (wrong := differences(rows(world), warehouse.read(name), key)[:10])
+        for name, (rows, key) in expected.items()
+        if (wrong := differences(rows, warehouse.read(name), key)[:10])
     }
     assert not found
 

@@ -17,7 +17,17 @@ import pytest
 from parley.build.builds import BuildRequest
 from parley.settings import Settings
 from tests.oracle import TABLES, Event, Row, Tenant, World, differences
-from tests.oracle.cohorts import Activity, Cohort, activity_lifecycle, activity_users, anything, cohort_retention
+from tests.oracle.cohorts import (
+    ACTIVITY_KEY,
+    COHORT_KEY,
+    LIFECYCLE_KEY,
+    Activity,
+    Cohort,
+    activity_lifecycle,
+    activity_users,
+    anything,
+    cohort_retention,
+)
 from tests.oracle.customers import Assumptions, Segment, roi, segment_members, segment_sizes
 from tests.oracle.histories import HARD_MOMENTS, HOLIDAYS, HOURS, RATES, TENANTS
 from tests.support.seeds import write_seed
@@ -114,10 +124,6 @@ DEFINED = (
     *("marts.cohort_retention", "marts.activity_lifecycle", "marts.activity_users"),
     *("marts.segment_members", "marts.segment_sizes", "marts.roi"),
 )
-COHORT_KEY = (
-    *("tenant_id", "cohort_id", "period", "cohort_start", "cohort_started_at", "breakdown_kind", "breakdown_value"),
-    "period_index",
-)
 
 
 def some(random: Random, **attributes: object) -> dict[str, object]:
@@ -212,11 +218,8 @@ def assert_the_oracle_agrees(warehouse: Warehouse, world: World, cohorts: list[C
     expected: dict[str, tuple[list[Row], tuple[str, ...]]] = {
         **{name: (table.rows(world), table.key) for name, table in TABLES.items()},
         "marts.cohort_retention": (cohort_retention(world, cohorts), COHORT_KEY),
-        "marts.activity_lifecycle": (
-            activity_lifecycle(world, ACTIVITIES),
-            ("activity_id", *TABLES["marts.user_lifecycle"].key),
-        ),
-        "marts.activity_users": (activity_users(world, ACTIVITIES), ("activity_id", *TABLES["marts.active_users"].key)),
+        "marts.activity_lifecycle": (activity_lifecycle(world, ACTIVITIES), LIFECYCLE_KEY),
+        "marts.activity_users": (activity_users(world, ACTIVITIES), ACTIVITY_KEY),
         "marts.segment_members": (segment_members(world, SEGMENTS), ("tenant_id", "segment_id", "user_id")),
         "marts.segment_sizes": (segment_sizes(world, SEGMENTS), ("tenant_id", "segment_id", "date")),
         "marts.roi": (roi(world, ASSUMPTIONS), ("tenant_id", "period", "period_start")),
