@@ -51,7 +51,9 @@ cohorts as (
         definitions.columns,
         tenants.time_zone,
         -- columns that have begun, and whatever the events already say of later ones
-        greatest(least(definitions.columns, {{ cohort_columns_begun('placed', 'tenants.time_zone') }}), 0) as last_column
+        greatest(
+            least(definitions.columns, {{ cohort_columns_begun('placed', 'tenants.time_zone') }}), 0
+        ) as last_column
     from placed
     inner join definitions on placed.cohort_id = definitions.cohort_id and placed.period = definitions.period
     inner join tenants on placed.tenant_id = tenants.tenant_id
