@@ -7,6 +7,8 @@ import pytest
 from parley.errors import ParleyError
 from parley.serving import docs
 from parley.settings import Settings
+from parley.warehouse import database
+from tests.support.warehouse import PROJECT
 
 
 def test_the_page_has_the_tables_and_takes_the_place_of_the_last_one(built: Settings) -> None:
@@ -29,3 +31,45 @@ def test_without_a_project_a_sentence_says_so(built: Settings, monkeypatch: pyte
     monkeypatch.setenv("PARLEY_PROJECT", str(built.home / "empty"))
     with pytest.raises(ParleyError, match="dbt cannot make the documentation"):
         docs.publish(Settings.load())
+
+
+def documented(page: str, sentence: str, days: dict[str, str]) -> bytes:
+    """The statement that a page shows after a sentence, of other days."""
+    shown = (PROJECT / "docs" / page).read_text().partition(sentence)[2].partition(":\n\n")[2].partition(";\n")[0]
+    return re.sub(r"2026-\d\d-\d\d", lambda day: days[day[0]], shown).encode()
+
+
+def test_what_is_read_of_any_range_of_days_is_what_marts_say_of_theirs(built: Settings) -> None:
+    shop = "tenant_id = 'shop-newyork'"
+    june = {"2026-10-01": "2025-06-01", "2026-10-10": "2025-06-30"}
+    days = {
+        "2026-10-01": "2025-06-27",
+        "2026-10-10": "2025-06-27",
+        "2026-10-11": "2025-06-28",
+        "2026-10-20": "2025-06-28",
+    }
+    with database.connect(built) as connection:
+
+        def rows(statement: bytes) -> list[tuple[object, ...]]:
+            return connection.execute(statement).fetchall()
+
+        funnel = rows(documented("funnels.md", "Any range of days", june))
+        assert funnel
+        assert funnel == rows(
+            f"select step, step_name, reached from marts.funnels where {shop} and funnel_id = 'shop_purchase'"
+            " and period = 'month' and breakdown_kind = 'all' and period_start = '2025-06-01' order by step".encode()
+        )
+        [(users, events, revenue)] = rows(documented("cohorts.md", "Users of any range of days", june))
+        assert users
+        assert [(users,)] == rows(f"select mau from marts.active_users where {shop} and date = '2025-06-30'".encode())
+        assert [(events, revenue)] == rows(
+            "select sum(events), sum(revenue) from facts.user_days"
+            f" where {shop} and date_trunc('month', date) = '2025-06-01'".encode()
+        )
+        of_one_day = rows(documented("cohorts.md", "Of those who came for the first time", days))
+        assert of_one_day[0][0]
+        assert of_one_day == rows(
+            "select cohort_size, active_users from marts.cohort_retention"
+            f" where {shop} and cohort_id = 'first_activity'"
+            " and period = 'day' and cohort_start = '2025-06-27' and period_index = 1".encode()
+        )
