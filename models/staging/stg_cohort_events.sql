@@ -60,7 +60,7 @@ matched as (
         matchers.enters,
         matchers.returns
     from source
-    inner join matchers on matchers.event_name is null and matchers.tenant_id in ('*', source.tenant_id)
+    inner join matchers on matchers.event_name = '*' and matchers.tenant_id in ('*', source.tenant_id)
 
 ),
 

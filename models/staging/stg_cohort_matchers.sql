@@ -15,7 +15,7 @@ entered_by as (
     select
         cohort_id,
         tenant_id,
-        unnest(coalesce(string_to_array(cohort_events, '|'), array[null::text])) as event_name,
+        unnest(coalesce(string_to_array(cohort_events, '|'), array['*'])) as event_name,
         cohort_where as predicate,
         breakdown_parts as breakdown,
         has_hours,
@@ -31,7 +31,7 @@ returned_by as (
     select
         cohort_id,
         tenant_id,
-        unnest(coalesce(string_to_array(returning_events, '|'), array[null::text])) as event_name,
+        unnest(coalesce(string_to_array(returning_events, '|'), array['*'])) as event_name,
         returning_where as predicate,
         breakdown_parts as breakdown,
         has_hours,
@@ -47,7 +47,7 @@ activities as (
     select
         activity_id as cohort_id,
         tenant_id,
-        unnest(coalesce(string_to_array(event_names, '|'), array[null::text])) as event_name,
+        unnest(coalesce(string_to_array(event_names, '|'), array['*'])) as event_name,
         predicate,
         null::text[] as breakdown,
         false as has_hours,
