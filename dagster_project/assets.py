@@ -23,7 +23,6 @@ from parley.alerts import channels, outbox
 from parley.alerts.evaluation import evaluate
 from parley.analytics.analyses import Analysis
 from parley.build import builds, plans
-from parley.build.circumstances import Circumstances
 from parley.landing.inbox import land_all, land_file
 from parley.serving import docs
 from parley.settings import Settings
@@ -127,7 +126,7 @@ def build_dbt_assets(
             with retried(), _turn(settings) as connection:
                 judged_to = builds.prepare(connection, settings, order)
                 # both steps of a run are one build
-                circumstances = Circumstances(choices.time(context), context.run_id, judged_to)
+                circumstances = order.circumstances(choices.time(context), context.run_id, judged_to)
                 arguments = builds.arguments(order, circumstances, plans.fingerprint(settings.project))
                 with circumstances.in_sessions():
                     yield from _run_dbt(context, dbt, arguments, connection)

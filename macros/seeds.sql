@@ -27,20 +27,9 @@
     ]))) %}
 {% endmacro %}
 
-{#- That, the table's rows, and its columns: three sums. -#}
+{#- That, and what the table holds. -#}
 {% macro seed_content() -%}
-    (
-        select concat_ws(
-            ' ',
-            '{{ seed_source() }}',
-            coalesce(md5(string_agg(line::text, '|' order by line::text)), ''),
-            (
-                select md5(string_agg(attname || ' ' || format_type(atttypid, atttypmod), '|' order by attname))
-                from pg_attribute where attrelid = '{{ this }}'::regclass and attnum > 0 and not attisdropped
-            )
-        )
-        from {{ this }} as line
-    )
+    '{{ seed_source() }} ' || ops.content_of('{{ this }}')
 {%- endmacro %}
 
 {% macro seed_is_loaded() %}
@@ -83,6 +72,7 @@
     {% if not is_there %}{% do create_indexes(target) %}{% endif %}
     {% do persist_docs(target, model) %}
     {% call statement('remember') %}
+        {{ owe_readers() }}
         insert into ops.definitions (model, tenant_id, fingerprint)
         select 'seeds.{{ model.name }}', '*file', {{ seed_content() }}
         on conflict (model, tenant_id) do update set fingerprint = excluded.fingerprint

@@ -1,12 +1,14 @@
 {#-
     Step 1 of README.md. Two builds of one model take turns, and no upstream changes while a model reads it: its own row is
     locked for update, its upstreams' rows for share. `taken` remembers how far the upstreams' changes go now. Returns the
-    spec with two things to know before keys are collected: the tenants to reread, and whether any history is frozen.
+    spec with what there is to know before keys are collected: what to reread (nothing, tenants, everything), the range that is
+    asked for, and whether any history is frozen.
 -#}
 {% macro lock_and_look(spec) %}
     {% call statement('lock_and_look', fetch_result=True, auto_begin=True) %}{{ looking(spec) }}{% endcall %}
     {% set found = load_result('lock_and_look').table.rows[0] %}
-    {% do return(dict(spec, reread=fromjson(found.reread), is_frozen=found.is_frozen)) %}
+    {% set reread = 'everything' if flags.FULL_REFRESH else found.reread %}
+    {% do return(dict(spec, reread=reread, asked=asked_range(), is_frozen=found.is_frozen)) %}
 {% endmacro %}
 
 {% macro looking(spec) %}
@@ -22,8 +24,13 @@
     select upstream, greatest(position, case {{ newest_positions(upstreams) }} end) as position
     from ops.watermarks where model = '{{ model.name }}';
     create temporary table current_definitions on commit drop as {{ current_definitions(spec) | join('\nunion all\n') }};
+    create temporary table reread on commit drop as {{ tenants_to_reread(spec) }};
     select
-        array_to_json(array({{ tenants_to_reread(spec) }}))::text as reread,
+        case
+            when exists (select from pg_temp.reread where tenant_id is null) then 'everything'
+            when exists (select from pg_temp.reread) then 'tenants'
+            else 'nothing'
+        end as reread,
         exists (select 1 from ops.raw_horizon) as is_frozen
 {% endmacro %}
 
@@ -161,26 +168,39 @@
     bounds too, as wide as any time zone, so that partitions are pruned.
 -#}
 {% macro reread_conditions(spec, date_column, instant_column=none) %}
+    {% if spec.reread == 'everything' %}{% do return(['true']) %}{% endif %}
     {% set conditions = [] %}
-    {% if none in spec.reread or flags.FULL_REFRESH %}
-        {% do conditions.append('true') %}
-    {% elif spec.reread %}
-        {% do conditions.append('tenant_id in (' ~ literals(spec.reread) ~ ')') %}
+    {% if spec.reread == 'tenants' or spec.asked %}
+        {% do conditions.append('tenant_id in (select reread.tenant_id from pg_temp.reread)') %}
     {% endif %}
+    {% if not spec.asked or (spec.asked == 'days' and not date_column) %}{% do return(conditions) %}{% endif %}
+    {% set from_date, to_date = asked('from_date') ~ '::date', asked('to_date') ~ '::date' %}
     {% set range = [] %}
-    {% for bound, operator, instant in [('from_date', '>=', ">= {}::date - interval '1 day'"), ('to_date', '<=', "< {}::date + interval '2 days'")] if date_column and var(bound) %}
-        {% set day = literals([var(bound)]) %}
-        {% do range.append(date_column ~ ' ' ~ operator ~ ' ' ~ day ~ '::date') %}
-        {% if instant_column %}{% do range.append(instant_column ~ ' ' ~ instant.format(day)) %}{% endif %}
-    {% endfor %}
-    {% if var('tenant') %} {# as hexadecimal digits: dbt renders texts among its variables #}
-        {% do range.append("tenant_id in (convert_from(decode(" ~ literals([var('tenant')]) ~ ", 'hex'), 'utf8'))") %}
+    {% if date_column %}
+        {% do range.append(date_column ~ " between coalesce(" ~ from_date ~ ", '-infinity') and coalesce(" ~ to_date ~ ", 'infinity')") %}
     {% endif %}
-    {% if range and (date_column or not (var('from_date') or var('to_date'))) %}
-        {% do conditions.append(range | join(' and ')) %}
+    {% if instant_column %}
+        {% do range.append(instant_column ~ " >= coalesce(" ~ from_date ~ " - interval '1 day', '-infinity')") %}
+        {% do range.append(instant_column ~ " < coalesce(" ~ to_date ~ " + interval '2 days', 'infinity')") %}
     {% endif %}
-    {% do return(conditions) %}
+    {% if spec.asked == 'days' %}{% do return(conditions + [range | join(' and ')]) %}{% endif %}
+    {% set all_days = 'coalesce(' ~ from_date ~ ', ' ~ to_date ~ ') is null' %}
+    {#- as hexadecimal digits: dbt renders texts among its variables -#}
+    {% do return(conditions + [
+        'tenant_id = convert_from(decode(' ~ asked('tenant') ~ ", 'hex'), 'utf8')"
+        ~ ' and (' ~ all_days ~ (' or ' ~ range | join(' and ') if range else '') ~ ')'
+    ]) %}
 {% endmacro %}
+
+{#- What is to be built again besides what changed: days of all tenants, a tenant (or days of it), or none. -#}
+{% macro asked_range() %}
+    {% do return('tenant' if var('tenant') else 'days' if var('from_date') or var('to_date') else none) %}
+{% endmacro %}
+
+{#- A part of that: null where it is not asked for. -#}
+{% macro asked(name) -%}
+    nullif({{ of_this_build(name, var(name) or '') }}, '')
+{%- endmacro %}
 
 {#- One column: tenants to be read again as a whole; null stands for all of them. -#}
 {% macro tenants_to_reread(spec) %}

@@ -1,27 +1,34 @@
 {#-
     What a build runs for a model is the same text again and again while the project stays as it is: what differs are
     settings of the session (`of_this_build`). `ops.scripts` keeps the text, and `parley build` runs it without dbt
-    (docs/decisions/builds-without-dbt.md). Recorded is the usual case alone, where changed keys are rebuilt and nothing is
-    read again as a whole.
+    (docs/decisions/builds-without-dbt.md). Keys are collected in another way where more than what changed is to be read, and
+    written in another where history is frozen: each way is recorded.
 -#}
 {% macro record_rebuilding(target, spec, columns, sql) %}
-    {% if var('project') is none or flags.FULL_REFRESH or var('from_date') or var('to_date') or var('tenant') %}{% do return('') %}{% endif %}
-    {% if is_recorded(spec.is_frozen) %}{% do return('') %}{% endif %}
-    {% set usual = dict(spec, reread=[]) %}
-    {% do record_script(spec.is_frozen, {
+    {% if var('project') is none or is_recorded() %}{% do return('') %}{% endif %}
+    {% set usual = dict(spec, reread='nothing', asked=none, is_frozen=false) %}
+    {% set collect = {} %}
+    {% for reread in ['nothing', 'tenants', 'everything'] %}
+        {% do collect.update({reread: collecting(dict(usual, reread=reread))}) %}
+    {% endfor %}
+    {% for asked in ['days', 'tenant'] %}
+        {% do collect.update({asked: collecting(dict(usual, asked=asked))}) %}
+    {% endfor %}
+    {% do record_script({
         'definitions': current_definitions(usual),
         'clock': context[spec.time_triggered](usual) if spec.get('time_triggered') else none,
         'look': looking(usual),
-        'collect': collecting(usual),
+        'collect': collect,
         'recompute': recomputing(sql),
         'write': write_difference(target, columns, config.get('unique_key'), usual),
+        'write_beside_frozen': write_difference(target, columns, config.get('unique_key'), dict(usual, is_frozen=true)),
     }) %}
 {% endmacro %}
 
 {#- Of a table that builds make as a whole: the difference is written, so that a refresh that finds none changes nothing. -#}
 {% macro record_refreshing(target, sql) %}
-    {% if var('project') is none or is_recorded(false) %}{% do return('') %}{% endif %}
-    {% do record_script(false, {'refresh': refreshing(target, sql)}) %}
+    {% if var('project') is none or is_recorded() %}{% do return('') %}{% endif %}
+    {% do record_script({'refresh': refreshing(target, sql)}) %}
 {% endmacro %}
 
 {% macro refreshing(target, sql) %}
@@ -45,25 +52,22 @@
     insert into {{ target }} ({{ columns }}) select {{ columns }} from pg_temp.added
 {% endmacro %}
 
-{% macro is_recorded(is_frozen) %}
+{% macro is_recorded() %}
     {% do return(run_query(
-        "select exists (select from ops.scripts where name = '" ~ model.name ~ "' and project = " ~ literals([var('project')])
-        ~ " and is_frozen = " ~ is_frozen ~ ")"
+        "select exists (select from ops.scripts where name = '" ~ model.name ~ "' and project = " ~ literals([var('project')]) ~ ")"
     ).columns[0].values()[0]) %}
 {% endmacro %}
 
 {#- Without the database's name: the text is of this warehouse, whatever it is called. -#}
-{% macro record_script(is_frozen, steps) %}
+{% macro record_script(steps) %}
     {% call statement('record_script') %}
-        insert into ops.scripts (name, project, is_frozen, steps)
+        insert into ops.scripts (name, project, steps)
         values (
             '{{ model.name }}',
             {{ literals([var('project')]) }},
-            {{ is_frozen }},
             replace({{ as_jsonb(steps) }}::text, '\"{{ target.dbname }}\".', '')::jsonb
         )
-        on conflict (name) do update set
-            project = excluded.project, is_frozen = excluded.is_frozen, steps = excluded.steps
+        on conflict (name) do update set project = excluded.project, steps = excluded.steps
     {% endcall %}
 {% endmacro %}
 

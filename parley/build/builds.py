@@ -65,9 +65,13 @@ class BuildRequest:
             raise ParleyError(f"--threads {self.threads} is none: give 1 or more.")
 
     @property
-    def is_of_what_changed(self) -> bool:
-        """Whether nothing else is asked for."""
-        return not (self.from_date or self.to_date or self.tenant or self.select or self.full_refresh)
+    def is_of_everything(self) -> bool:
+        """Whether every table is brought up to date, and none replaced."""
+        return not (self.select or self.full_refresh)
+
+    def circumstances(self, as_of: datetime, build_id: str, judged_to: int) -> Circumstances:
+        """Of a build of this."""
+        return Circumstances(as_of, build_id, judged_to, self.from_date, self.to_date, self.tenant)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +142,7 @@ def _build(
     with migrate.connect(settings, autocommit=True) as connection, only_one(connection, wait):
         try:
             judged_to = prepare(connection, settings, order)
-            circumstances = Circumstances(as_of, build_id, judged_to)
+            circumstances = order.circumstances(as_of, build_id, judged_to)
             with circumstances.in_sessions():
                 results = _build_all(settings, connection, order, circumstances, on_progress, manifest)
         except Exception as error:
@@ -166,7 +170,7 @@ def _build_all(
 ) -> list[Result]:
     """By the SQL that dbt has run before where that is known, else by dbt."""
     project = plans.fingerprint(settings.project)
-    if order.is_of_what_changed:
+    if order.is_of_everything:
         results = quick.attempt(settings, project, circumstances, order.threads, on_progress)
         if results is not None:
             return results
@@ -280,20 +284,10 @@ def arguments(order: BuildRequest, circumstances: Circumstances, project: str) -
 
     dbt records what it runs for `project`, which `plans.fingerprint` gives: its sessions must have the circumstances.
     """
-    variables = {
-        "build_id": circumstances.build_id,
-        "as_of": circumstances.as_of.astimezone(UTC).isoformat(),
-        "from_date": order.from_date and order.from_date.isoformat(),
-        "to_date": order.to_date and order.to_date.isoformat(),
-        # what people write is never text that dbt would render as Jinja
-        "tenant": order.tenant and order.tenant.encode().hex(),
-        "judged_to": circumstances.judged_to,
-        "project": project,
-    }
     return [
         "build",
         *("--exclude-resource-type", "unit_test"),  # they test the models, not the data: `make test` runs them
-        *("--vars", json.dumps({name: value for name, value in variables.items() if value is not None})),
+        *("--vars", json.dumps({**circumstances.variables, "project": project})),
         *(("--full-refresh",) if order.full_refresh else ()),
         *(("--select", *order.select) if order.select else ()),
         *(("--threads", str(order.threads)) if order.threads else ()),

@@ -4,7 +4,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+
+Asked = str
+"""The kind of what is built again besides what changed: `days` of all tenants, or a `tenant` (all of it, or days)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,18 +16,39 @@ class Circumstances:
     build_id: str
     judged_to: int
     """The last batch that the input gate has judged: what lands meanwhile is the next build's."""
+    from_date: date | None = None
+    """Tenant-local, like `to_date`: days to build again besides what changed, both included."""
+    to_date: date | None = None
+    tenant: str | None = None
+    """Of these days, only this tenant's; without them, all of it."""
+
+    @property
+    def asked(self) -> Asked | None:
+        if self.tenant:
+            return "tenant"
+        return "days" if self.from_date or self.to_date else None
+
+    @property
+    def variables(self) -> dict[str, str | int]:
+        """As dbt's variables, without those that say nothing."""
+        found: dict[str, str | int | None] = {
+            "build_id": self.build_id,
+            "as_of": self.as_of.astimezone(UTC).isoformat(),
+            "from_date": self.from_date.isoformat() if self.from_date else None,
+            "to_date": self.to_date.isoformat() if self.to_date else None,
+            # what people write is never text that dbt would render as Jinja
+            "tenant": self.tenant.encode().hex() if self.tenant else None,
+            "judged_to": self.judged_to,
+        }
+        return {name: value for name, value in found.items() if value is not None}
 
     @contextmanager
     def in_sessions(self) -> Iterator[None]:
         """Let every session that is opened meanwhile have them, of other processes too: macros read `parley.as_of` …"""
         options = os.environ.get("PGOPTIONS")
-        found = {
-            "as_of": self.as_of.astimezone(UTC).isoformat(),
-            "build_id": self.build_id,
-            "judged_to": self.judged_to,
-        }
+        settings = {"from_date": "", "to_date": "", "tenant": "", **self.variables}
         os.environ["PGOPTIONS"] = " ".join(
-            [*([options] if options else []), *(f"-c parley.{name}={value}" for name, value in found.items())]
+            [*([options] if options else []), *(f"-c parley.{name}={value}" for name, value in settings.items())]
         )
         try:
             yield

@@ -1,8 +1,9 @@
 """What a build of the project consists of, kept in `ops` so that the next build needs no dbt to know it.
 
 `remember` writes it after dbt has built everything; `find` gives it back while all that it follows from is the same:
-the project's files and the code that reads them, the columns of every table, the views, and what is in the seeds. The
-SQL of each model is what dbt ran (macros/rebuild/record.sql); that of the checks is what it compiled.
+the project's files and the code that reads them, the columns of every table, and the views. The SQL of each model is
+what dbt ran (macros/rebuild/record.sql); that of the checks is what it compiled. What stands in a seed is no part of it
+(`parley.build.seed_tables`).
 """
 
 import hashlib
@@ -25,7 +26,8 @@ FROM_ANALYSES = "analyses"
 """The source, as dbt calls it, of what analyses write."""
 _FILES = ("dbt_project.yml", "profiles.yml")
 _FOLDERS = ("models", "macros", "seeds", "tests/data", "docs/catalog")
-_READ_BY_DBT = (".sql", ".yml", ".yaml", ".csv", ".md")
+_READ_BY_DBT = (".sql", ".yml", ".yaml", ".md")
+_SEEDS_IN_SQL = ("segment_definitions.csv",)  # their rows become SQL when dbt compiles it: macros/segments
 _CODE = (Path(__file__).parent, Path(analyses.__file__))
 _CLOCK = "current_setting('parley.as_of')"
 _SHAPE = """
@@ -61,7 +63,7 @@ class Table:
     is_rebuilt: bool
     """By affected keys; others are made whole."""
     upstream: tuple[str, ...]
-    """The tables that it reads, also through views, and analyses whose results it does."""
+    """The tables and seeds that it reads, also through views, and analyses whose results it does."""
     reads_sources: bool
     """Whether it reads what no table of the project holds, such as `raw`."""
 
@@ -77,9 +79,19 @@ class Check:
     warn_if: str
     error_if: str
     reads: tuple[str, ...]
-    """Tables, also through views."""
+    """Tables and seeds, also through views."""
     is_always_due: bool
     """It depends on the clock, or on what no table of the project holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    name: str
+    relation: str
+    path: str
+    """In the project."""
+    options: str
+    """How dbt reads the file, as JSON: the types of columns, `quote_columns`, the delimiter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +103,13 @@ class Plan:
     """By name in `upstream`: the tables that each reads, also through views."""
     views: tuple[str, ...]
     """By their relations."""
-    seeds: dict[str, str]
-    """Their relations."""
+    seeds: tuple[Seed, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
     """The SQL of a model by step, for a session that has the build's circumstances."""
 
-    is_frozen: bool
     steps: Mapping[str, Any]
 
     @property
@@ -113,6 +123,10 @@ def fingerprint(project: Path) -> str:
     for path in (*(project / name for name in _FILES), *_files(project), *_code()):
         content = path.read_bytes()
         found.update(f"{path.name} {len(content)} ".encode() + content)
+    for path in sorted(project.glob("seeds/**/*.csv")):
+        content = path.read_bytes()
+        columns = content if path.name in _SEEDS_IN_SQL else content.partition(b"\n")[0].strip()
+        found.update(f"{path.name} {len(columns)} ".encode() + columns)
     return found.hexdigest()
 
 
@@ -139,40 +153,22 @@ def find(connection: Connection, project: str) -> tuple[Plan, dict[str, Script]]
         tuple(Check(**{**check, "reads": tuple(check["reads"])}) for check in kept["checks"]),
         {name: tuple(reads) for name, reads in kept["analyses"].items()},
         tuple(kept["views"]),
-        kept["seeds"],
+        tuple(Seed(**seed) for seed in kept["seeds"]),
     )
-    rows = connection.execute("select name, is_frozen, steps from ops.scripts where project = %s", [project])
-    scripts: dict[str, Script] = {
-        str(name): Script(bool(is_frozen), steps)  # type: ignore[arg-type]
-        for name, is_frozen, steps in rows
-    }
+    rows = connection.execute("select name, steps from ops.scripts where project = %s", [project])
+    scripts: dict[str, Script] = {str(name): Script(steps) for name, steps in rows}  # type: ignore[arg-type]
     if any(table.name not in scripts for table in plan.tables):
         raise Unknown("it has not yet recorded how every table is rebuilt")
     if _shape(connection, plan) != row[1]:
         raise Unknown("tables or views are not as it left them")
-    if not _seeds_are_loaded(connection, plan):
-        raise Unknown("seeds are not as it left them")
     return plan, scripts
 
 
 def _shape(connection: Connection, plan: Plan) -> str:
     """What the columns of all tables, and the views, come to."""
-    relations = [*(table.relation for table in plan.tables), *plan.views, *plan.seeds.values()]
+    relations = [*(table.relation for table in plan.tables), *plan.views, *(seed.relation for seed in plan.seeds)]
     [(found,)] = connection.execute(_SHAPE.encode(), [relations]).fetchall()
     return str(found)
-
-
-def _seeds_are_loaded(connection: Connection, plan: Plan) -> bool:
-    """Whether every seed's table holds what was loaded: nobody has changed it since (macros/seeds.sql)."""
-    held = " union all ".join(
-        f"select '{name}', coalesce(md5(string_agg(line::text, '|' order by line::text)), '') from {relation} as line"
-        for name, relation in plan.seeds.items()
-    )
-    found = connection.execute(
-        f"select count(*) from ({held}) as held (name, content) inner join ops.definitions"
-        " on model = 'seeds.' || name and tenant_id = '*file' and split_part(fingerprint, ' ', 2) = content".encode()
-    ).fetchone()
-    return found == (len(plan.seeds),)
 
 
 def remember(connection: Connection, project: str, manifest: "Manifest", results: Iterable[Any]) -> None:
@@ -213,7 +209,7 @@ def _plan(manifest: "Manifest", outcomes: Mapping[str, Any]) -> Plan:
         ),
         analyses={job_of(analysis): graph.read_by(analysis) for analysis in ANALYSES},
         views=tuple(_relation(node) for node in models if not graph.is_table(node)),
-        seeds={node.name: _relation(node) for node in graph.of_type("seed")},
+        seeds=tuple(_seed(node) for node in graph.of_type("seed")),
     )
 
 
@@ -243,6 +239,16 @@ def _check(graph: "_Graph", node: Any, compiled: str) -> Check:
     )
 
 
+def _seed(node: Any) -> Seed:
+    how = node.config
+    return Seed(
+        name=node.name,
+        relation=_relation(node),
+        path=node.original_file_path,
+        options=json.dumps([how.column_types, how.quote_columns, how.delimiter]),
+    )
+
+
 def _relation(node: Any) -> str:
     return f"{node.schema}.{node.alias}"
 
@@ -262,7 +268,7 @@ class _Graph:
         return bool(node.resource_type.value == "model" and node.config.materialized != "view")
 
     def upstream(self, node: Any) -> tuple[set[str], bool]:
-        """The tables and analyses that a node reads, and whether it reads sources that no analysis writes."""
+        """The tables, seeds and analyses that a node reads, and whether it reads sources that no analysis writes."""
         names: set[str] = set()
         reads_sources = False
         for parent in node.depends_on_nodes:
@@ -271,7 +277,7 @@ class _Graph:
                 writer = self._writers.get(f"{source.source_name}.{source.name}")
                 names |= {writer} if writer else set()
                 reads_sources |= writer is None
-            elif self.is_table(self._nodes[parent]):
+            elif self.is_table(self._nodes[parent]) or self._nodes[parent].resource_type.value == "seed":
                 names.add(self._nodes[parent].name)
             else:
                 beneath, of_sources = self.upstream(self._nodes[parent])

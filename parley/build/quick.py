@@ -1,8 +1,8 @@
 """Builds what changed without dbt, by the SQL that dbt ran when the project was built last (`parley.build.plans`).
 
-The order is dbt's: a table after those it reads, and after their checks. What is not the usual case (a tenant to be
-read again as a whole, a check that fails, an error) is left to dbt: `attempt` then returns None, and what it has built
-until then stays, as after any build that broke off.
+The order is dbt's: a table after those it reads, and after their checks. What does not go well (a check that fails, an
+error) is left to dbt: `attempt` then returns None, and what it has built until then stays, as after any build that
+broke off.
 """
 
 import json
@@ -19,7 +19,7 @@ from typing import Any
 import psycopg
 
 from parley.analytics.analyses import ANALYSES, Analysis
-from parley.build import dbt, plans, work
+from parley.build import dbt, plans, seed_tables, work
 from parley.build.circumstances import Circumstances
 from parley.build.plans import Check, Plan, Script, Table
 from parley.build.results import OnProgress, Progress, Result
@@ -46,9 +46,11 @@ def attempt(
     """
     try:
         with database.connect(settings, autocommit=True) as connection:
-            plan, scripts = plans.find(connection, project)
             [(begun,)] = connection.execute("select clock_timestamp()").fetchall()
-            build = _Build(plan, scripts, work.find(connection, plan, scripts, circumstances), circumstances)
+            plan, scripts = plans.find(connection, project)
+            loaded = seed_tables.load_changed(connection, settings.project, plan.seeds)
+            found = work.find(connection, plan, scripts, circumstances)
+            build = _Build(plan, scripts, found, loaded, circumstances)
             results = build.run(settings, threads or int(environ.get("PARLEY_THREADS", "2")), on_progress)
             _record(connection, plan, circumstances, begun, results)
     except (plans.Unknown, _Unusual, psycopg.Error) as error:
@@ -60,10 +62,18 @@ def attempt(
 
 
 class _Build:
-    def __init__(self, plan: Plan, scripts: Mapping[str, Script], work: Work, circumstances: Circumstances) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        scripts: Mapping[str, Script],
+        work: Work,
+        loaded: set[str],
+        circumstances: Circumstances,
+    ) -> None:
         self._plan = plan
         self._scripts = scripts
         self._work = work
+        self._loaded = loaded
         self._circumstances = circumstances
         self._tables = {table.name: table for table in plan.tables}
         self._checks = {check.name: check for check in plan.checks}
@@ -72,7 +82,7 @@ class _Build:
     def run(self, settings: Settings, threads: int, on_progress: OnProgress) -> list[Result]:
         """Build and check in the order of what reads what. Raises _Unusual where dbt has to go on."""
         results: list[Result] = []
-        visited = {*self._work.tables}
+        visited = {*self._work.tables, *self._loaded}
         running: dict[Future[list[Result]], str] = {}
         order = _order(self._plan)
         order.prepare()
@@ -129,13 +139,12 @@ class _Build:
 
     def _rebuild(self, connection: Connection, table: Table, script: Script) -> None:
         [(reread, is_frozen)] = _execute(connection, script.steps["look"])
-        if json.loads(str(reread)) or is_frozen != script.is_frozen:
-            raise _Unusual(f"{table.name} is to be read again, or frozen history has come or gone")
-        *_, is_affected = _execute(connection, script.steps["collect"])[0]
+        way = reread if reread == "everything" else self._circumstances.asked or reread
+        *_, is_affected = _execute(connection, script.steps["collect"][way])[0]
         if is_affected:
             if _execute(connection, script.steps["recompute"]):
                 raise _Unusual(f"{table.name} has other columns")
-            _execute(connection, script.steps["write"])
+            _execute(connection, script.steps["write_beside_frozen" if is_frozen else "write"])
 
     def _analyse(self, connection: Connection, analysis: Analysis) -> list[Result]:
         try:
@@ -175,6 +184,8 @@ def _order(plan: Plan) -> TopologicalSorter[str]:
     made of all that it reads."""
     before = {table.name: set(table.upstream) for table in plan.tables}
     before |= {name: set(reads) for name, reads in plan.analyses.items()}
+    seeds = {seed.name for seed in plan.seeds}
+    before = {name: reads - seeds for name, reads in before.items()}
     beneath = _beneath(before)
     late = {*plan.analyses, *(name for name in before if beneath[name] & plan.analyses.keys())}
     ahead = before.keys() - late
@@ -182,10 +193,11 @@ def _order(plan: Plan) -> TopologicalSorter[str]:
         before[plans.job_of(analysis)] |= ahead
         ahead.add(plans.job_of(analysis))
     beneath = _beneath(before)
-    before |= {check.name: set(check.reads) for check in plan.checks}
     for check in plan.checks:
+        reads = {*check.reads} - seeds
+        before[check.name] = reads
         for name, found in beneath.items():
-            if found.issuperset(check.reads):
+            if found.issuperset(reads):
                 before[name].add(check.name)
     return TopologicalSorter(before)
 
@@ -237,7 +249,7 @@ def _record(
                 circumstances.build_id,
                 circumstances.as_of,
                 begun,
-                json.dumps({"full_refresh": False, "select": [], "vars": {"judged_to": circumstances.judged_to}}),
+                json.dumps({"full_refresh": False, "select": [], "vars": circumstances.variables}),
                 statuses.count("success"),
                 statuses.count("pass"),
                 statuses.count("warn"),

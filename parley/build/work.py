@@ -34,6 +34,8 @@ def find(connection: Connection, plan: Plan, scripts: Mapping[str, Script], circ
         for table in plan.tables
         if not table.is_rebuilt and (table.reads_sources or table.name in owed or scripts[table.name].depends_on_clock)
     }
+    if circumstances.asked:
+        made_whole |= {table.name for table in plan.tables if table.is_rebuilt}
     tables = _behind(connection, plan, circumstances) | _built_otherwise(connection, scripts)
     return Work(frozenset(tables | _moved_by_the_clock(connection, scripts) | made_whole), frozenset(owed))
 

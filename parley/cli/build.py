@@ -74,13 +74,15 @@ def build(
 def _keep_building(order: "BuildRequest") -> None:
     """Build until told to stop, and say of each build in a line what came of it."""
     import signal
+    from dataclasses import replace
     from threading import Event
 
     from parley.build import watch
+    from parley.build.builds import BuildRequest
     from parley.errors import ParleyError
     from parley.settings import Settings
 
-    if order.as_of or not order.is_of_what_changed:
+    if replace(order, threads=None) != BuildRequest():
         raise ParleyError("--watch builds what changed, as of now: leave out what else to build, and --as-of.")
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):

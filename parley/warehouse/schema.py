@@ -299,7 +299,6 @@ scripts = Table(
     metadata,
     Column("name", Text, primary_key=True),
     Column("project", Text, nullable=False, comment="what the project's files came to when dbt made it"),
-    Column("is_frozen", Boolean, nullable=False, comment="whether there was frozen history"),
     Column("steps", JSONB, nullable=False),
     schema=OPS,
     comment="One row per model: the SQL that rebuilds what changed, as dbt ran it.",

@@ -11,7 +11,6 @@ import psycopg
 import pytest
 
 from parley.build.builds import BuildRequest, arguments
-from parley.build.circumstances import Circumstances
 from parley.config import seeds
 from parley.errors import ParleyError
 from parley.landing.loader import load
@@ -52,7 +51,8 @@ def test_an_installation_says_by_a_pattern_who_its_tenants_may_be(
 def test_nothing_that_people_write_reaches_dbt_as_text_that_it_renders() -> None:
     from datetime import UTC, datetime
 
-    command = arguments(BuildRequest(tenant=JINJA), Circumstances(datetime.now(UTC), "b", 1), "p")
+    order = BuildRequest(tenant=JINJA)
+    command = arguments(order, order.circumstances(datetime.now(UTC), "b", 1), "p")
     assert "{{" not in " ".join(command)
     variables = json.loads(command[command.index("--vars") + 1])
     assert bytes.fromhex(variables["tenant"]).decode() == JINJA

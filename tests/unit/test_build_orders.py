@@ -7,11 +7,14 @@ from typing import Any
 import pytest
 
 from parley.build.builds import BuildRequest, arguments
-from parley.build.circumstances import Circumstances
 from parley.errors import ParleyError
 
-CIRCUMSTANCES = Circumstances(datetime(2026, 1, 31, 18, tzinfo=UTC), "b", judged_to=7)
+NOW = datetime(2026, 1, 31, 18, tzinfo=UTC)
 OF_EVERY_BUILD = {"as_of": "2026-01-31T18:00:00+00:00", "build_id": "b", "judged_to": 7, "project": "p"}
+
+
+def asked_of_dbt(order: BuildRequest) -> list[str]:
+    return arguments(order, order.circumstances(NOW, "b", judged_to=7), "p")
 
 
 def variables(asked: list[str]) -> dict[str, object]:
@@ -20,7 +23,7 @@ def variables(asked: list[str]) -> dict[str, object]:
 
 
 def test_an_order_without_wishes_builds_what_changed_as_of_one_time() -> None:
-    asked = arguments(BuildRequest(), CIRCUMSTANCES, "p")
+    asked = asked_of_dbt(BuildRequest())
     assert asked[0] == "build"
     assert variables(asked) == OF_EVERY_BUILD
     assert not {"--full-refresh", "--select", "--threads"} & set(asked)
@@ -34,14 +37,14 @@ def test_every_wish_reaches_dbt() -> None:
         select=("+daily_metrics", "tag:x"),
         threads=3,
     )
-    asked = arguments(order, CIRCUMSTANCES, "p")
+    asked = asked_of_dbt(order)
     assert variables(asked) == OF_EVERY_BUILD | {
         "from_date": "2026-01-01",
         "to_date": "2026-01-02",
         "tenant": b"shop".hex(),  # dbt renders the texts of its variables
     }
     assert asked[-5:] == ["--select", "+daily_metrics", "tag:x", "--threads", "3"]
-    assert "--full-refresh" in arguments(BuildRequest(full_refresh=True), CIRCUMSTANCES, "p")
+    assert "--full-refresh" in asked_of_dbt(BuildRequest(full_refresh=True))
 
 
 @pytest.mark.parametrize(
