@@ -16,13 +16,15 @@ from dagster_dbt import (
     get_asset_key_for_model,
 )
 
-from dagster_project.reporting import group_of, landing_metadata, landing_table, model_metadata
+from dagster_project.reporting import group_of, landing_metadata, landing_table, model_metadata, table_metadata
 from dagster_project.resources import BuildChoices, WarehouseDbt
 from dagster_project.retries import retried
 from parley.alerts import channels, outbox
 from parley.alerts.evaluation import evaluate
 from parley.analytics.analyses import Analysis
-from parley.build import builds, plans
+from parley.build import builds, plans, quick, rebuilds
+from parley.build.rebuilds import Rebuild
+from parley.build.results import Result
 from parley.landing.inbox import land_all, land_file
 from parley.serving import docs
 from parley.settings import Settings
@@ -127,9 +129,16 @@ def build_dbt_assets(
                 judged_to = builds.prepare(connection, settings, order)
                 # both steps of a run are one build
                 circumstances = order.circumstances(choices.time(context), context.run_id, judged_to)
-                arguments = builds.arguments(order, circumstances, plans.fingerprint(settings.project))
+                project = plans.fingerprint(settings.project)
                 with circumstances.in_sessions():
-                    yield from _run_dbt(context, dbt, arguments, connection)
+                    results = None
+                    if order.is_of_everything and not context.is_subset:
+                        results = quick.attempt(settings, project, circumstances)
+                    if results is None:
+                        arguments = builds.arguments(order, circumstances, project)
+                        yield from _run_dbt(context, dbt, arguments, connection)
+                    else:
+                        yield from _show(context, results, connection)
 
         return run
 
@@ -213,6 +222,28 @@ def _turn(settings: Settings) -> Iterator[Connection]:
     """A connection that holds the build's lock: `parley build` elsewhere waits, or is waited for."""
     with database.connect(settings, autocommit=True) as connection, builds.only_one(connection, wait=True):
         yield connection
+
+
+def _show(
+    context: dg.AssetExecutionContext, results: Sequence[Result], connection: Connection
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+    """The step's tables and checks after a build without dbt, which left out what had nothing to do."""
+    changed = {rebuild.model: rebuild for rebuild in rebuilds.of_build(connection, context.run_id)}
+    for key in sorted(context.selected_asset_keys):
+        rebuild = changed.get(key.path[-1], Rebuild(key.path[-1]))
+        yield dg.MaterializeResult(asset_key=key, metadata=table_metadata(connection, key.path, rebuild))
+    warnings = {result.name: result.reason for result in results if result.status == "warn"}
+    settled = plans.settled(connection)
+    for check in sorted(context.selected_asset_check_keys):
+        yield dg.AssetCheckResult(
+            asset_key=check.asset_key,
+            check_name=check.name,
+            passed=check.name not in warnings,
+            severity=dg.AssetCheckSeverity.WARN,
+            metadata={"checked_at": settled[check.name].isoformat()} if check.name in settled else {},
+            description=warnings.get(check.name),
+        )
+    context.log.info("Built without dbt: %d tables and checks had something to do.", len(results))
 
 
 def _run_dbt(

@@ -15,14 +15,14 @@ import dagster as dg
 
 from dagster_project.assets import COLLECTED, LANDING
 from dagster_project.checks import INPUTS_ARE_FIT
-from dagster_project.reporting import collected_metadata, input_metadata, rebuild_metadata, row_count
+from dagster_project.reporting import collected_metadata, input_metadata, table_metadata
 from parley.build import rebuilds
 from parley.build.rebuilds import Finished, Rebuild
 from parley.landing import loads
 from parley.quality_gate import validation
 from parley.server import collected
 from parley.settings import Settings
-from parley.warehouse import database, migrate
+from parley.warehouse import migrate
 from parley.warehouse.database import Connection
 
 SECONDS_BETWEEN_LOOKS = 30
@@ -185,14 +185,8 @@ def _due(
 
 
 def _metadata(connection: Connection, build: Finished, key: dg.AssetKey, rebuild: Rebuild) -> Mapping[str, Any]:
-    schema, name = key.path[0], key.path[-1]
-    is_table = len(key.path) == 2 and database.is_table(connection, f"{schema}.{name}")
-    return {
-        "build": build.build_id,
-        "built_by": "the command line",
-        **(row_count(connection, schema, name) if is_table else {}),
-        **rebuild_metadata(rebuild),
-    }
+    shown = table_metadata(connection, key.path, rebuild)
+    return {"build": build.build_id, "built_by": "the command line", **shown}
 
 
 def _first_look(instance: dg.DagsterInstance, outside: Collection[dg.AssetKey]) -> Iterator[Event]:

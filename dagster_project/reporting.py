@@ -13,6 +13,7 @@ from parley.landing.batches import Counts
 from parley.landing.inbox import Outcome
 from parley.quality_gate.validation import Finding, Verdict
 from parley.server.collected import Collected
+from parley.warehouse import database
 from parley.warehouse.database import Connection
 from parley.warehouse.names import EVERY_TENANT
 
@@ -69,6 +70,12 @@ def model_metadata(connection: Connection, build_id: str, result: Mapping[str, A
         changed = rebuilds.of_build(connection, build_id, node["node_name"])
         found |= rebuild_metadata(changed[0] if changed else Rebuild(node["node_name"]))
     return found
+
+
+def table_metadata(connection: Connection, path: Sequence[str], rebuild: Rebuild) -> dict[str, int | str]:
+    """How many rows a table has, and what a build changed in it; a view has neither."""
+    is_table = len(path) == 2 and database.is_table(connection, ".".join(path))
+    return {**(row_count(connection, *path) if is_table else {}), **rebuild_metadata(rebuild)}
 
 
 def rebuild_metadata(rebuild: Rebuild) -> dict[str, int | str]:

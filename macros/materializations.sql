@@ -13,9 +13,32 @@
 
 {% materialization view, default %}
     {% set target = this.incorporate(type='view') %}
-    {% call in_one_transaction(target) %}{% do put_in_place(target, sql) %}{% endcall %}
+    {% call in_one_transaction(target) %}
+        {% set existing = load_cached_relation(this) %}
+        {% if existing is not none and existing.is_view %}
+            {% do replace_view(target, sql) %}
+        {% else %}
+            {% do put_in_place(target, sql) %}
+        {% endif %}
+    {% endcall %}
     {% do return({'relations': [target]}) %}
 {% endmaterialization %}
+
+{#- The view as it is now, in its place: what reads it stays, unless its columns have changed. -#}
+{% macro replace_view(target, sql) %}
+    {% set creating = get_create_view_as_sql(target, sql) %}
+    {% call statement('main') %}
+    do $view$
+    begin
+        {{ creating.replace('create view', 'create or replace view', 1) }}
+    exception when invalid_table_definition then
+        drop view {{ target }} cascade;
+        {{ creating }}
+    end
+    $view$
+    {% endcall %}
+    {% call statement('finish') %}{{ describe(target) }}{{ protect(target) }}{% endcall %}
+{% endmacro %}
 
 {#- What the caller does to a relation, with what dbt does around every materialization. -#}
 {% macro in_one_transaction(target) %}

@@ -6,13 +6,15 @@ With several processes (pytest-xdist) they share the server, its migrated templa
 """
 
 import fcntl
+import io
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +34,7 @@ Rows = Callable[..., list[dict[str, Any]]]
 """A query and its parameters to the rows it returns, by column name."""
 
 TEMPLATE = "parley_template"
+RECORDED = "parley_recorded"
 BUILT = "parley_built"
 BUILT_AS_OF = "2025-07-05T12:00:00+00:00"
 QUICK = {
@@ -51,6 +54,7 @@ settings.load_profile("untimed")
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the run's folder, in the process that starts the others."""
+    os.environ["COLUMNS"] = "100"  # of what the command line prints, wherever the tests run
     if not hasattr(config, "workerinput"):
         os.environ[RUN] = tempfile.mkdtemp(prefix="parley-")  # not pytest's folder: a socket's path must be short
 
@@ -88,30 +92,55 @@ def server() -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture
-def database(server: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Settings]:
-    """A fresh, migrated database that the environment names, for this process and for those it starts."""
-    with database_copy(server, TEMPLATE, monkeypatch, tmp_path / "home") as settings:
+def database(
+    server: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Settings]:
+    """A fresh, migrated database that the environment names, for this process and for those it starts.
+
+    For a test that is marked `builds`, every table is there, empty, and how to build it is recorded: no build of the
+    project as it is needs dbt.
+    """
+    builds = request.node.get_closest_marker("builds")
+    template = request.getfixturevalue("recorded_template") if builds else TEMPLATE
+    with database_copy(server, template, monkeypatch, tmp_path / "home") as settings:
         yield settings
 
 
 @pytest.fixture(scope="session")
-def built_template(server: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> str:
+def recorded_template(server: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> str:
+    """dbt builds a new warehouse, and records the second time what it runs to build what changed."""
+    build = f"build --as-of {BUILT_AS_OF}"
+    forget = "truncate ops.builds, ops.rebuilds; delete from ops.definitions where tenant_id = '*as_of'"
+    return _made(server, RECORDED, TEMPLATE, tmp_path_factory.mktemp("recorded"), [build, build], forget)
+
+
+@pytest.fixture(scope="session")
+def built_template(server: dict[str, str], recorded_template: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("demo")
+    commands = [
+        f"demo {folder}/demo.ndjson --size 400 --days 5 --end 2025-06-30",
+        f"load {folder}/demo.ndjson",
+        f"build --as-of {BUILT_AS_OF}",
+    ]
+    return _made(server, BUILT, recorded_template, folder, commands)
+
+
+def _made(
+    server: dict[str, str], name: str, template: str, folder: Path, commands: Iterable[str], statements: str = ""
+) -> str:
+    """A database for copies: the template after these commands and statements, made by the first process to ask."""
     with (
         _one_at_a_time(),
         pytest.MonkeyPatch.context() as environment,
-        database_copy(server, TEMPLATE, environment, folder / "home"),
+        database_copy(server, template, environment, folder / "home"),
     ):
-        if _exists(server, BUILT):
-            return BUILT
-        for command in (
-            f"demo {folder}/demo.ndjson --size 400 --days 5 --end 2025-06-30",
-            f"load {folder}/demo.ndjson",
-            f"build --as-of {BUILT_AS_OF}",
-        ):
-            parley(*command.split()).check_returncode()
-        keep_as_template(server, BUILT)
-    return BUILT
+        if not _exists(server, name):
+            for command in commands:
+                parley(*command.split()).check_returncode()
+            with psycopg.connect(autocommit=True) as connection:
+                connection.execute(statements.encode())
+            keep_as_template(server, name)
+    return name
 
 
 @pytest.fixture
@@ -124,15 +153,32 @@ def built(
 
 
 def parley(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """The command line as a person runs it, in the test's environment."""
-    return subprocess.run(
-        [sys.executable, "-m", "parley", *arguments],
-        env={**os.environ, "COLUMNS": "100"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    """The command line as a person runs it, in this process: what it imports is imported once."""
+    from parley.cli import main
+
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
+    mask = os.umask(0)
+    status: object = 0
+    with (
+        pytest.MonkeyPatch.context() as changed,
+        redirect_stdout(out),
+        redirect_stderr(err),
+        Path(os.devnull).open() as nothing,
+    ):
+        changed.setattr(sys, "argv", ["parley", *arguments])
+        changed.setattr(sys, "stdin", nothing)
+        os.umask(mask)
+        try:
+            main()
+        except SystemExit as ended:
+            status = ended.code
+        except Exception:  # as Python ends a process, so that a test sees a traceback
+            traceback.print_exc()
+            status = 1
+        finally:
+            os.umask(mask)
+    said, complained = (stream.buffer.getvalue().decode() for stream in (out, err))  # type: ignore[attr-defined]
+    return subprocess.CompletedProcess(["parley", *arguments], int(str(status or 0)), said, complained)
 
 
 @pytest.fixture

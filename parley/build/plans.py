@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -169,6 +170,12 @@ def _shape(connection: Connection, plan: Plan) -> str:
     relations = [*(table.relation for table in plan.tables), *plan.views, *(seed.relation for seed in plan.seeds)]
     [(found,)] = connection.execute(_SHAPE.encode(), [relations]).fetchall()
     return str(found)
+
+
+def settled(connection: Connection) -> dict[str, datetime]:
+    """When each check last passed on everything, if it has, by name."""
+    rows = connection.execute("select name, settled_at from ops.owed where kind = 'check' and settled_at is not null")
+    return {str(name): at for name, at in rows}  # type: ignore[misc]
 
 
 def remember(connection: Connection, project: str, manifest: "Manifest", results: Iterable[Any]) -> None:

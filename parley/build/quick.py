@@ -37,8 +37,8 @@ def attempt(
     settings: Settings,
     project: str,
     circumstances: Circumstances,
-    threads: int | None,
-    on_progress: OnProgress,
+    threads: int | None = None,
+    on_progress: OnProgress = lambda progress: None,
 ) -> list[Result] | None:
     """What was built and checked; None where dbt has to build.
 

@@ -10,7 +10,7 @@ import pytest
 
 from parley.build.builds import BuildRequest
 from parley.landing.loader import load
-from tests.conftest import TEMPLATE, Rows, database_copy, read_rows
+from tests.conftest import Rows, database_copy, read_rows
 from tests.oracle.files import SHARED
 from tests.support.warehouse import Warehouse
 
@@ -32,18 +32,17 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def rows(server: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rows]:
+def rows(server: dict[str, str], recorded_template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rows]:
     """Queries of a warehouse in which every case is loaded and built."""
     folder = tmp_path_factory.mktemp("cases")
     with (
         pytest.MonkeyPatch.context() as environment,
-        database_copy(server, TEMPLATE, environment, folder / "home") as settings,
+        database_copy(server, recorded_template, environment, folder / "home") as settings,
     ):
         for name in LOADS:
             load(settings, str(CASES / name))
         load(settings, str(CASES / EXPORT), source_format="segment", tenant_id="case-usual-export")
-        built = ("resource_type:seed", "resource_type:model")
-        Warehouse(settings, folder).build(BuildRequest(as_of=AS_OF, select=built))
+        Warehouse(settings, folder).build(BuildRequest(as_of=AS_OF))
         yield read_rows
 
 

@@ -14,7 +14,7 @@ from psycopg.types.json import Jsonb
 from parley.build.builds import BuildRequest
 from parley.history import retention
 from parley.settings import Settings
-from tests.conftest import TEMPLATE, database_copy, keep_as_template
+from tests.conftest import database_copy, keep_as_template
 from tests.oracle import Event, Tenant
 from tests.oracle.funnels import Funnel, Matcher
 from tests.support.seeds import write_funnels, write_seed
@@ -22,7 +22,7 @@ from tests.support.warehouse import MODELS, Warehouse, copy_project
 
 pytestmark = pytest.mark.slow
 AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
-BUILD = BuildRequest(as_of=AS_OF, select=("resource_type:seed", MODELS))
+BUILD = BuildRequest(as_of=AS_OF)
 FULL = BuildRequest(as_of=AS_OF, select=(MODELS,), full_refresh=True)
 SHOP = "shop"
 
@@ -65,10 +65,13 @@ def project(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def two_months(server: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> str:
+def two_months(server: dict[str, str], recorded_template: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The name of a database in which both months are landed and built."""
     folder = tmp_path_factory.mktemp("months")
-    with pytest.MonkeyPatch.context() as environment, database_copy(server, TEMPLATE, environment, folder / "home"):
+    with (
+        pytest.MonkeyPatch.context() as environment,
+        database_copy(server, recorded_template, environment, folder / "home"),
+    ):
         environment.setenv("PARLEY_PROJECT", str(with_the_shop(folder / "project")))
         warehouse = Warehouse(Settings.load(), folder)
         warehouse.land([*JANUARY, *FEBRUARY])
@@ -197,7 +200,7 @@ def test_what_goes_on_after_retention_goes_on_and_the_days_before_it_stay(wareho
             event("message.received", "2026-01-10T10:30", "c1", "f1"),  # too late
         ]
     )
-    later = BuildRequest(as_of=AS_OF + timedelta(days=10), select=("resource_type:seed", MODELS))
+    later = BuildRequest(as_of=AS_OF + timedelta(days=10))
     warehouse.build(later)
     assert rows_before(warehouse, "2026-01-20") == january
     assert {row["conversation_id"]: row["kb_misses"] for row in warehouse.read("facts.conversations")}["chat"] == 1
@@ -220,7 +223,7 @@ def test_what_goes_on_after_retention_goes_on_and_the_days_before_it_stay(wareho
     warehouse.build(later)
     incremental = warehouse.contents()
     assert rows_before(warehouse, "2026-01-20") == january
-    warehouse.build(replace(later, full_refresh=True))
+    warehouse.build(replace(FULL, as_of=later.as_of))
     assert warehouse.contents() == incremental
 
 
@@ -283,12 +286,9 @@ def test_one_tenant_or_some_days_are_built_again_without_a_difference(warehouse:
     with psycopg.connect() as connection:
         connection.execute("delete from marts.daily_metrics")
         connection.execute("update facts.conversations set messages = 99")
-    days = BuildRequest(
-        as_of=AS_OF, from_date=AS_OF.date().replace(month=1, day=1), to_date=AS_OF.date(), select=(MODELS,)
-    )
-    warehouse.build(days)
+    warehouse.build(replace(BUILD, from_date=AS_OF.date().replace(month=1, day=1), to_date=AS_OF.date()))
     assert warehouse.contents() == before
     with psycopg.connect() as connection:
         connection.execute("update facts.sessions set events = 99")
-    warehouse.build(BuildRequest(as_of=AS_OF, tenant=SHOP, select=(MODELS,)))
+    warehouse.build(replace(BUILD, tenant=SHOP))
     assert warehouse.contents() == before

@@ -15,14 +15,13 @@ from parley.warehouse import database as warehouse_database
 from tests.oracle import TABLES, Event, Tenant, World, differences
 from tests.oracle.files import SHARED, read
 from tests.support.seeds import write_seed
-from tests.support.warehouse import CHECKS, Warehouse, copy_project
+from tests.support.warehouse import MODELS, Warehouse, copy_project
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.builds]
 START = datetime(2026, 11, 2, 10, tzinfo=UTC)
 AS_OF = datetime(2026, 11, 20, 12, tzinfo=UTC)
 TENANTS = (Tenant("shop"), Tenant("other"))
 TABLES_OF_PEOPLE = ("facts.sessions", "facts.user_days", "facts.orders", "marts.active_users", "marts.customers")
-SELECT = tuple(f"+{name.partition('.')[2]}" for name in (*TABLES_OF_PEOPLE, "marts.event_reconciliation"))
 _numbers = count(1)
 
 
@@ -46,14 +45,12 @@ def event(minute: float, user: str | None = None, visitor: str | None = None, **
 @pytest.fixture
 def warehouse(database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
     monkeypatch.setenv("PARLEY_PROJECT", str(copy_project(tmp_path / "project", TENANTS)))
-    made = Warehouse(Settings.load(), tmp_path)
-    made.build(BuildRequest(as_of=AS_OF, select=("resource_type:seed",)))
-    return made
+    return Warehouse(Settings.load(), tmp_path)
 
 
 def built(warehouse: Warehouse, events: list[Event], full_refresh: bool = False) -> dict[str, list[str]]:
     """The tables after a build, which say what the oracle says of these events."""
-    warehouse.build(BuildRequest(as_of=AS_OF, select=(*SELECT, CHECKS)[: len(SELECT)], full_refresh=full_refresh))
+    warehouse.build(BuildRequest(as_of=AS_OF, select=(MODELS,) if full_refresh else (), full_refresh=full_refresh))
     world = World.of(events, AS_OF, TENANTS)
     for name in TABLES_OF_PEOPLE:
         rows, key = TABLES[name]
@@ -113,13 +110,13 @@ def test_a_person_is_one_user_whatever_order_events_and_ties_come_in(warehouse: 
 
 def test_a_person_who_was_only_a_visitor_is_erased_and_stays_so(warehouse: Warehouse) -> None:
     warehouse.land([event(0, visitor="a1"), event(1, visitor="a1"), event(2, visitor="a2")])
-    warehouse.build(BuildRequest(as_of=AS_OF, select=SELECT))
+    warehouse.build(BuildRequest(as_of=AS_OF))
     with warehouse_database.connect(warehouse.settings, autocommit=True) as connection:
         erasure.request(connection, warehouse.settings, "shop", "visitor:a1")
     [outcome] = erasure.work_off(warehouse.settings, as_of=AS_OF)
     assert outcome.rows_deleted["raw.events"] == 2
     warehouse.land([event(3, visitor="a1"), event(4, visitor="a2")])
-    warehouse.build(BuildRequest(as_of=AS_OF, select=SELECT))
+    warehouse.build(BuildRequest(as_of=AS_OF))
     assert users(warehouse) == {2: "visitor:a2", 4: "visitor:a2"}
     assert "a1" not in {row["anonymous_id"] for row in warehouse.read("raw.events")}
 

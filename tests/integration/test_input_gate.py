@@ -299,7 +299,8 @@ def test_columns_of_raw_that_are_not_as_declared_stop_every_build(database: Sett
 def test_a_blocked_day_of_a_tenant_leaves_out_that_alone_until_it_is_released(built: Settings, tmp_path: Path) -> None:
     rows = read_rows  # the fixture has a database of its own
     tables = Warehouse(built, tmp_path)
-    order = BuildRequest(as_of=datetime.fromisoformat(BUILT_AS_OF), select=(MODELS,))
+    order = BuildRequest(as_of=datetime.fromisoformat(BUILT_AS_OF))
+    full = replace(order, select=(MODELS,), full_refresh=True)
     before = rows("select * from marts.daily_metrics order by tenant_id, date")
     day = date(2025, 6, 30)
     land(built, tmp_path / "a.ndjson", sent(range(1000, 1040), day) + refused(range(1040, 1100), day))
@@ -317,7 +318,7 @@ def test_a_blocked_day_of_a_tenant_leaves_out_that_alone_until_it_is_released(bu
     assert f"{today()} shop blocked" in parley("inputs", "list").stdout
     assert parley("inputs", "validate", "--from", f"{today()}").returncode == 1
     incremental = tables.contents()
-    tables.build(replace(order, full_refresh=True))
+    tables.build(full)
     assert tables.contents() == incremental
 
     done = parley("inputs", "release", f"{today()}", "--tenant", "shop", "--reason", "A test of ours", "--by", "ann")
@@ -326,5 +327,5 @@ def test_a_blocked_day_of_a_tenant_leaves_out_that_alone_until_it_is_released(bu
     tables.build(order)
     after = tables.contents()
     assert {row["tenant_id"]: row["events"] for row in rows(count)} == {"shop": 40, "bank": 5}
-    tables.build(replace(order, full_refresh=True))
+    tables.build(full)
     assert tables.contents() == after

@@ -11,7 +11,7 @@ from parley.settings import Settings
 from tests.oracle import Event, Tenant
 from tests.oracle.funnels import Exclusion, Funnel, Matcher
 from tests.support.seeds import write_funnels
-from tests.support.warehouse import MODELS, Warehouse, copy_project
+from tests.support.warehouse import Warehouse, copy_project
 
 STEPS = 20
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -19,6 +19,7 @@ NAMES = ("commerce.view", "commerce.add_to_cart")  # in turn: most events can se
 ANY_ORDER = tuple(Matcher((NAMES[step % 2],), f"$.n >= {step // 4}") for step in range(STEPS))
 
 
+@pytest.mark.builds
 def test_twenty_steps_in_each_order(database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project = copy_project(tmp_path / "project", [Tenant("shop")])
     write_funnels(
@@ -43,7 +44,6 @@ def test_twenty_steps_in_each_order(database: Settings, tmp_path: Path, monkeypa
     monkeypatch.setenv("PARLEY_PROJECT", str(project))
     monkeypatch.setenv("PGOPTIONS", "-c statement_timeout=120s -c work_mem=4MB")
     warehouse = Warehouse(Settings.load(), tmp_path)
-    tables = ("resource_type:seed", f"{MODELS},+funnels", f"{MODELS},+funnel_paths", f"{MODELS},+funnel_times")
 
     def visits(users: range, events: int) -> list[Event]:
         """Users who do `events` things in turn, a minute apart; of the last two in the same second."""
@@ -72,7 +72,7 @@ def test_twenty_steps_in_each_order(database: Settings, tmp_path: Path, monkeypa
         return {name: [(step, count) for step, count in enumerate(reached, 1)] for name, reached in found.items()}
 
     warehouse.land(visits(range(200), STEPS))
-    warehouse.build(BuildRequest(as_of=START + timedelta(days=1), select=tables))
+    warehouse.build(BuildRequest(as_of=START + timedelta(days=1)))
     assert furthest() == {
         f"{unit} {order}": [(step, 200) for step in range(1, STEPS + 1)]
         for order in ("ordered", "strict", "unordered")
@@ -80,7 +80,7 @@ def test_twenty_steps_in_each_order(database: Settings, tmp_path: Path, monkeypa
     }
 
     warehouse.land(visits(range(200, 500), 12))
-    warehouse.build(BuildRequest(as_of=START + timedelta(days=1), select=tables))
+    warehouse.build(BuildRequest(as_of=START + timedelta(days=1)))
     assert furthest() == {
         f"{unit} {order}": [(step, 500 if step <= 12 else 200) for step in range(1, STEPS + 1)]
         for order in ("ordered", "strict", "unordered")

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -16,11 +15,11 @@ from parley.build.builds import BuildRequest, build
 from parley.build.circumstances import Circumstances
 from parley.build.results import Result
 from parley.settings import Settings
-from tests.conftest import BUILT_AS_OF, database_copy, keep_as_template, parley, read_rows
-from tests.support.warehouse import Warehouse, execute
+from tests.conftest import BUILT_AS_OF, parley, read_rows
+from tests.oracle import Tenant
+from tests.support.warehouse import MODELS, Warehouse, copy_project, execute
 
 AS_OF = datetime.fromisoformat(BUILT_AS_OF)
-RECORDED = "recorded"
 LATER = AS_OF + timedelta(days=2)
 HEAVY = ("dbt", "sklearn", "scipy", "great_expectations", "numpy", "pandas", "sqlalchemy")
 IN_A_PROCESS = f"""
@@ -45,22 +44,6 @@ def built_in_a_process(as_of: datetime) -> dict[str, object]:
     )
     found: dict[str, object] = json.loads(done.stdout)
     return found
-
-
-@pytest.fixture(scope="module")
-def recorded(server: dict[str, str], built_template: str, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A copy of what is built, in which dbt has recorded what it runs."""
-    folder = tmp_path_factory.mktemp("recorded")
-    with pytest.MonkeyPatch.context() as environment, database_copy(server, built_template, environment, folder):
-        parley("build", "--as-of", BUILT_AS_OF).check_returncode()
-        keep_as_template(server, RECORDED)
-    return RECORDED
-
-
-@pytest.fixture
-def built(server: dict[str, str], recorded: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Settings]:
-    with database_copy(server, recorded, monkeypatch, tmp_path / "home") as settings:
-        yield settings
 
 
 def attempt(settings: Settings, as_of: datetime = AS_OF) -> list[Result] | None:
@@ -117,15 +100,48 @@ def test_a_check_is_owed_until_it_passes_and_passes_once_a_day(built: Settings) 
     assert not passes()
 
 
+def test_seeds_settings_days_and_tenants_need_no_dbt(
+    built: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = copy_project(
+        tmp_path / "project", [Tenant("shop-newyork", time_zone="Asia/Tokyo", session_gap_minutes=5)]
+    )
+    monkeypatch.setenv("PARLEY_PROJECT", str(project))
+    settings = Settings.load()
+    weights = project / "seeds/quality_weights.csv"
+    weights.write_text(weights.read_text().replace("resolved,", "Resolved,"))
+    execute("update seeds.gap_settings set tenant_id = 'spoiled'")
+    warehouse = Warehouse(settings, tmp_path)
+    assert attempt(settings) is not None
+    assert {row["tenant_id"] for row in warehouse.read("seeds.tenants")} == {"shop-newyork"}
+    assert "spoiled" not in {row["tenant_id"] for row in warehouse.read("seeds.gap_settings")}
+    incremental = warehouse.contents()
+
+    execute("update facts.conversations set messages = 4242; delete from marts.daily_metrics")
+    of_days = Circumstances(AS_OF, str(uuid.uuid4()), 10**6, from_date=AS_OF.date() - timedelta(days=60))
+    with of_days.in_sessions():
+        assert quick.attempt(settings, plans.fingerprint(project), of_days) is not None
+    assert warehouse.contents() == incremental
+    execute("update facts.sessions set events = 4242")
+    of_tenant = Circumstances(AS_OF, str(uuid.uuid4()), 10**6, tenant="nordic-bank")
+    with of_tenant.in_sessions():
+        assert quick.attempt(settings, plans.fingerprint(project), of_tenant) is not None
+    spoiled = {row["tenant_id"] for row in warehouse.read("facts.sessions") if row["events"] == 4242}
+    assert "nordic-bank" not in spoiled
+    assert spoiled
+
+    full = BuildRequest(as_of=AS_OF, select=(MODELS,), full_refresh=True)
+    warehouse.build(full)
+    assert warehouse.contents() == incremental
+
+
 @pytest.mark.parametrize(
     "change",
     [
-        "insert into ops.changes (model, kind) values ('user_days', 'all')",  # to be read again as a whole
         "alter table marts.active_users add column mine integer",
         "alter table raw.events add column mine integer",
         "drop view staging.stg_rejected_events cascade",
         "create or replace view staging.stg_tenants as select * from own_tenants",
-        "update seeds.quality_weights set weight = weight + 1",
         "update ops.plans set project = 'another'",
         "delete from ops.scripts where name = 'user_days'",
     ],

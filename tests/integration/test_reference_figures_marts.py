@@ -16,11 +16,12 @@ from tests.oracle.cohorts import Cohort
 from tests.oracle.files import SHARED, read
 from tests.oracle.funnels import Funnel, Matcher
 from tests.support.seeds import write_funnels, write_seed
-from tests.support.warehouse import MODELS, Warehouse, copy_project
+from tests.support.warehouse import Warehouse, copy_project
 
-pytestmark = pytest.mark.skipif(
-    not (SHARED / "data/reference").is_dir(), reason="../shared/data is not beside the repository"
-)
+pytestmark = [
+    pytest.mark.builds,
+    pytest.mark.skipif(not (SHARED / "data/reference").is_dir(), reason="../shared/data is not beside the repository"),
+]
 
 FOREVER = timedelta(days=1000)
 PURCHASE, MESSAGE, TOOL_CALL = (
@@ -81,8 +82,7 @@ def warehouse(database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_retention_revenue_and_funnels_are_those_of_the_references(warehouse: Warehouse) -> None:
-    models = ("resource_type:seed", f"{MODELS},+cohort_retention", f"{MODELS},+funnel_attempts")
-    warehouse.build(BuildRequest(as_of=datetime(2011, 12, 9, 23, tzinfo=UTC), select=models))
+    warehouse.build(BuildRequest(as_of=datetime(2011, 12, 9, 23, tzinfo=UTC)))
     retention = [row for row in warehouse.read("marts.cohort_retention") if row["cohort_id"] == "purchases"]
     shop = reference("online_retail")
     assert triangle(retention, "week") == shop["weekly_retention"]
@@ -91,7 +91,7 @@ def test_retention_revenue_and_funnels_are_those_of_the_references(warehouse: Wa
         for month, cohort in shop["cohort_month_revenue"].items()
     }
 
-    warehouse.build(BuildRequest(as_of=datetime(2020, 5, 27, 23, tzinfo=UTC), select=models))
+    warehouse.build(BuildRequest(as_of=datetime(2020, 5, 27, 23, tzinfo=UTC)))
     retention = [row for row in warehouse.read("marts.cohort_retention") if row["cohort_id"] == "messages"]
     star = reference("star")
     assert triangle(retention, "week") == star["weekly_retention"]

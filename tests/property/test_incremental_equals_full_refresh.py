@@ -39,9 +39,9 @@ from tests.oracle.histories import HOLIDAYS, HOURS, RATES, TENANTS, History, his
 from tests.oracle.world import identified, identity, is_id, thread
 from tests.oracle.world import order as order_of_events
 from tests.support.seeds import write_seed
-from tests.support.warehouse import CHECKS, MODELS, Warehouse, copy_project
+from tests.support.warehouse import MODELS, Warehouse, copy_project
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]  # a history takes as many builds as it has files, and more
+pytestmark = [pytest.mark.slow, pytest.mark.builds, pytest.mark.timeout(3600)]  # a history takes many builds
 COHORTS = (
     Cohort("any", hour_columns=2, breakdown="channel", breakdown_limit=1, returning_minimum=2),
     Cohort(
@@ -71,17 +71,17 @@ def tried(examples: int) -> settings:
 
 builds = st.sampled_from(
     [
-        *[{"select": ()}] * 3,  # without dbt where that can be
+        *[{}] * 2,
+        {"days": 3},
+        {"tenant": "berlin"},
         *[{"killed_after": statements} for statements in (5, 80, 250)],
-        *[{"select": (MODELS,)}] * 2,
-        {"select": (f"{MODELS},+path:models/facts",)},
-        {"select": (f"{MODELS},+daily_metrics",)},
+        *[{"select": (f"{MODELS},+{part}",)} for part in ("path:models/facts", "daily_metrics")],
         {"select": (f"{MODELS},+responses",), "full_refresh": True},
-        {"select": (MODELS,), "days": 3},
+        {"select": (MODELS,)},
     ]
 )
-"""What a build between two loads builds: everything, all until it is killed, a part, a part in full,
-or some days once more."""
+"""What a build between two loads builds: everything, some days or a tenant once more, all until it is killed, without
+dbt; by dbt a part, a part in full, or everything."""
 
 
 @pytest.fixture
@@ -94,9 +94,7 @@ def warehouse(database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     write_seed(project, "cohort_definitions", ({"name": cohort.cohort_id, **vars(cohort)} for cohort in COHORTS))
     write_seed(project, "activity_definitions", ({"name": "Doing it", **activity.row()} for activity in ACTIVITIES))
     monkeypatch.setenv("PARLEY_PROJECT", str(project))
-    warehouse = Warehouse(Settings.load(), tmp_path)
-    warehouse.build(BuildRequest(as_of=datetime.now(UTC), select=("resource_type:seed",)))
-    return warehouse
+    return Warehouse(Settings.load(), tmp_path)
 
 
 def order(as_of: datetime, choice: Choice) -> BuildRequest:
@@ -104,7 +102,8 @@ def order(as_of: datetime, choice: Choice) -> BuildRequest:
     days = choice.get("days")
     return BuildRequest(
         as_of=as_of,
-        select=choice["select"],
+        select=choice.get("select", ()),
+        tenant=choice.get("tenant"),
         full_refresh=choice.get("full_refresh", False),
         from_date=as_of.date() - timedelta(days=days) if days else None,
         to_date=as_of.date() if days else None,
@@ -168,14 +167,14 @@ def test_after_an_erasure_every_table_is_as_if_the_person_had_never_been_there(
     for load in loads[:before]:
         warehouse.land(load)
     if data.draw(st.booleans(), label="built before the erasure"):
-        warehouse.build(BuildRequest(as_of=history.as_of, select=(MODELS,)))
+        warehouse.build(BuildRequest(as_of=history.as_of))
     with database.connect(warehouse.settings, autocommit=True) as connection:
         erasure.request(connection, warehouse.settings, tenant_id, "ann")
     erasure.work_off(warehouse.settings, as_of=history.as_of)
     for load in loads[before:]:
         warehouse.land(load)
 
-    warehouse.build(BuildRequest(as_of=history.as_of, select=(MODELS, CHECKS)))
+    warehouse.build(BuildRequest(as_of=history.as_of))
     incremental = warehouse.contents()
     events = without(tenant_id, "ann", landed(loads[:before]), chain.from_iterable(loads[before:]))
     assert_the_oracle_agrees(warehouse, World.of(events, history.as_of, TENANTS, RATES, HOURS, HOLIDAYS))
@@ -228,10 +227,10 @@ def test_blocked_days_of_tenants_are_left_out_and_released_ones_are_built_as_by_
     for step in history.steps:
         warehouse.land(step.load)
         if step.as_of:
-            warehouse.build(BuildRequest(as_of=step.as_of, select=(MODELS,)))
+            warehouse.build(BuildRequest(as_of=step.as_of))
             released |= release_some(warehouse, data)
     released |= release_some(warehouse, data)
-    warehouse.build(BuildRequest(as_of=history.as_of, select=(MODELS, CHECKS)))
+    warehouse.build(BuildRequest(as_of=history.as_of))
     incremental = warehouse.contents()
     events = landed(step.load for step in history.steps)
     built = without_blocked(events, released)
@@ -244,7 +243,7 @@ def test_blocked_days_of_tenants_are_left_out_and_released_ones_are_built_as_by_
     assert warehouse.contents() == incremental
 
     release_some(warehouse, data, everything=True)
-    warehouse.build(BuildRequest(as_of=history.as_of, select=(MODELS,)))
+    warehouse.build(BuildRequest(as_of=history.as_of))
     assert_the_oracle_agrees(warehouse, history.world())
 
 
@@ -279,8 +278,8 @@ def test_a_build_with_nothing_new_changes_nothing_nor_does_retention(warehouse: 
     warehouse.empty()
     for step in history.steps:
         warehouse.land(step.load)
-    again = BuildRequest(as_of=history.as_of + LONG, select=(MODELS,))
-    warehouse.build(replace(again, select=(MODELS, CHECKS)))
+    again = BuildRequest(as_of=history.as_of + LONG)
+    warehouse.build(again)
     before = warehouse.contents()
     warehouse.build(again)
     assert warehouse.contents() == before
@@ -289,7 +288,7 @@ def test_a_build_with_nothing_new_changes_nothing_nor_does_retention(warehouse: 
     raw = sorted(map(str, warehouse.read("raw.events")))
     set_terms(warehouse.settings.project)
     assert retention.run(warehouse.settings, again.as_of).archived == len(raw)
-    anew = BuildRequest(as_of=again.as_of, select=again.select, full_refresh=True)
+    anew = replace(again, select=(MODELS,), full_refresh=True)
     warehouse.build(anew)
     assert warehouse.contents() == before, "all of it is frozen"
 

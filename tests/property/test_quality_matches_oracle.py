@@ -29,14 +29,13 @@ from tests.oracle.quality import (
 )
 from tests.oracle.world import Row
 from tests.support.seeds import write_seed
-from tests.support.warehouse import Warehouse, copy_project
+from tests.support.warehouse import MODELS, Warehouse, copy_project
 
 SEED = int(os.environ.get("PARLEY_SEED", "1"))
 CONVERSATIONS = 60  # of each tenant
 START = datetime(2024, 3, 30, 12, tzinfo=UTC)
 AS_OF = START + timedelta(days=10)
 TENANTS = (Tenant("plain"), Tenant("own", time_zone="Asia/Tokyo", sla_ms=1000))
-SELECT = ("+quality_daily",)
 TABLES_OF_QUALITY: dict[str, Callable[[World, Rubric], list[Row]]] = {
     "facts.judgements": judgements,
     "facts.conversation_wording": conversation_wording,
@@ -192,6 +191,7 @@ def disagreements(warehouse: Warehouse, world: World, rubric: Rubric) -> dict[st
 
 
 @pytest.mark.slow
+@pytest.mark.builds
 def test_quality_is_what_the_oracle_says_after_late_events_and_a_new_rubric(
     database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,17 +204,17 @@ def test_quality_is_what_the_oracle_says_after_late_events_and_a_new_rubric(
     early = events[: len(events) * 2 // 3]
 
     warehouse.land(early)
-    warehouse.build(BuildRequest(as_of=AS_OF, select=SELECT))
+    warehouse.build(BuildRequest(as_of=AS_OF))
     assert not disagreements(warehouse, World.of(early, AS_OF, TENANTS), Rubric.shipped())
 
     warehouse.land(events)
     rubric = rubric_of_their_own()
     write_rubric(project, rubric)
-    warehouse.build(BuildRequest(as_of=AS_OF, select=SELECT))
+    warehouse.build(BuildRequest(as_of=AS_OF))
     incremental = warehouse.contents()
     assert not disagreements(warehouse, World.of(events, AS_OF, TENANTS), rubric)
 
-    warehouse.build(BuildRequest(as_of=AS_OF, select=SELECT, full_refresh=True))
+    warehouse.build(BuildRequest(as_of=AS_OF, select=(MODELS,), full_refresh=True))
     full = warehouse.contents()
     assert {table for table in full if incremental[table] != full[table]} == set()
     bases = {row["basis"] for row in warehouse.read("marts.conversation_quality_scores")}

@@ -27,7 +27,7 @@ from tests.support.seeds import write_seed
 
 PROJECT = Path(__file__).resolve().parents[2]
 MODELS = "resource_type:model"  # without seeds and checks
-CHECKS = "resource_type:test"
+STAYS = ("event_types", "alembic_version", "plans", "scripts", "definitions", "owed", "watermarks")
 
 
 def copy_project(folder: Path, tenants: Iterable[Tenant]) -> Path:
@@ -87,13 +87,18 @@ class Warehouse:
 
     def build(self, order: BuildRequest) -> None:
         """Build what the order selects and nothing else, of checks too; all of it must succeed."""
+        with pytest.MonkeyPatch.context() as environment:
+            environment.setenv("DBT_INDIRECT_SELECTION", "empty")  # dbt adds the checks of what is selected otherwise
+            manifest = None if order.is_of_everything else self._parsed()
+            outcome = build(self.settings, order, wait=True, manifest=manifest)
+        assert outcome.is_good, outcome.problems
+
+    def _parsed(self) -> Manifest:
+        """The project, for dbt, which reads it only where it has changed."""
         project = fingerprint(self.settings.project)
         if self._manifest is None or self._manifest[0] != project:
             self._manifest = project, parse(self.settings)
-        with pytest.MonkeyPatch.context() as environment:
-            environment.setenv("DBT_INDIRECT_SELECTION", "empty")  # dbt adds the checks of what is selected otherwise
-            outcome = build(self.settings, order, wait=True, manifest=self._manifest[1])
-        assert outcome.is_good, outcome.problems
+        return self._manifest[1]
 
     def build_in_part(self, as_of: datetime, statements: int) -> bool:
         """Build what changed in a process that dies, as by kill -9, after so many statements of a build without dbt.
@@ -107,16 +112,18 @@ class Warehouse:
         return done.returncode != 0
 
     def empty(self) -> None:
-        """Forget all that landed and all that was built; seeds, tracking plan and what a build consists of stay."""
+        """Forget all that landed, and empty every table; seeds, tracking plan and what a build consists of stay."""
         with _connect() as connection:
-            connection.execute("drop schema if exists staging, facts, marts cascade")
-            connection.execute("delete from ops.definitions where model not like 'seeds.%'")
             tables = connection.execute(
-                "select table_schema, table_name from information_schema.tables where table_schema in ('raw', 'ops')"
-                " and table_name not in ('event_types', 'alembic_version', 'plans', 'scripts', 'definitions')"
+                "select table_schema, table_name from information_schema.tables where table_type = 'BASE TABLE'"
+                " and table_schema in ('raw', 'ops', 'staging', 'facts', 'marts', 'analyses')"
+                " and table_name <> all(%s)",
+                [[*STAYS]],
             ).fetchall()
             names = (sql.Identifier(*table.values()) for table in tables)
             connection.execute(sql.SQL("truncate {}").format(sql.SQL(", ").join(names)))
+            connection.execute("delete from ops.definitions where tenant_id = '*as_of'")
+            connection.execute("update ops.owed set is_owed = true")
 
     def read(self, table: str) -> list[Row]:
         """The rows of a table, named with its schema."""
