@@ -103,13 +103,11 @@ def test_a_check_is_owed_until_it_passes_and_passes_once_a_day(built: Settings) 
 def test_seeds_settings_days_and_tenants_need_no_dbt(
     built: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project = copy_project(
-        tmp_path / "project", [Tenant("shop-newyork", time_zone="Asia/Tokyo", session_gap_minutes=5)]
-    )
+    project = copy_project(tmp_path / "project", [Tenant("shop-newyork", time_zone="Asia/Tokyo")])
     monkeypatch.setenv("PARLEY_PROJECT", str(project))
     settings = Settings.load()
     weights = project / "seeds/quality_weights.csv"
-    weights.write_text(weights.read_text().replace("resolved,", "Resolved,"))
+    weights.write_text(weights.read_text().replace("resolution,3", "resolution,2"))
     execute("update seeds.gap_settings set tenant_id = 'spoiled'")
     warehouse = Warehouse(settings, tmp_path)
     assert attempt(settings) is not None
