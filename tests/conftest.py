@@ -229,7 +229,7 @@ def database_copy(
         target.mkdir(parents=True, exist_ok=True)
         environment.setenv("DBT_TARGET_PATH", str(target))
         if kept.exists():
-            shutil.copy(kept, target)
+            shutil.copy(kept, target / PARSED)
         yield Settings.load()
         if not kept.exists() and (target / PARSED).exists():
             shutil.copy(target / PARSED, kept)
