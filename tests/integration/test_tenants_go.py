@@ -53,6 +53,7 @@ def project(tmp_path: Path, database: Settings, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.slow
+@pytest.mark.builds
 def test_a_removed_tenant_leaves_nothing_and_the_others_all(project: Path, rows: Rows, tmp_path: Path) -> None:
     gaps = list(csv.DictReader((project / "seeds/gap_settings.csv").open()))
     write_seed(project, "gap_settings", [*gaps, gaps[0] | {"tenant_id": GONE}])
@@ -104,6 +105,7 @@ def test_a_removed_tenant_leaves_nothing_and_the_others_all(project: Path, rows:
     assert f"There is no tenant '{GONE}'" in " ".join(done.stderr.split())
 
 
+@pytest.mark.builds
 def test_a_paused_tenant_is_not_alerted_about(project: Path, rows: Rows, tmp_path: Path) -> None:
     rule = {"rule_id": "no_data", "tenant_id": "*", "metric": "events", "condition": "silent_hours", "threshold": "48"}
     write_seed(project, "alert_rules", [rule | {"description": "No events arrive"}])
