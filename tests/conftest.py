@@ -240,7 +240,12 @@ def database_copy(
 
 def keep_as_template(server: dict[str, str], name: str) -> None:
     """Keep the database in use, as it is now, for copies of it."""
-    _administer(server, f"create database {name} template {os.environ['PGDATABASE']}")
+    used = os.environ["PGDATABASE"]
+    _administer(
+        server,
+        f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{used}'",  # pools of libraries
+        f"create database {name} template {used}",
+    )
 
 
 def _name_database(environment: pytest.MonkeyPatch, server: dict[str, str], name: str, home: Path) -> None:
