@@ -46,15 +46,16 @@
         on definitions.model = '{{ model.name }}' and current_ones.key = definitions.tenant_id
     where current_ones.key <> '*as_of' and definitions.fingerprint is distinct from current_ones.fingerprint
     union
-    -- a definition that is gone
+    -- a definition that is gone, or a tenant: nothing of it is left that could affect its rows
     select
         case
-            when definitions.tenant_id like '%@%'
+            when definitions.tenant_id like '*%@%'
                 then nullif(substr(definitions.tenant_id, strpos(definitions.tenant_id, '@') + 1), '*')
+            when definitions.tenant_id not like '*%' then definitions.tenant_id
         end
     from ops.definitions
     left join pg_temp.current_definitions as current_ones on definitions.tenant_id = current_ones.key
-    where definitions.model = '{{ model.name }}' and definitions.tenant_id like '*%' and current_ones.key is null
+    where definitions.model = '{{ model.name }}' and current_ones.key is null
     union
     -- the clock was turned back
     select null
@@ -75,7 +76,6 @@
     delete from ops.definitions
     where
         model = '{{ model.name }}'
-        and tenant_id like '*%'
         and not exists (select 1 from pg_temp.current_definitions as current_ones where current_ones.key = definitions.tenant_id);
 {% endmacro %}
 

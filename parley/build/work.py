@@ -78,10 +78,10 @@ def _built_otherwise(connection: Connection, scripts: Mapping[str, Script]) -> s
 
 
 def _differs(stored: Mapping[str, str], current: Mapping[str, str]) -> bool:
-    """As `tenants_built_otherwise` has it: anything new or other, a definition that is gone, a clock turned back."""
+    """As `tenants_built_otherwise` has it: anything new, other or gone, a clock turned back."""
     if any(stored.get(key) != found for key, found in current.items() if key != _CLOCK):
         return True
-    if any(key.startswith("*") and key not in current for key in stored):
+    if any(key not in current for key in stored):
         return True
     return _CLOCK in stored and datetime.fromisoformat(stored[_CLOCK]) > datetime.fromisoformat(current[_CLOCK])
 
