@@ -43,6 +43,7 @@
         {% call statement('main') %}
             {{ write_difference(target, existing.columns, config.get('unique_key'), spec) }}
         {% endcall %}
+        {% call statement('analyze_if_grown') %}{{ analyze_if_grown(target) }}{% endcall %}
     {% else %}
         {% call noop_statement('main', 'INSERT 0 0', 'INSERT', 0) %}{% endcall %}
     {% endif %}
@@ -65,6 +66,7 @@
 
 {% macro recomputing(sql) %}
     create temporary table recomputed on commit drop as ({{ sql }});
+    analyze pg_temp.recomputed;
     {{ columns_that_differ(this, 'pg_temp.recomputed') }}
 {% endmacro %}
 

@@ -20,8 +20,9 @@
         'look': looking(usual),
         'collect': collect,
         'recompute': recomputing(sql),
-        'write': write_difference(target, columns, config.get('unique_key'), usual),
-        'write_beside_frozen': write_difference(target, columns, config.get('unique_key'), dict(usual, is_frozen=true)),
+        'write': write_difference(target, columns, config.get('unique_key'), usual) ~ analyze_if_grown(target),
+        'write_beside_frozen':
+            write_difference(target, columns, config.get('unique_key'), dict(usual, is_frozen=true)) ~ analyze_if_grown(target),
     }) %}
 {% endmacro %}
 

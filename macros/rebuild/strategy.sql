@@ -32,6 +32,22 @@
     insert into {{ target }} ({{ columns }}) select {{ columns }} from pg_temp.added;
 {% endmacro %}
 
+{#-
+    A table that has grown by much is described to the planner at once: what is built of it next is planned by its size, and
+    Postgres would find it out in a minute.
+-#}
+{% macro analyze_if_grown(target) %}
+    do $grown$
+    begin
+        if (select count(*) from pg_temp.added)
+            > (select 1000 + 0.2 * greatest(reltuples, 0) from pg_class where oid = '{{ target }}'::regclass)
+        then
+            analyze {{ target }};
+        end if;
+    end
+    $grown$;
+{% endmacro %}
+
 {% macro columns_of(alias, columns) -%}
     {%- for column in columns %}{{ alias }}.{{ column.quoted }}{% if not loop.last %}, {% endif %}{% endfor -%}
 {%- endmacro %}
