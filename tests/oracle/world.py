@@ -237,3 +237,34 @@ def grouped(items: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:
     for item in items:
         groups[key(item)].append(item)
     return groups
+
+
+def without(tenant_id: str, user_id: str, erased_from: list[Event], later: Iterable[Event]) -> list[Event]:
+    """The events that are left of those landed before a person was erased, and of those landed later: neither theirs,
+    nor those of nobody in conversations, or of visitors, that were, when they were erased, theirs alone."""
+    persons = {identity(event): event["user_id"] for event in identified(sorted(erased_from, key=order))}
+    in_threads: dict[str | None, set[str | None]] = {}
+    users_of: dict[str | None, set[str | None]] = {}
+    for event in erased_from:
+        if event["tenant_id"] == tenant_id:
+            in_threads.setdefault(thread(event), set()).add(persons[identity(event)])
+            if is_id(event["user_id"]) and is_id(event.get("anonymous_id")):
+                users_of.setdefault(event.get("anonymous_id"), set()).add(event["user_id"])
+    threads = {name for name, found in in_threads.items() if name is not None and found - {None} == {user_id}}
+    visitors = {name for name, found in users_of.items() if found == {user_id}}
+
+    def is_theirs(event: Event) -> bool:
+        if event["tenant_id"] != tenant_id:
+            return False
+        if is_id(event["user_id"]):
+            return event["user_id"] == user_id
+        if is_id(event.get("anonymous_id")):
+            return event.get("anonymous_id") in visitors
+        return thread(event) in threads
+
+    left = [
+        event
+        for event in erased_from
+        if event["tenant_id"] != tenant_id or not (is_theirs(event) or persons[identity(event)] == user_id)
+    ]
+    return [*left, *(event for event in later if not is_theirs(event))]

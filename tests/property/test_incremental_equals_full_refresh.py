@@ -6,7 +6,6 @@ build leaves every fact and mart as a full refresh would, row for row, and as th
 
 import os
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import chain
@@ -36,10 +35,10 @@ from tests.oracle.cohorts import (
     cohort_retention,
 )
 from tests.oracle.histories import HOLIDAYS, HOURS, RATES, TENANTS, History, histories, landed
-from tests.oracle.world import identified, identity, is_id, thread
-from tests.oracle.world import order as order_of_events
+from tests.oracle.world import without
+from tests.support.lives import Change, Life
 from tests.support.seeds import write_seed
-from tests.support.warehouse import MODELS, Warehouse, copy_project
+from tests.support.warehouse import MODELS, Warehouse
 
 pytestmark = [pytest.mark.slow, pytest.mark.builds, pytest.mark.timeout(3600)]  # a history takes many builds
 COHORTS = (
@@ -73,11 +72,13 @@ builds = st.sampled_from(
     [
         *[{}] * 2,
         {"days": 3},
-        {"tenant": "berlin"},
+        {"days": 3, "tenant": "berlin"},
+        {"tenant": "auckland"},
         *[{"killed_after": statements} for statements in (5, 80, 250)],
         *[{"select": (f"{MODELS},+{part}",)} for part in ("path:models/facts", "daily_metrics")],
         {"select": (f"{MODELS},+responses",), "full_refresh": True},
         {"select": (MODELS,)},
+        {"select": ("resource_type:seed",)},
     ]
 )
 """What a build between two loads builds: everything, some days or a tenant once more, all until it is killed, without
@@ -85,16 +86,21 @@ dbt; by dbt a part, a part in full, or everything."""
 
 
 @pytest.fixture
-def warehouse(database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
-    """A warehouse of the histories' tenants."""
-    project = copy_project(tmp_path / "project", TENANTS)
-    write_seed(project, "exchange_rates", map(vars, RATES))
-    write_seed(project, "opening_hours", map(vars, HOURS))
-    write_seed(project, "holidays", ({"tenant_id": name, "date": day, "name": "closed"} for name, day in HOLIDAYS))
-    write_seed(project, "cohort_definitions", ({"name": cohort.cohort_id, **vars(cohort)} for cohort in COHORTS))
-    write_seed(project, "activity_definitions", ({"name": "Doing it", **activity.row()} for activity in ACTIVITIES))
-    monkeypatch.setenv("PARLEY_PROJECT", str(project))
-    return Warehouse(Settings.load(), tmp_path)
+def life(database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Life:
+    """A warehouse of the histories' tenants, with what may befall it."""
+    life = Life(
+        tmp_path,
+        cohort_definitions=[{"name": cohort.cohort_id, **vars(cohort)} for cohort in COHORTS],
+        activity_definitions=[{"name": "Doing it", **activity.row()} for activity in ACTIVITIES],
+    )
+    monkeypatch.setenv("PARLEY_PROJECT", str(life.project))
+    life.warehouse = Warehouse(Settings.load(), tmp_path)
+    return life
+
+
+@pytest.fixture
+def warehouse(life: Life) -> Warehouse:
+    return life.warehouse
 
 
 def order(as_of: datetime, choice: Choice) -> BuildRequest:
@@ -126,22 +132,33 @@ def assert_the_oracle_agrees(warehouse: Warehouse, world: World) -> None:
 
 
 @tried(EXAMPLES)
-@given(history=histories(min_events=40, max_events=160), choices=st.lists(builds, min_size=4, max_size=4))
+@given(
+    history=histories(min_events=40, max_events=160),
+    choices=st.lists(builds, min_size=4, max_size=4),
+    changes=st.lists(st.sampled_from([None] * 20 + [*Life.CHANGES]), min_size=4, max_size=4),
+    data=st.data(),
+)
 def test_an_incremental_build_leaves_every_table_as_a_full_refresh_would(
-    warehouse: Warehouse, history: History, choices: list[Choice]
+    life: Life, history: History, choices: list[Choice], changes: list[Change | None], data: st.DataObject
 ) -> None:
-    """Whether dbt has built it or `parley.build.quick`, in whatever order the two take turns."""
-    warehouse.empty()
-    for step, choice in zip(history.steps, choices, strict=False):
-        warehouse.land(step.load)
+    """Whether dbt has built it or `parley.build.quick`, in whatever order the two take turns; whatever befalls it."""
+    warehouse = life.warehouse
+    life.begin_again()
+    for step, choice, change in zip(history.steps, choices, changes, strict=False):
+        life.land(step.load)
+        if change:
+            change(life, data.draw)
         if step.as_of and "killed_after" in choice:
             warehouse.build_in_part(step.as_of, choice["killed_after"])
         elif step.as_of:
             warehouse.build(order(step.as_of, choice))
+    if data.draw(st.booleans(), label="with the oracle's definitions in the end"):
+        life.mend()
 
     warehouse.build(BuildRequest(as_of=history.as_of))
     incremental = warehouse.contents()
-    assert_the_oracle_agrees(warehouse, history.world())
+    if world := life.world(history.as_of):
+        assert_the_oracle_agrees(warehouse, world)
     assert all(row["is_accounted_for"] for row in warehouse.read("marts.event_reconciliation"))
 
     warehouse.build(BuildRequest(as_of=history.as_of, select=(MODELS,), full_refresh=True))
@@ -176,43 +193,12 @@ def test_after_an_erasure_every_table_is_as_if_the_person_had_never_been_there(
 
     warehouse.build(BuildRequest(as_of=history.as_of))
     incremental = warehouse.contents()
-    events = without(tenant_id, "ann", landed(loads[:before]), chain.from_iterable(loads[before:]))
+    events = landed([without(tenant_id, "ann", landed(loads[:before]), chain.from_iterable(loads[before:]))])
     assert_the_oracle_agrees(warehouse, World.of(events, history.as_of, TENANTS, RATES, HOURS, HOLIDAYS))
     assert not [row for row in warehouse.read("marts.event_reconciliation") if not row["is_accounted_for"]]
 
     warehouse.build(BuildRequest(as_of=history.as_of, select=(MODELS,), full_refresh=True))
     assert warehouse.contents() == incremental
-
-
-def without(tenant_id: str, user_id: str, erased_from: list[Event], later: Iterable[Event]) -> list[Event]:
-    """The events that are left of those landed before a person was erased, and of those landed later: neither theirs,
-    nor those of nobody in conversations, or of visitors, that were, when they were erased, theirs alone."""
-    persons = {identity(event): event["user_id"] for event in identified(sorted(erased_from, key=order_of_events))}
-    in_threads: dict[str | None, set[str | None]] = {}
-    users_of: dict[str | None, set[str | None]] = {}
-    for event in erased_from:
-        if event["tenant_id"] == tenant_id:
-            in_threads.setdefault(thread(event), set()).add(persons[identity(event)])
-            if is_id(event["user_id"]) and is_id(event.get("anonymous_id")):
-                users_of.setdefault(event.get("anonymous_id"), set()).add(event["user_id"])
-    threads = {name for name, found in in_threads.items() if name is not None and found - {None} == {user_id}}
-    visitors = {name for name, found in users_of.items() if found == {user_id}}
-
-    def is_theirs(event: Event) -> bool:
-        if event["tenant_id"] != tenant_id:
-            return False
-        if is_id(event["user_id"]):
-            return event["user_id"] == user_id
-        if is_id(event.get("anonymous_id")):
-            return event.get("anonymous_id") in visitors
-        return thread(event) in threads
-
-    left = [
-        event
-        for event in erased_from
-        if event["tenant_id"] != tenant_id or not (is_theirs(event) or persons[identity(event)] == user_id)
-    ]
-    return landed([left, [event for event in later if not is_theirs(event)]])
 
 
 @tried(max(1, EXAMPLES // 4))
