@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -229,7 +230,9 @@ def _show(
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """The step's tables and checks after a build without dbt, which left out what had nothing to do."""
     changed = {rebuild.model: rebuild for rebuild in rebuilds.of_build(connection, context.run_id)}
-    for key in sorted(context.selected_asset_keys):
+    depends_on = context.assets_def.asset_deps
+    in_order = TopologicalSorter({key: depends_on[key] for key in sorted(context.selected_asset_keys)}).static_order()
+    for key in (key for key in in_order if key in context.selected_asset_keys):
         rebuild = changed.get(key.path[-1], Rebuild(key.path[-1]))
         yield dg.MaterializeResult(asset_key=key, metadata=table_metadata(connection, key.path, rebuild))
     warnings = {result.name: result.reason for result in results if result.status == "warn"}

@@ -14,9 +14,11 @@
     )
     select unplaced.*
     from (
-        select * from {{ ref('unplaced_events') }}
+        {% set found = [] %}
+        {% if is_built('unplaced_events') %}{% do found.append('select * from ' ~ ref('unplaced_events')) %}{% endif %}
         {% set facts = built_facts() %}
-        {% if facts %}union {{ unplaced_events('events', facts) }}{% endif %}
+        {% if facts %}{% do found.append(unplaced_events('events', facts)) %}{% endif %}
+        {{ found | join('\nunion\n') or 'select null as fact where false' }}
     ) as unplaced
     where not exists (
         select 1
@@ -26,9 +28,14 @@
     )
 {% endtest %}
 
-{#- The facts of events that exist; while the project is parsed, all do. -#}
+{#- The facts of events that exist. -#}
 {% macro built_facts() %}
     {% set found = [] %}
-    {% for fact in facts_of_events() if not execute or load_relation(ref(fact)) is not none %}{% do found.append(fact) %}{% endfor %}
+    {% for fact in facts_of_events() if is_built(fact) %}{% do found.append(fact) %}{% endfor %}
     {% do return(found) %}
+{% endmacro %}
+
+{#- Whether a model's table exists; while the project is parsed, all do. -#}
+{% macro is_built(name) %}
+    {% do return(not execute or load_relation(ref(name)) is not none) %}
 {% endmacro %}
