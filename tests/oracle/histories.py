@@ -24,7 +24,7 @@ TENANTS = (
         "kolkata",
         time_zone="Asia/Kolkata",
         session_gap_minutes=None,
-        session_gap_seconds=95,
+        session_gap_seconds=1695,
         sla_ms=1000,
         currency="USD",
         good_rating=0.5,

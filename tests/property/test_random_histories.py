@@ -214,4 +214,4 @@ def test_histories_reach_the_hard_case(case: Callable[[History], bool]) -> None:
         database=None,
         suppress_health_check=list(HealthCheck),
     )
-    assert case(find(histories(), case, settings=quick))
+    assert case(find(histories(min_events=40), case, settings=quick))
