@@ -1,7 +1,7 @@
 {#- Before the run: say in a sentence what would otherwise be an error about a missing table in the middle of it. -#}
 {% macro assert_ready() %}
     {% if execute and flags.WHICH in ('build', 'run', 'test', 'seed', 'snapshot') %}
-        {% set found = run_query("select to_regclass('ops.owed') is not null").columns[0].values()[0] %}
+        {% set found = run_query("select to_regprocedure('ops.owe_readers(text)') is not null").columns[0].values()[0] %}
         {% if not found %}
             {% do exceptions.raise_compiler_error(
                 "The database " ~ target.dbname ~ " has not all of Parley's tables yet: run `parley migrate` first."

@@ -72,19 +72,9 @@
     {% endcall %}
 {% endmacro %}
 
-{#-
-    What reads the table is owed: checks have to pass again, tables to be made again. Rows are locked in one order, so that
-    models that are written at the same time wait for each other and never both.
--#}
+{#- What reads the table is owed, where the condition holds. -#}
 {% macro owe_readers(condition='true') %}
-    update ops.owed set is_owed = true
-    from (
-        select name from ops.owed
-        where not is_owed and '{{ model.name }}' = any (reads) and {{ condition }}
-        order by name
-        for update
-    ) as readers
-    where owed.name = readers.name;
+    select ops.owe_readers('{{ model.name }}') where {{ condition }};
 {% endmacro %}
 
 {#- Before the run: what another project makes of the views and seeds is not what `ops.plans` says. -#}

@@ -8,7 +8,7 @@
 {% endmacro %}
 
 {#-
-    CTEs up to `running`: of the dates in the CTE `dates`, how many users were active on it and in the 7 and 30 days up to
+    CTEs up to `active`: of the dates in the CTE `dates`, how many users were active on it and in the 7 and 30 days up to
     it, from a table of the days on which each was. `columns` are those by which they are counted apart, besides the tenant.
 
     A user counts as active of the last n days from an active day on until n days later or, so that nobody counts twice,
@@ -89,6 +89,15 @@ running as (
         (sum(mau) over in_order)::bigint as mau
     from per_date
     window in_order as (partition by tenant_id{% for column in columns %}, {{ column }}{% endfor %} order by date)
+
+),
+
+active as (
+
+    select running.*
+    from running
+    {{ only_affected('running') }}
+    inner join {{ ref('tenant_days') }} as days on running.tenant_id = days.tenant_id and running.date = days.date
 
 )
 {% endmacro %}

@@ -48,19 +48,10 @@ matched as (
         matchers.enters,
         matchers.returns
     from source
+    -- a matcher names the event, or any
+    cross join lateral (values (source.event_name), ('*')) as named (event_name)
     inner join matchers
-        on source.event_name = matchers.event_name and matchers.tenant_id in ('*', source.tenant_id)
-    union all
-    select
-        source.*,
-        matchers.cohort_id,
-        matchers.predicate,
-        matchers.breakdown,
-        matchers.has_hours,
-        matchers.enters,
-        matchers.returns
-    from source
-    inner join matchers on matchers.event_name = '*' and matchers.tenant_id in ('*', source.tenant_id)
+        on named.event_name = matchers.event_name and matchers.tenant_id in ('*', source.tenant_id)
 
 ),
 

@@ -6,9 +6,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
-Asked = str
-"""The kind of what is built again besides what changed: `days` of all tenants, or a `tenant` (all of it, or days)."""
-
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
@@ -23,7 +20,8 @@ class Circumstances:
     """Of these days, only this tenant's; without them, all of it."""
 
     @property
-    def asked(self) -> Asked | None:
+    def asked(self) -> str | None:
+        """What is built again besides what changed: `days` of all tenants, or a `tenant` (all of it, or days)."""
         if self.tenant:
             return "tenant"
         return "days" if self.from_date or self.to_date else None

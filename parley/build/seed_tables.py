@@ -52,12 +52,7 @@ def _load(connection: Connection, path: Path, seed: Seed, source: str) -> None:
         with connection.cursor() as cursor, cursor.copy(copying) as copy:
             for row in rows:
                 copy.write_row(row)
-        connection.execute(
-            "update ops.owed set is_owed = true from ("
-            "select name from ops.owed where not is_owed and %s = any (reads) order by name for update"
-            ") as readers where owed.name = readers.name",
-            [seed.name],
-        )
+        connection.execute("select ops.owe_readers(%s)", [seed.name])
         connection.execute(
             "insert into ops.definitions (model, tenant_id, fingerprint)"
             " values ('seeds.' || %s, '*file', %s || ops.content_of(%s::regclass))"

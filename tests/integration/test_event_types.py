@@ -1,20 +1,17 @@
 """The registry of event types in the database, and the command that keeps it."""
 
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from parley.cli import main
 from parley.config import tenants, tracking_plan
 from parley.config.tracking_plan import EventType, Plan
 from parley.errors import ParleyError
 from parley.landing.rules import Accepted, Rules, arguments
 from parley.settings import Settings
 from parley.warehouse import database as warehouse
-from tests.conftest import Rows
+from tests.conftest import Rows, parley
 from tests.support.contract import PLAN, RECEIVED, event
 
 LOYALTY = """
@@ -137,33 +134,7 @@ def test_no_tenant_can_be_called_like_all_of_them(database: Settings) -> None:
 # the command
 
 
-@dataclass(frozen=True)
-class Said:
-    """What a command printed, and its exit status."""
-
-    status: int
-    out: str
-    errors: str
-
-
-Parley = Callable[..., Said]
-
-
-@pytest.fixture
-def parley(database: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Parley:
-    """Runs the command line in this process."""
-
-    def run(*words: str) -> Said:
-        monkeypatch.setattr(sys, "argv", ["parley", *words])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        printed = capsys.readouterr()
-        return Said(int(ended.value.code or 0), printed.out, printed.err)
-
-    return run
-
-
-def test_a_type_registered_at_run_time_lands_from_then_on(parley: Parley, tmp_path: Path) -> None:
+def test_a_type_registered_at_run_time_lands_from_then_on(database: Settings, tmp_path: Path) -> None:
     plan, events = tmp_path / "loyalty.yml", tmp_path / "events.ndjson"
     plan.write_text(LOYALTY)
     events.write_text(
@@ -171,23 +142,23 @@ def test_a_type_registered_at_run_time_lands_from_then_on(parley: Parley, tmp_pa
         ' "attributes": {"pts": 5}}\n\n{"event_name": "message.received"}\nno JSON\n'
     )
     before = parley("events", "validate", str(events))
-    assert before.status == 1
-    assert "would be rejected: 3" in before.out
-    assert "unknown_event_type" in before.out
+    assert before.returncode == 1
+    assert "would be rejected: 3" in before.stdout
+    assert "unknown_event_type" in before.stdout
 
     registered = parley("events", "register", str(plan), "--tenant", "shop-newyork")
-    assert (registered.status, registered.out) == (0, "Registered for shop-newyork: loyalty.earned.\n")
-    assert "loyalty.earned" in parley("events", "list", "--tenant", "shop-newyork").out
-    assert "loyalty.earned" not in parley("events", "list", "--tenant", "salon-paris").out
+    assert (registered.returncode, registered.stdout) == (0, "Registered for shop-newyork: loyalty.earned.\n")
+    assert "loyalty.earned" in parley("events", "list", "--tenant", "shop-newyork").stdout
+    assert "loyalty.earned" not in parley("events", "list", "--tenant", "salon-paris").stdout
 
     after = parley("events", "validate", str(events))
-    assert after.status == 1
-    assert "would be rejected: 2, would be accepted: 1" in after.out
-    assert "missing_field: 1, invalid_json: 1" in after.out
+    assert after.returncode == 1
+    assert "would be rejected: 2, would be accepted: 1" in after.stdout
+    assert "missing_field: 1, invalid_json: 1" in after.stdout
 
 
 def test_a_file_that_keeps_to_the_contract_validates_and_lands_nothing(
-    parley: Parley, tmp_path: Path, rows: Rows
+    database: Settings, tmp_path: Path, rows: Rows
 ) -> None:
     file = tmp_path / "events.ndjson"
     file.write_text(
@@ -195,7 +166,7 @@ def test_a_file_that_keeps_to_the_contract_validates_and_lands_nothing(
         ' "occurred_at": "2024-05-31T12:30:00Z", "platform": "telegram"}\n'
     )
     said = parley("events", "validate", str(file), "--dialect", "bot", "--tenant", "salon-paris")
-    assert (said.status, said.out.strip()) == (0, "would be accepted: 1")
+    assert (said.returncode, said.stdout.strip()) == (0, "would be accepted: 1")
     assert rows("select count(*) as n from raw.loads") == [{"n": 0}]
 
 
@@ -208,14 +179,14 @@ def test_a_file_that_keeps_to_the_contract_validates_and_lands_nothing(
         (("validate", "seeds/tenants.csv", "--dialect", "unheard-of"), "There is no source format 'unheard-of'"),
     ],
 )
-def test_a_mistake_ends_in_one_sentence_and_status_1(parley: Parley, words: tuple[str, ...], says: str) -> None:
+def test_a_mistake_ends_in_one_sentence_and_status_1(database: Settings, words: tuple[str, ...], says: str) -> None:
     said = parley("events", *words)
-    assert (said.status, said.out) == (1, "")
-    assert said.errors.startswith("parley: ")
-    assert says in said.errors
-    assert said.errors.count("\n") == 1
+    assert (said.returncode, said.stdout) == (1, "")
+    assert said.stderr.startswith("parley: ")
+    assert says in said.stderr
+    assert said.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("command", ["list", "register", "validate"])
-def test_help_shows_an_example(parley: Parley, command: str) -> None:
-    assert f"Example: parley events {command}" in parley("events", command, "--help").out
+def test_help_shows_an_example(database: Settings, command: str) -> None:
+    assert f"Example: parley events {command}" in parley("events", command, "--help").stdout

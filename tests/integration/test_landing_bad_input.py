@@ -4,6 +4,7 @@ import gzip
 import random
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import orjson
@@ -11,34 +12,28 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from parley.cli import main
 from parley.settings import Settings
 from tests.conftest import Rows
+from tests.conftest import parley as command
 from tests.support.landing import Json, assert_accounted_for, content, event, totals, write
 
 Outcome = tuple[int, str, str]
 """Exit status, standard output, standard error."""
 
 
+Parley = Callable[..., Outcome]
+
+
 @pytest.fixture
-def parley(database: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> "Parley":
-    return Parley(monkeypatch, capsys)
+def parley(database: Settings) -> Parley:
+    """The command line on a fresh database."""
 
+    def run(*arguments: str) -> Outcome:
+        done = command(*arguments)
+        assert "Traceback" not in done.stderr
+        return done.returncode, " ".join(done.stdout.split()), " ".join(done.stderr.split())
 
-class Parley:
-    """The command line, run in this process."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self.monkeypatch = monkeypatch
-        self.capsys = capsys
-
-    def __call__(self, *arguments: str) -> Outcome:
-        self.monkeypatch.setattr(sys, "argv", ["parley", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = self.capsys.readouterr()
-        assert "Traceback" not in err
-        return int(ended.value.code or 0), " ".join(out.split()), " ".join(err.split())
+    return run
 
 
 def test_what_landed_and_what_was_refused_is_shown(parley: Parley, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import sys
 import uuid
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,11 +47,11 @@ def built_in_a_process(as_of: datetime) -> dict[str, object]:
     return found
 
 
-def attempt(settings: Settings, as_of: datetime = AS_OF) -> list[Result] | None:
-    """What a build without dbt came to; None where it is left to dbt."""
-    circumstances = Circumstances(as_of, str(uuid.uuid4()), judged_to=10**6)
+def attempt(settings: Settings, as_of: datetime = AS_OF, **asked: Any) -> list[Result] | None:
+    """What a build without dbt came to, of days or a tenant where they are asked for; None where it is left to dbt."""
+    circumstances = Circumstances(as_of, str(uuid.uuid4()), judged_to=10**6, **asked)
     with circumstances.in_sessions():
-        return quick.attempt(settings, plans.fingerprint(settings.project), circumstances, None, lambda progress: None)
+        return quick.attempt(settings, plans.fingerprint(settings.project), circumstances)
 
 
 def test_without_dbt_the_tables_become_what_dbt_would_make_them(built: Settings, tmp_path: Path) -> None:
@@ -117,14 +118,10 @@ def test_seeds_settings_days_and_tenants_need_no_dbt(
     incremental = warehouse.contents()
 
     execute("update facts.conversations set messages = 4242; delete from marts.daily_metrics")
-    of_days = Circumstances(AS_OF, str(uuid.uuid4()), 10**6, from_date=AS_OF.date() - timedelta(days=60))
-    with of_days.in_sessions():
-        assert quick.attempt(settings, plans.fingerprint(project), of_days) is not None
+    assert attempt(settings, from_date=AS_OF.date() - timedelta(days=60)) is not None
     assert warehouse.contents() == incremental
     execute("update facts.sessions set events = 4242")
-    of_tenant = Circumstances(AS_OF, str(uuid.uuid4()), 10**6, tenant="nordic-bank")
-    with of_tenant.in_sessions():
-        assert quick.attempt(settings, plans.fingerprint(project), of_tenant) is not None
+    assert attempt(settings, tenant="nordic-bank") is not None
     spoiled = {row["tenant_id"] for row in warehouse.read("facts.sessions") if row["events"] == 4242}
     assert "nordic-bank" not in spoiled
     assert spoiled

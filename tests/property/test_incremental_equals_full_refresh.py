@@ -153,7 +153,7 @@ def test_an_incremental_build_leaves_every_table_as_a_full_refresh_would(
         elif step.as_of:
             warehouse.build(order(step.as_of, choice))
     if data.draw(st.booleans(), label="with the oracle's definitions in the end"):
-        life.mend()
+        life.restore_definitions()
 
     warehouse.build(BuildRequest(as_of=history.as_of))
     incremental = warehouse.contents()
@@ -274,8 +274,8 @@ def test_a_build_with_nothing_new_changes_nothing_nor_does_retention(warehouse: 
     raw = sorted(map(str, warehouse.read("raw.events")))
     set_terms(warehouse.settings.project)
     assert retention.run(warehouse.settings, again.as_of).archived == len(raw)
-    anew = replace(again, select=(MODELS,), full_refresh=True)
-    warehouse.build(anew)
+    full = replace(again, select=(MODELS,), full_refresh=True)
+    warehouse.build(full)
     assert warehouse.contents() == before, "all of it is frozen"
 
     with database.connect(warehouse.settings) as connection:
@@ -283,7 +283,7 @@ def test_a_build_with_nothing_new_changes_nothing_nor_does_retention(warehouse: 
     for month in sorted(months, reverse=True):
         retention.restore(warehouse.settings, month)
     assert sorted(map(str, warehouse.read("raw.events"))) == raw
-    warehouse.build(anew)
+    warehouse.build(full)
     assert warehouse.contents() == before
 
 

@@ -255,7 +255,7 @@ class Life:
                 return
         self.loads.append([event])
 
-    def mend(self) -> None:
+    def restore_definitions(self) -> None:
         """Give the definitions back that the oracle goes by, as a change like any other."""
         for name in self._defined - {"event types", "plan"}:
             shutil.copy(self._untouched / f"seeds/{name}.csv", self.project / "seeds")

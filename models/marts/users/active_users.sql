@@ -22,15 +22,6 @@ with dates as (
 
 {{ users_of_trailing_days(ref('user_days')) }},
 
-active as (
-
-    select running.*
-    from running
-    {{ only_affected('running') }}
-    inner join {{ ref('tenant_days') }} as days on running.tenant_id = days.tenant_id and running.date = days.date
-
-),
-
 events as (
 
     select

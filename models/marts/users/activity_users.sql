@@ -27,15 +27,6 @@ dates as (
 
 {{ users_of_trailing_days(ref('activity_days'), ['activity_id']) }},
 
-active as (
-
-    select running.*
-    from running
-    {{ only_affected('running') }}
-    inner join {{ ref('tenant_days') }} as days on running.tenant_id = days.tenant_id and running.date = days.date
-
-),
-
 events as (
 
     select

@@ -1,4 +1,4 @@
-"""Scripts for every kind of build that goes without dbt, and what a seed's table holds (parley/build/plans.py)."""
+"""Scripts for every kind of build that goes without dbt, and what these and dbt share (parley/build/plans.py)."""
 
 from alembic import op
 
@@ -12,8 +12,15 @@ def upgrade() -> None:
     op.execute(
         """
         delete from ops.plans;
-        delete from ops.scripts;
-        alter table ops.scripts drop column is_frozen;
+        drop table ops.scripts;  -- what dbt records again
+        create table ops.scripts (
+            name text not null,
+            project text not null,
+            steps jsonb not null,
+            constraint scripts_pkey primary key (name)
+        );
+        comment on table ops.scripts is 'One row per model: the SQL that rebuilds what changed, as dbt ran it.';
+        comment on column ops.scripts.project is 'what the project''s files came to when dbt made it';
 
         create function ops.content_of(target regclass) returns text language plpgsql stable as $$
         declare
@@ -29,5 +36,19 @@ def upgrade() -> None:
         end
         $$;
         comment on function ops.content_of is 'What the rows of a table come to, and its columns: two sums.';
+
+        create function ops.owe_readers(changed text) returns void language sql as $$
+            update ops.owed set is_owed = true
+            from (
+                select name from ops.owed
+                where not is_owed and changed = any (reads)
+                order by name
+                for update
+            ) as readers
+            where owed.name = readers.name
+        $$;
+        comment on function ops.owe_readers is
+            'After a change of a table: checks that read it have to pass again, tables to be built again. Rows are'
+            ' locked in one order, so that changes at the same time wait for each other and never both.';
         """
     )
