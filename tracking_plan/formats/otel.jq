@@ -50,7 +50,7 @@ def span($resource):
     | ($a."gen_ai.operation.name" // "" | text) as $operation
     | (.startTimeUnixNano | from_nanoseconds) as $start | ((.endTimeUnixNano // .startTimeUnixNano) | from_nanoseconds) as $end
     | ($start | milliseconds_to($end)) as $duration
-    | ((.status.code? | IN(2, "STATUS_CODE_ERROR")) or $a."error.type" != null) as $failed
+    | (((.status.code? // null) | IN(2, "STATUS_CODE_ERROR")) or $a."error.type" != null) as $failed
     | "otel:\(.traceId):\(.spanId)" as $id
     | ({
         tenant_id: ($a."tenant.id" // $resource."tenant.id"),
@@ -119,7 +119,7 @@ def log($resource; $index):
 
 if type != "object" then reject("is no OTLP export") else . end
 | if has("resourceSpans") or has("resourceLogs") or has("resourceMetrics") then . else reject("is no OTLP export, which has resourceSpans or resourceLogs") end
-| ((.resourceSpans | list)[] | select(type == "object") | (.resource.attributes? | otlp_attributes) as $resource
-    | (.scopeSpans // .instrumentationLibrarySpans | list)[] | (.spans? | list)[] | select(type == "object") | span($resource)),
-  ((.resourceLogs | list)[] | select(type == "object") | (.resource.attributes? | otlp_attributes) as $resource
-    | (.scopeLogs | list)[] | (.logRecords? | list) | to_entries[] | .key as $index | .value | select(type == "object") | log($resource; $index))
+| ((.resourceSpans | list)[] | select(type == "object") | ((.resource.attributes? // null) | otlp_attributes) as $resource
+    | (.scopeSpans // .instrumentationLibrarySpans | list)[] | ((.spans? // null) | list)[] | select(type == "object") | span($resource)),
+  ((.resourceLogs | list)[] | select(type == "object") | ((.resource.attributes? // null) | otlp_attributes) as $resource
+    | (.scopeLogs | list)[] | ((.logRecords? // null) | list) | to_entries[] | .key as $index | .value | select(type == "object") | log($resource; $index))

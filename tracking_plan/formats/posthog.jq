@@ -81,7 +81,7 @@ if type != "object" or (.event | type) != "string" then reject("is no event of P
         input_tokens: $p.ai_input_tokens, output_tokens: $p.ai_output_tokens,
         tool_name: (if .event == "$ai_span" then $p.ai_span_name else null end),
         success: (if .event == "$ai_span" then $p.ai_is_error != true else null end),
-        error_class: ($p.exception_type // $p.exception_list[0].type?), error_message: ($p.exception_message // $p.exception_list[0].value?)
+        error_class: ($p.exception_type // ($p.exception_list[0].type? // null)), error_message: ($p.exception_message // ($p.exception_list[0].value? // null))
       } | present) + ($properties | own),
     context: ($p | del(.current_url, .pathname, .referrer, .screen_name, .set, .group_type, .group_key, .ai_model, .ai_provider,
         .ai_latency, .ai_input_tokens, .ai_output_tokens, .ai_span_name, .exception_type, .exception_message, .exception_list,

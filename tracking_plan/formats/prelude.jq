@@ -22,6 +22,10 @@ def text: if . == null then null elif type == "string" then . elif type == "numb
 # A number that may be written as text; null where it is none.
 def number: if type == "number" then . elif type == "string" then (try tonumber catch null) else null end;
 
+# The id of an event, from all that names it, such as ["rasa", .sender_id, .timestamp]; null where a part is missing, and
+# then the id is made of the whole document: an id of nothing would be that of many.
+def named: if any(.[]; . == null or . == "") then null else map(text) | join(":") end;
+
 # An object without the members that are null or an empty text.
 def present: delpaths([path(.[] | select(. == null or . == ""))]); # a third of the time of with_entries
 def given: delpaths([path(.[] | select(. == null))]);
@@ -68,7 +72,7 @@ def time:
     elif type != "string" then .
     elif test(":[0-9]{2}([.][0-9]+)? ?[+-][0-9]{2}(:?[0-9]{2})?$") then
         sub(" (?=[+-])"; "") | sub("(?<hour>[+-][0-9]{2})$"; "\(.hour):00") | if .[-3:-2] == ":" then . else .[:-2] + ":" + .[-2:] end
-    else sub(" ?(UTC|GMT)$"; "") + "Z" end;
+    else sub(" ?(UTC|GMT)$"; "") | (if test("^[0-9-]{10}[T ][0-9]{2}:[0-9]{2}$") then . + ":00" else . end) + "Z" end;
 
 # Seconds since 1970 of a time, with their fraction.
 def seconds:
@@ -76,7 +80,8 @@ def seconds:
     elif type == "string" and endswith("Z") and (.[19:20] == "." or .[19:20] == "Z") then
         (.[:10] + "T" + .[11:19] + "Z" | fromdate) + ("0" + .[19:-1] | tonumber)
     else
-        capture("^(?<second>[0-9-]{10}[Tt ][0-9:]{8})(?<fraction>[.][0-9]+)?(?<zone>[Zz]|[+-][0-9:]{5})$")
+        [capture("^(?<second>[0-9-]{10}[Tt ][0-9:]{8})(?<fraction>[.][0-9]+)?(?<zone>[Zz]|[+-][0-9:]{5})$")]
+        | if . == [] then reject("has a time that cannot be read: write it as 2024-05-31T12:00:00Z") else .[0] end
         | (.second | .[:10] + "T" + .[11:] + "Z" | fromdate) + ((.fraction // "0") | if startswith(".") then "0" + . else . end | tonumber)
             - (.zone | if length == 1 then 0 else
                 (.[1:3] | tonumber) * 3600 + (.[4:6] | tonumber) * 60 | if . == 0 then 0 else . end end)
@@ -122,8 +127,8 @@ def said:
     elif type == "array" then
         if length == 0 then null
         elif all(type == "object" and (has("role") or has("message"))) then last | said
-        else [.[] | if type == "object" and has("type") and .type != "text" and .type != "input_text" and .type != "output_text" then empty else said end
+        else [.[] | if type == "object" and has("type") and (.type | IN("text", "input_text", "output_text", "refusal") | not) then empty else said end
             | select(. != null)] | join("\n") | if . == "" then null else . end end
     elif type == "object" then
-        (.content // .text // .parts // .message // .messages // .input // .query // .question // .output // .answer // .response // .choices) | said
+        (.content // .text // .refusal // .parts // .message // .messages // .input // .query // .question // .output // .answer // .response // .choices) | said
     else null end;

@@ -42,7 +42,7 @@
 def parsed: if type == "string" then (try fromjson catch {}) else . end;
 # The SDKs put a self-describing event under a key of its own: unstruct_event_VENDOR_NAME_1.
 def self_described:
-    (.unstruct_event | parsed | if type == "object" and has("data") then .data.data? else null end)
+    (.unstruct_event | parsed | if type == "object" and has("data") then (.data.data? // null) else null end)
     // (to_entries | map(select((.key | startswith("unstruct_event_")) and (.value | type) == "object") | .value) | first)
     // {};
 def word: ascii_downcase | gsub("[^a-z0-9]+"; "_");
@@ -58,7 +58,7 @@ if type != "object" or (has("collector_tstamp") and has("event_id") | not) then 
     user_id: (.user_id | text),
     anonymous_id: ((.domain_userid // .network_userid) | text),
     session_id: (.domain_sessionid | text),
-    conversation_id: ($data.conversation_id? | text),
+    conversation_id: (($data.conversation_id? // null) | text),
     site_id: (.app_id | text),
     source: .platform,
     attributes: (({

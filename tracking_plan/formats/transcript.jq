@@ -18,25 +18,42 @@
 def who: (.role // .sender // .author // (.speaker | if (text // "" | ascii_downcase) == "system" then "assistant" else . end) // .from) | if type == "object" then .role // .type // .name else . end | text // "" | ascii_downcase;
 def at: (.timestamp // .time // .created_at // .createdAt // .date // .ts // .sent_at) | time;
 def thread: (.conversation_id // .conversationId // .thread_id // .chat_id // .session_id // .dialogue_id) | text;
-def person: (.user_id // .userId // .customer_id // .user) | if type == "object" then .id else . end | text;
+def person: (.user_id // .userId // .customer_id // .user // .customer) | if type == "object" then .id else . end | text;
 def place: (.channel // .source // .platform) | text | if . == null then null else .[:32] end;
-def message($around; $sequence):
+# $id: what names the message within its conversation.
+def message($around; $sequence; $id):
     who as $who
     | ((.content // .text // .message // .body // .utterance) | said) as $text
-    | (if $who | IN("user", "customer", "human", "client", "visitor", "contact", "end_user", "guest", "caller", "enduser", "usr") then {event_name: "message.received"}
+    | [(.tool_calls // []) | if type == "array" then .[] else empty end | select(type == "object")] as $calls
+    | (if $who | IN("user", "customer", "human", "client", "visitor", "contact", "end_user", "end-user", "guest", "caller", "enduser", "usr") then {event_name: "message.received"}
        elif $who | IN("assistant", "bot", "ai", "system_bot", "chatbot", "model", "sys", "virtual_agent") then {event_name: "message.sent", actor: "assistant"}
        elif $who | IN("agent", "human_agent", "operator", "support", "staff", "employee", "admin", "representative", "advisor") then {event_name: "message.sent", actor: "agent"}
        elif $who | IN("system", "tool", "function", "developer", "note", "event") then null
        else reject("has a role that is neither the customer's nor the assistant's: write user, assistant or agent") end) as $kind
     | if $kind == null then empty else
-        $around + ({conversation_id: thread, user_id: person, source: place, tenant_id, event_id: ((.message_id // .messageId) | if . == null then null else "transcript:\(text)" end)} | present)
-        + {occurred_at: (at // $around.occurred_at), sequence: $sequence, attributes: ({text: $text, actor: (if $kind.actor == "agent" then "human" else null end), intent} | present)}
-        + $kind | present end;
+        ($around + ({conversation_id: thread, user_id: person, source: place, tenant_id} | present)
+          + {occurred_at: (at // $around.occurred_at), sequence: $sequence}) as $common
+        | ((.message_id // .messageId) | if . == null then $id else ["transcript", .] | named end) as $event_id
+        | ($calls | to_entries[] | $common + {event_id: (if $event_id == null then null else "\($event_id):\(.key)" end), event_name: "ai.tool_call_started",
+            attributes: ({tool_name: (.value.function.name? // .value.name // "unknown"), tool_call_id: .value.id} | present)} | present),
+          # a model that only calls its tools says nothing
+          (if $text == null and $calls != [] then empty else
+            $common + {event_id: $event_id, attributes: ({text: $text, actor: (if $kind.actor == "agent" then "human" else null end), intent} | present)}
+            + $kind | present end)
+      end;
 
 if type != "object" then reject("is no message and no conversation") else . end
 | (.messages // .turns // .transcript // .conversation) as $messages
 | if ($messages | type) == "array" then
     ({conversation_id: (thread // (.id | text)), user_id: person, source: place, tenant_id, occurred_at: at} | present) as $around
-    | $messages | to_entries[] | .key as $at | .value
-    | if type == "object" then message($around; $at) else reject("holds a message that is no object") end
-  else message({}; $line) end
+    # a conversation that is exported again has grown: a message is known by its id, or by all that it says
+    | foreach ($messages | to_entries[]) as {key: $at, value: $message} ({seen: {}};
+        if $around.conversation_id == null or ($message | type) != "object" then .id = null
+        else
+          ($message | [.id | text, (at | text), who, ((.content // .text // .message // .body // .utterance) | tojson)] | tojson) as $all
+          | .nth = (.seen[$all] // 0) | .seen[$all] = .nth + 1
+          | .id = "transcript:\($around.conversation_id):\($all)\(if .nth == 0 then "" else ":\(.nth)" end)"
+        end;
+        .id as $id | $message
+        | if type == "object" then message($around; $at; $id) else reject("holds a message that is no object") end)
+  else message({}; $line; null) end
