@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,51 @@ def test_any_document_is_accepted_or_rejected_with_a_reason(name: str) -> None:
         if isinstance(verdict, Rejected):
             assert verdict.message.endswith(".")
     assert len(seen) + unread.empty.total() == len(lines)
+
+
+def test_a_value_of_a_wrong_type_is_null_and_not_nothing() -> None:
+    """`.a?` gives nothing where it does not fit, and an event made with nothing vanishes."""
+    for each in FORMATS.values():
+        code = re.sub(r'"(?:[^"\\]|\\.)*"', '""', each.program + (each.recognise or "") + each.prelude)
+        assert not re.findall(r".{0,30}\?(?! //)", code), each.name
+
+
+IDS = {"id", "uuid", "messageId", "traceId", "trace_id", "spanId", "event_id", "message_id", "custom_id", "ticket_id"}
+KNOWN_BY_WORDS = {"chatgpt", "rasa", "transcript"}  # and by time, sender or place
+
+
+def nameless(value: Any) -> Any:
+    """A document without the ids in it."""
+    if isinstance(value, dict):
+        return {key: None if key in IDS else nameless(inner) for key, inner in value.items()}
+    return [nameless(each) for each in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize(
+    ("source_format", "sample"), [each for each in SAMPLES if each.values[0].name not in KNOWN_BY_WORDS]
+)
+def test_documents_without_ids_are_not_taken_for_one_another(source_format: Format, sample: Sample) -> None:
+    first = nameless(sample.document)
+    mapper = Mapper(source_format)
+    one, other = (
+        mapper.events(document(Sample(each, (), sample.parent))) for each in (first, first | {"one more": "field"})
+    )
+    if not isinstance(one, Failure) and not isinstance(other, Failure):
+        assert not {event["event_id"] for event in one} & {event["event_id"] for event in other}
+
+
+def test_a_conversation_that_is_exported_again_has_grown() -> None:
+    said = [{"role": "user", "content": words, "timestamp": 1717156800} for words in ("hi", "hi", "now", "then")]
+
+    def ids(messages: list[Any]) -> list[str]:
+        events = Mapper(FORMATS["transcript"]).events({"id": "c", "messages": messages})
+        assert not isinstance(events, Failure)
+        return [event["event_id"] for event in events]
+
+    assert len(set(ids(said))) == 4
+    assert ids(said[:3]) == ids(said)[:3]
+    assert ids(said[2:]) == ids(said)[2:]  # a page of it
+    assert ids(said) != Mapper(FORMATS["transcript"]).events({"id": "d", "messages": said})
 
 
 def own(tmp_path: Path, text: str) -> Path:

@@ -25,6 +25,9 @@
 #   - document: {"event_timestamp": 1717156801000000, "event_name": "purchase", "event_params": [{"key": "transaction_id", "value": {"string_value": "T-1"}}, {"key": "value", "value": {"double_value": 30.5}}, {"key": "currency", "value": {"string_value": "EUR"}}], "ecommerce": {"transaction_id": "T-1", "purchase_revenue": 30.5}, "user_id": "ida", "user_pseudo_id": "1234.5678", "items": [{"item_id": "p1", "item_name": "Mug", "price": 30.5, "quantity": 1}]}
 #     events:
 #       - {"event_name": "commerce.order_completed", "occurred_at": "2024-05-31T12:00:01.000000Z", "user_id": "ida", "anonymous_id": "1234.5678", "attributes": {"product_id": "p1", "product_name": "Mug", "price": 30.5, "quantity": 1, "items_count": 1, "order_id": "T-1", "revenue": 30.5, "currency": "EUR"}}
+#   - document: {"event_timestamp": "1717156802000000", "event_name": "refund", "batch_ordering_id": "2", "batch_event_index": "3", "event_params": [{"key": "currency", "value": {"string_value": "EUR", "int_value": null, "float_value": null, "double_value": null}}, {"key": "ga_session_id", "value": {"string_value": null, "int_value": "0"}}], "ecommerce": {"transaction_id": "T-1", "purchase_revenue": null, "refund_value": "30.5"}, "user_id": null, "user_pseudo_id": "1234.5678", "user_properties": [], "privacy_info": {"analytics_storage": "Yes"}}
+#     events:
+#       - {"event_name": "commerce.order_refunded", "occurred_at": "2024-05-31T12:00:02.000000Z", "sequence": 2003, "anonymous_id": "1234.5678", "session_id": "1234.5678.0", "attributes": {"order_id": "T-1", "revenue": 30.5, "currency": "EUR"}, "context": {"privacy_info": {"analytics_storage": "Yes"}}}
 
 # A parameter has its value in the member of its type.
 def parameter: if type == "object" then
@@ -47,11 +50,14 @@ if type != "object" or (has("event_timestamp") and has("event_name") | not) then
     session_id: ($p.ga_session_id | if . == null then null else "\($visitor).\(text)" end),
     site_id: (.stream_id | text),
     source: .platform,
+    # events of one request have one time
+    sequence: (if .batch_event_index == null and .batch_ordering_id == null then null
+      else (.batch_ordering_id | number // 0) * 1000 + (.batch_event_index | number // 0) end),
     attributes: (({
         title: $p.page_title, url: $p.page_location, referrer: $p.page_referrer, name: $p.firebase_screen,
         product_id: $items[0].item_id, product_name: $items[0].item_name, price: ($items[0].price | number), quantity: ($items[0].quantity | number),
         items_count: ($items | length | if . == 0 then null else . end),
-        order_id: (.ecommerce.transaction_id? // $p.transaction_id),
+        order_id: ((.ecommerce | object | .transaction_id) // $p.transaction_id),
         revenue: ((.ecommerce | object) as $e | (if .event_name == "refund" then $e.refund_value else $e.purchase_revenue end) // $p.value | number)
       } | present) + ($p | del(.page_title, .page_location, .page_referrer, .firebase_screen, .ga_session_id, .transaction_id, .value))),
     context: ({device, geo, traffic_source, app_info, privacy_info, user_properties: (.user_properties | parameters | if . == {} then null else . end)} | present | if . == {} then null else . end)

@@ -40,8 +40,8 @@
 # The device's clock is wrong by receivedAt - sentAt; `timestamp` beside `originalTimestamp` is corrected already.
 def corrected:
     if .sentAt == null or .receivedAt == null or (.timestamp != null and .originalTimestamp != null) then
-        (.timestamp // .originalTimestamp) | if type == "string" and endswith("Z") then . else time end
-    elif .timestamp == null and .originalTimestamp == null then null
+        (.timestamp // .originalTimestamp // .receivedAt // .sentAt) | if type == "string" and endswith("Z") then . else time end
+    elif .timestamp == null and .originalTimestamp == null then .receivedAt | time
     else
         ((.timestamp // .originalTimestamp) | seconds) as $at
         | ((.receivedAt | seconds) - (.sentAt | seconds)) as $skew
@@ -56,7 +56,7 @@ def call:
     | .properties as $given
     | (if ($given | type) == "object" then $given else {} end) as $properties
     | {
-        event_id: .messageId,
+        event_id: (.messageId | id),
         occurred_at: corrected,
         tenant_id,
         user_id: (.userId | id),
@@ -77,7 +77,8 @@ def call:
           if $type == "track" then
             if ($given | type) != "object" then $given // {}
             elif $given.revenue == null and $given.total != null and (.event == "Order Completed" or .event == "Order Refunded") then
-              $given | .revenue = .total | del(.total)
+              $given | .revenue = (.total | number // .total) | del(.total)
+            elif ($given.revenue | type) == "string" then $given | .revenue = (.revenue | number // .revenue)
             else $given end
           elif $type == "page" or $type == "screen" then {name, category} + $properties
           elif $type == "identify" then {traits}

@@ -38,32 +38,51 @@
 #   - document: {"app_id": "shop", "platform": "web", "collector_tstamp": "2024-05-31T12:00:03Z", "event": "struct", "event_id": "c6ef3124-b53a-4b13-a233-0088f79dcbcd", "v_collector": "ssc-2.9", "domain_userid": "d-1", "se_category": "cart", "se_action": "confirmed", "se_label": "top", "se_value": "3"}
 #     events:
 #       - {"event_id": "c6ef3124-b53a-4b13-a233-0088f79dcbcd", "event_name": "cart.confirmed", "occurred_at": "2024-05-31T12:00:03Z", "anonymous_id": "d-1", "site_id": "shop", "source": "web", "attributes": {"label": "top", "value": 3}}
+#   - document: {"app_id": "shop", "platform": "web", "collector_tstamp": "2024-05-31T12:00:04.000Z", "event": "unstruct", "event_id": "c6ef3124-b53a-4b13-a233-0088f79dcbce", "v_collector": "ssc-2.9", "domain_userid": "d-1", "event_name": "snowplow_ecommerce_action", "unstruct_event_com_snowplowanalytics_snowplow_ecommerce_snowplow_ecommerce_action_1": {"type": "transaction"}, "contexts_com_snowplowanalytics_snowplow_ecommerce_transaction_1": [{"transaction_id": "T-1", "revenue": 30.5, "currency": "EUR"}], "contexts_com_snowplowanalytics_snowplow_ecommerce_product_1": [{"id": "p1", "name": "Mug", "price": 30.5, "currency": "EUR"}]}
+#     events:
+#       - {"event_id": "c6ef3124-b53a-4b13-a233-0088f79dcbce", "event_name": "commerce.order_completed", "occurred_at": "2024-05-31T12:00:04.000Z", "anonymous_id": "d-1", "site_id": "shop", "source": "web", "attributes": {"order_id": "T-1", "revenue": 30.5, "currency": "EUR", "product_id": "p1", "product_name": "Mug", "price": 30.5, "type": "transaction"}}
 
 def parsed: if type == "string" then (try fromjson catch {}) else . end;
+def self_describing: type == "object" and has("schema") and has("data");
 # The SDKs put a self-describing event under a key of its own: unstruct_event_VENDOR_NAME_1.
 def self_described:
-    (.unstruct_event | parsed | if type == "object" and has("data") then (.data.data? // null) else null end)
+    (.unstruct_event | parsed | if self_describing then .data | if self_describing then .data else null end else null end)
     // (to_entries | map(select((.key | startswith("unstruct_event_")) and (.value | type) == "object") | .value) | first)
     // {};
+# The entities of a kind that came with an event: a list of its own in the SDKs' JSON, one of all in a line.
+def entities($name):
+    [to_entries[] | select((.key | startswith("contexts_")) and (.key | contains($name))) | .value | list | .[] | object]
+    + [.contexts | parsed | object | .data | list | .[] | select(self_describing and (.schema | text | contains("/" + $name + "/"))) | .data | object];
+# Snowplow's own events of a shop, which are one type with a kind inside.
+def of_shop:
+    if .type == "product_view" then "commerce.view" elif .type == "add_to_cart" then "commerce.add_to_cart"
+    elif .type == "checkout_step" then "commerce.checkout" elif .type == "transaction" then "commerce.order_completed"
+    elif .type == "refund" then "commerce.order_refunded" else "snowplow_ecommerce_action" end;
 def word: ascii_downcase | gsub("[^a-z0-9]+"; "_");
 
 if type != "object" or (has("collector_tstamp") and has("event_id") | not) then reject("is no enriched event of Snowplow, which has event_id and collector_tstamp") else . end
-| self_described as $data
+| (self_described | object) as $data
+| (if .event_name == "snowplow_ecommerce_action" then {order: ((entities("transaction") + entities("refund"))[0] // {}), product: (entities("product")[0] // {})}
+   else {} end) as $shop
 | {
     event_id,
     event_name: (
-      if .event == "struct" or .event == "se" then "\(.se_category | text | word).\(.se_action | text | word)"
+      if .event == "struct" or .event == "se" then "\(.se_category | text // "" | word).\(.se_action | text // "" | word)"
+      elif .event_name == "snowplow_ecommerce_action" then $data | of_shop
       else .event_name // .event end),
     occurred_at: ((.true_tstamp // .derived_tstamp // .dvce_created_tstamp // .collector_tstamp) | time),
     user_id: (.user_id | text),
     anonymous_id: ((.domain_userid // .network_userid) | text),
     session_id: (.domain_sessionid | text),
-    conversation_id: (($data.conversation_id? // null) | text),
+    conversation_id: ($data | object | .conversation_id | text),
     site_id: (.app_id | text),
     source: .platform,
     attributes: (({
         url: .page_url, title: .page_title, referrer: .page_referrer,
-        order_id: .tr_orderid, revenue: (.tr_total | number), currency: .tr_currency,
+        order_id: (.tr_orderid // $shop.order.transaction_id),
+        revenue: ((.tr_total // $shop.order.revenue // $shop.order.refund_amount) | number),
+        currency: (.tr_currency // $shop.order.currency // $shop.product.currency),
+        product_id: $shop.product.id, product_name: $shop.product.name, price: ($shop.product.price | number),
         label: .se_label, property: .se_property, value: (.se_value | number)
       } | present) + ($data | object)),
     context: ({

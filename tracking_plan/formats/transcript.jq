@@ -11,8 +11,12 @@
 #       - {"event_name": "message.received", "occurred_at": "2024-05-31T12:00:00Z", "sequence": 1, "conversation_id": "c1", "user_id": "ida", "attributes": {"text": "I lost my card"}}
 #   - document: {"id": "c2", "user": "ida", "channel": "web", "messages": [{"role": "user", "content": "Hi", "timestamp": 1717156800}, {"role": "agent", "content": "Hello", "timestamp": 1717156800}, {"role": "tool", "content": "{}", "timestamp": 1717156800}]}
 #     events:
-#       - {"event_name": "message.received", "occurred_at": "2024-05-31T12:00:00Z", "sequence": 0, "conversation_id": "c2", "user_id": "ida", "source": "web", "attributes": {"text": "Hi"}}
-#       - {"event_name": "message.sent", "actor": "agent", "occurred_at": "2024-05-31T12:00:00Z", "sequence": 1, "conversation_id": "c2", "user_id": "ida", "source": "web", "attributes": {"text": "Hello", "actor": "human"}}
+#       - {"event_id": "transcript:c2:[null,\"2024-05-31T12:00:00Z\",\"user\",\"\\\"Hi\\\"\"]", "event_name": "message.received", "occurred_at": "2024-05-31T12:00:00Z", "sequence": 0, "conversation_id": "c2", "user_id": "ida", "source": "web", "attributes": {"text": "Hi"}}
+#       - {"event_id": "transcript:c2:[null,\"2024-05-31T12:00:00Z\",\"agent\",\"\\\"Hello\\\"\"]", "event_name": "message.sent", "actor": "agent", "occurred_at": "2024-05-31T12:00:00Z", "sequence": 1, "conversation_id": "c2", "user_id": "ida", "source": "web", "attributes": {"text": "Hello", "actor": "human"}}
+#   - document: {"conversation_id": 7, "author": {"role": "assistant"}, "content": null, "created_at": "2024-05-31 14:30", "tool_calls": [{"id": "call-1", "type": "function", "function": {"name": "block_card", "arguments": "{}"}}, {"id": "call-2", "function": {"name": "send_mail", "arguments": {}}}]}
+#     events:
+#       - {"event_name": "ai.tool_call_started", "occurred_at": "2024-05-31 14:30:00Z", "sequence": 1, "conversation_id": "7", "attributes": {"tool_name": "block_card", "tool_call_id": "call-1"}}
+#       - {"event_name": "ai.tool_call_started", "occurred_at": "2024-05-31 14:30:00Z", "sequence": 1, "conversation_id": "7", "attributes": {"tool_name": "send_mail", "tool_call_id": "call-2"}}
 
 # Where there are speakers and no roles, as in corpora of dialogues, the system is who answers.
 def who: (.role // .sender // .author // (.speaker | if (text // "" | ascii_downcase) == "system" then "assistant" else . end) // .from) | if type == "object" then .role // .type // .name else . end | text // "" | ascii_downcase;
@@ -50,7 +54,7 @@ if type != "object" then reject("is no message and no conversation") else . end
     | foreach ($messages | to_entries[]) as {key: $at, value: $message} ({seen: {}};
         if $around.conversation_id == null or ($message | type) != "object" then .id = null
         else
-          ($message | [.id | text, (at | text), who, ((.content // .text // .message // .body // .utterance) | tojson)] | tojson) as $all
+          ($message | [(.id | text), (at | text), who, ((.content // .text // .message // .body // .utterance) | tojson)] | tojson) as $all
           | .nth = (.seen[$all] // 0) | .seen[$all] = .nth + 1
           | .id = "transcript:\($around.conversation_id):\($all)\(if .nth == 0 then "" else ":\(.nth)" end)"
         end;

@@ -56,8 +56,9 @@ def ticket:
         $common + {event_id: (["zendesk:ticket", .id] | named), event_name: "message.received", occurred_at: (.created_at | time), sequence: 0, attributes: {text: .description}}
        else empty end),
       (if .status == "solved" or .status == "closed" then
-        $common + {event_id: (["zendesk:solved", .id] | named), event_name: "conversation.resolved",
-          occurred_at: (((.metric_set | object | .solved_at) // .solved_at // .updated_at) | time), attributes: ({resolved_by: "human", agent_id: $assignee} | present)}
+        ((.metric_set | object | .solved_at) // .solved_at) as $solved # it may be solved again
+        | $common + {event_id: ((["zendesk:solved", .id] + [$solved | select(. != null)]) | named), event_name: "conversation.resolved",
+          occurred_at: (($solved // .updated_at) | time), attributes: ({resolved_by: "human", agent_id: $assignee} | present)}
        else empty end),
       ((.satisfaction_rating | object) as $r | ($r.score | mark) as $score | if $score != null then
         $common + {event_id: (["zendesk:rating", .id] | named), event_name: "conversation.rated", occurred_at: (($r.updated_at // $r.created_at // .updated_at) | time), attributes: ({rating: $score, comment: $r.comment} | present)}
