@@ -133,7 +133,7 @@ def build_dbt_assets(
                 project = plans.fingerprint(settings.project)
                 with circumstances.in_sessions():
                     results = None
-                    if order.is_of_everything and not context.is_subset:
+                    if not context.is_subset:
                         results = quick.attempt(settings, project, circumstances)
                     if results is None:
                         arguments = builds.arguments(order, circumstances, project)

@@ -67,14 +67,12 @@
 {% endmacro %}
 
 {#- Where a table is built as a whole: its readers look at all of it again. -#}
-{% macro take_in_everything(spec) %}
-    {% call statement('take_in_everything') %}
-        insert into ops.changes (model, kind) values ('{{ model.name }}', 'all');
-        insert into ops.rebuilds (build_id, model) values ({{ build_id() }}, '{{ model.name }}')
-        on conflict (build_id, model) do update set
-            rows_added = null, rows_changed = null, rows_removed = null, days = null, rebuilt_at = excluded.rebuilt_at;
-        {{ move_watermarks(spec) }}
-    {% endcall %}
+{% macro taking_in_everything(spec) %}
+    insert into ops.changes (model, kind) values ('{{ model.name }}', 'all');
+    insert into ops.rebuilds (build_id, model) values ({{ build_id() }}, '{{ model.name }}')
+    on conflict (build_id, model) do update set
+        rows_added = null, rows_changed = null, rows_removed = null, days = null, rebuilt_at = excluded.rebuilt_at;
+    {{ move_watermarks(spec) }}
 {% endmacro %}
 
 {% macro move_watermarks(spec) %}

@@ -19,8 +19,9 @@
 
 {#- The whole table, as its contract has it. -#}
 {% macro build_whole(target, spec, sql) %}
-    {% do take_in_everything(spec) %}
+    {% call statement('take_in_everything') %}{{ taking_in_everything(spec) }}{% endcall %}
     {% do put_in_place(target, by_day(spec, without_late_events(spec, sql))) %}
+    {% do record_rebuilding(target, spec) %}
 {% endmacro %}
 
 {#- What lands for frozen days comes too late, also where staging is built from what is left. -#}
@@ -47,7 +48,7 @@
     {% else %}
         {% call noop_statement('main', 'INSERT 0 0', 'INSERT', 0) %}{% endcall %}
     {% endif %}
-    {% do record_rebuilding(target, spec, existing.columns, sql) %}
+    {% do record_rebuilding(target, spec) %}
     {% if existing.comments != described() %}
         {% call statement('describe') %}{{ describe(target) }}{% endcall %}
     {% endif %}

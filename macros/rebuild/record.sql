@@ -2,11 +2,12 @@
     What a build runs for a model is the same text again and again while the project stays as it is: what differs are
     settings of the session (`of_this_build`). `ops.scripts` keeps the text, and `parley build` runs it without dbt
     (docs/decisions/builds-without-dbt.md). Keys are collected in another way where more than what changed is to be read, and
-    written in another where history is frozen: each way is recorded.
+    written in another where history is frozen: each way is recorded, and so is a full refresh.
 -#}
-{% macro record_rebuilding(target, spec, columns, sql) %}
+{% macro record_rebuilding(target, spec) %}
     {% if var('project') is none or is_recorded() %}{% do return('') %}{% endif %}
     {% set usual = dict(spec, reread='nothing', asked=none, is_frozen=false) %}
+    {% set columns = adapter.get_columns_in_relation(target) %}
     {% set collect = {} %}
     {% for reread in ['nothing', 'tenants', 'everything'] %}
         {% do collect.update({reread: collecting(dict(usual, reread=reread))}) %}
@@ -19,11 +20,21 @@
         'clock': context[spec.time_triggered](usual) if spec.get('time_triggered') else none,
         'look': looking(usual),
         'collect': collect,
-        'recompute': recomputing(sql),
+        'recompute': recomputing(rendered_for('affected')),
         'write': write_difference(target, columns, config.get('unique_key'), usual) ~ analyze_if_grown(target),
         'write_beside_frozen':
             write_difference(target, columns, config.get('unique_key'), dict(usual, is_frozen=true)) ~ analyze_if_grown(target),
+        'freezes': freezes(usual),
+        'refresh': taking_in_everything(usual) ~ refreshing(target, rendered_for('everything')),
     }) %}
+{% endmacro %}
+
+{#- The model's SQL for affected keys, or for the whole table, whichever this run builds. -#}
+{% macro rendered_for(rows) %}
+    {% do model.update({'rendered_for': rows}) %}
+    {% set sql = render(model.raw_code) %}
+    {% do model.pop('rendered_for') %}
+    {% do return(sql) %}
 {% endmacro %}
 
 {#- Of a table that builds make as a whole: the difference is written, so that a refresh that finds none changes nothing. -#}

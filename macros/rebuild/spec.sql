@@ -10,6 +10,7 @@
 {#- Whether this run rebuilds affected keys only: false where the whole table is built. -#}
 {% macro rebuilding() %}
     {% if not execute or model.config.materialized != 'rebuild' %}{% do return(false) %}{% endif %}
+    {% if 'rendered_for' in model %}{% do return(model.rendered_for == 'affected') %}{% endif %}{# record.sql #}
     {% set existing = load_cached_relation(this) %}
     {% do return(existing is not none and existing.is_table and not should_full_refresh()) %}
 {% endmacro %}

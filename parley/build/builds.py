@@ -64,14 +64,9 @@ class BuildRequest:
         if self.threads is not None and self.threads < 1:
             raise ParleyError(f"--threads {self.threads} is none: give 1 or more.")
 
-    @property
-    def is_of_everything(self) -> bool:
-        """Whether every table is brought up to date, and none replaced."""
-        return not (self.select or self.full_refresh)
-
     def circumstances(self, as_of: datetime, build_id: str, judged_to: int) -> Circumstances:
         """Of a build of this."""
-        return Circumstances(as_of, build_id, judged_to, self.from_date, self.to_date, self.tenant)
+        return Circumstances(as_of, build_id, judged_to, self.from_date, self.to_date, self.tenant, self.full_refresh)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +165,7 @@ def _build_all(
 ) -> list[Result]:
     """By the SQL that dbt has run before where that is known, else by dbt."""
     project = plans.fingerprint(settings.project)
-    if order.is_of_everything:
+    if not order.select:
         results = quick.attempt(settings, project, circumstances, order.threads, on_progress)
         if results is not None:
             return results

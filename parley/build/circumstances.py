@@ -18,6 +18,7 @@ class Circumstances:
     to_date: date | None = None
     tenant: str | None = None
     """Of these days, only this tenant's; without them, all of it."""
+    full_refresh: bool = False
 
     @property
     def asked(self) -> str | None:

@@ -1,9 +1,9 @@
 """What a build of the project consists of, kept in `ops` so that the next build needs no dbt to know it.
 
 `remember` writes it after dbt has built everything; `find` gives it back while all that it follows from is the same:
-the project's files and the code that reads them, the columns of every table, and the views. The SQL of each model is
-what dbt ran (macros/rebuild/record.sql); that of the checks is what it compiled. What stands in a seed is no part of it
-(`parley.build.seed_tables`).
+the project's files and the code that reads them, the columns and indexes of every table, and the views. The SQL of
+each model is what dbt makes of it (macros/rebuild/record.sql); that of the checks is what it compiled. What stands in a
+seed is no part of it (`parley.build.seed_tables`).
 """
 
 import hashlib
@@ -49,6 +49,13 @@ _SHAPE = """
         (
             select string_agg(pg_get_viewdef(oid), '|' order by oid::regclass::text)
             from pg_class where oid = any (relations) and relkind = 'v'
+        ),
+        (
+            select string_agg(
+                concat_ws(' ', indrelid::regclass, indisunique, indkey), '|'
+                order by indrelid::regclass::text, indisunique, indkey::text
+            )
+            from pg_index where indrelid = any (relations)
         )
     ))
     from (select array(select to_regclass(name) from unnest(%s::text[]) as name)::oid[] as relations) as found

@@ -1,4 +1,4 @@
-"""Builds what changed without dbt, by the SQL that dbt ran when the project was built last (`parley.build.plans`).
+"""Builds without dbt, by the SQL that dbt ran when the project was built last (`parley.build.plans`).
 
 The order is dbt's: a table after those it reads, and after their checks. What does not go well (a check that fails, an
 error) is left to dbt: `attempt` then returns None, and what it has built until then stays, as after any build that
@@ -108,6 +108,8 @@ class _Build:
 
     def _is_wanted(self, name: str, visited: set[str]) -> bool:
         """Whether to look: at a table or check that has something to do, or reads one; analyses look themselves."""
+        if self._circumstances.full_refresh:
+            return True
         if table := self._tables.get(name):
             return name in visited or not visited.isdisjoint(table.upstream)
         if check := self._checks.get(name):
@@ -139,6 +141,11 @@ class _Build:
 
     def _rebuild(self, connection: Connection, table: Table, script: Script) -> None:
         [(reread, is_frozen)] = _execute(connection, script.steps["look"])
+        if self._circumstances.full_refresh:
+            if not (is_frozen and script.steps["freezes"]):
+                _execute(connection, script.steps["refresh"])
+                return
+            reread = "everything"
         way = reread if reread == "everything" else self._circumstances.asked or reread
         *_, is_affected = _execute(connection, script.steps["collect"][way])[0]
         if is_affected:
@@ -159,7 +166,8 @@ class _Build:
             # what changes a table meanwhile waits, and owes the check again
             query = "select is_owed from ops.owed where name = %s for update"
             is_owed = connection.execute(query, [check.name]).fetchone() != (False,)
-            if not (check.is_always_due or check.name in self._work.owed or is_owed):
+            is_due = self._circumstances.full_refresh or check.is_always_due or check.name in self._work.owed or is_owed
+            if not is_due:
                 return []
             [(failures, is_warning, is_error)] = _execute(
                 connection,
@@ -249,7 +257,7 @@ def _record(
                 circumstances.build_id,
                 circumstances.as_of,
                 begun,
-                json.dumps({"full_refresh": False, "select": [], "vars": circumstances.variables}),
+                json.dumps({"full_refresh": circumstances.full_refresh, "select": [], "vars": circumstances.variables}),
                 statuses.count("success"),
                 statuses.count("pass"),
                 statuses.count("warn"),

@@ -19,28 +19,28 @@ def list_archives() -> None:
     from rich.filesize import decimal
     from rich.table import Table
 
-    from parley.history import retention
+    from parley.history import archive_states
     from parley.settings import Settings
     from parley.warehouse import migrate
 
     settings = Settings.load()
     with migrate.connect(settings) as connection:
-        found = retention.standings(connection, settings)
+        found = archive_states.find(connection, settings)
     if not found:
         console.print("There is no archive.")
         return
     table = Table("archive", "month", "events", "size", "tenants", "state", box=None, header_style="bold")
     for column in table.columns[2:4]:
         column.justify = "right"
-    for standing in found:
-        manifest = standing.archive.manifest if standing.archive else None
+    for state in found:
+        manifest = state.archive.manifest if state.archive else None
         table.add_row(
-            standing.archive_id,
-            standing.month,
+            state.archive_id,
+            state.month,
             f"{manifest.rows:,}" if manifest else "",
             decimal(manifest.bytes) if manifest else "",
-            ", ".join(manifest.rows_by_tenant if manifest else standing.tenants),
-            standing.state,
+            ", ".join(manifest.rows_by_tenant if manifest else state.tenants),
+            state.description,
         )
     console.print(table)
 
@@ -51,17 +51,17 @@ def verify(month: Annotated[str | None, typer.Argument(help="Of this month (YYYY
 
     Example: [bold]parley archive verify 2026-01[/]
     """
-    from parley.history import archives, retention
+    from parley.history import archive_states, archives
     from parley.settings import Settings
     from parley.warehouse import migrate
 
     settings = Settings.load()
     with migrate.connect(settings) as connection:
-        found = [standing for standing in retention.standings(connection, settings) if month in (None, standing.month)]
+        found = [state for state in archive_states.find(connection, settings) if month in (None, state.month)]
     damaged = 0
-    for standing in found:
+    for state in found:
         try:
-            archives.verify(retention.files_of(standing))
+            archives.verify(archive_states.files_of(state))
         except ParleyError as error:
             damaged += 1
             complain(error)
@@ -79,10 +79,10 @@ def restore(month: Annotated[str, typer.Argument(help="The month, YYYY-MM.")]) -
     Example: [bold]parley archive restore 2026-01[/]
     """
     from parley.cli.load import whoami
-    from parley.history import retention
+    from parley.history import restoring
     from parley.settings import Settings
 
-    rows = retention.restore(
+    rows = restoring.restore(
         Settings.load(), month, actor=whoami(), on_progress=lambda message: errors.print(f"{message} …")
     )
     console.print(f"{rows:,} events of {month} are back in raw.events; the next build reads them.")

@@ -9,7 +9,7 @@ from parley.cli import console, errors
 from parley.errors import ParleyError
 
 if TYPE_CHECKING:
-    from parley.history.retention import Part
+    from parley.history.retirement import Part
 
 
 def retention(

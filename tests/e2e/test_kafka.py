@@ -19,6 +19,8 @@ from tests.support.landing import assert_accounted_for
 
 pytestmark = pytest.mark.slow
 TOPIC = "events"
+FORGOTTEN_SOON = ("--option", "session.timeout.ms=6000")
+"""The group waits so long, 45 s unless it is told otherwise, for a consumer that has ended."""
 
 
 @pytest.fixture
@@ -59,7 +61,7 @@ def committed(brokers: str) -> int:
 
 @pytest.fixture
 def consuming(database: Settings, brokers: str, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    command = ["consume", "--brokers", brokers, "--topic", TOPIC, "--tenant", "shop"]
+    command = ["consume", "--brokers", brokers, "--topic", TOPIC, "--tenant", "shop", *FORGOTTEN_SOON]
     with (tmp_path / "consume.log").open("wb") as log:
         process = subprocess.Popen([sys.executable, "-m", "parley", *command], stdout=log, stderr=log)
     yield process
@@ -105,7 +107,9 @@ def test_messages_land_like_lines_and_sigterm_drains(
     assert all(row["message"].endswith(".") for row in rows("select message from raw.rejected_events"))
     in_all = rows(received)[0]["n"]
     assert committed(brokers) == in_all, "what has landed is committed, and nothing else"
-    again = parley("consume", "--brokers", brokers, "--topic", TOPIC, "--tenant", "shop", "--until-end")
+    again = parley(
+        "consume", "--brokers", brokers, "--topic", TOPIC, "--tenant", "shop", "--until-end", *FORGOTTEN_SOON
+    )
     assert again.returncode == 0, again.stderr
     assert rows("select sum(received)::int as n, sum(accepted)::int as accepted from raw.loads") == [
         {"n": 42, "accepted": 33}
@@ -121,7 +125,7 @@ def test_a_killed_consumer_loses_nothing_and_counts_nothing_twice(
     send(producer, *(event() for _ in range(200)))
     os.kill(consuming.pid, signal.SIGKILL)
     consuming.wait(WAIT)
-    rest = parley("consume", "--brokers", brokers, "--topic", TOPIC, "--tenant", "shop", "--until-end")
+    rest = parley("consume", "--brokers", brokers, "--topic", TOPIC, "--tenant", "shop", "--until-end", *FORGOTTEN_SOON)
     assert rest.returncode == 0, rest.stderr
     assert rows(
         "select sum(received)::int as n, sum(accepted)::int as accepted, sum(rejected)::int as rejected from raw.loads"

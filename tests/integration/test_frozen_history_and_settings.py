@@ -12,18 +12,18 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from parley.build.builds import BuildRequest
-from parley.history import retention
+from parley.history import restoring, retention
 from parley.settings import Settings
 from tests.conftest import database_copy, keep_as_template
 from tests.oracle import Event, Tenant
 from tests.oracle.funnels import Funnel, Matcher
 from tests.support.seeds import write_funnels, write_seed
-from tests.support.warehouse import MODELS, Warehouse, copy_project
+from tests.support.warehouse import Warehouse, copy_project
 
 pytestmark = pytest.mark.slow
 AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
 BUILD = BuildRequest(as_of=AS_OF)
-FULL = BuildRequest(as_of=AS_OF, select=(MODELS,), full_refresh=True)
+FULL = BuildRequest(as_of=AS_OF, full_refresh=True)
 SHOP = "shop"
 
 
@@ -128,7 +128,7 @@ def test_neither_a_build_nor_a_full_refresh_changes_frozen_history_until_it_is_r
     assert rows_before(warehouse, "2026-02-01") == january
     assert warehouse.contents() == incremental
 
-    assert retention.restore(warehouse.settings, "2026-01") == len(JANUARY) + 1
+    assert restoring.restore(warehouse.settings, "2026-01") == len(JANUARY) + 1
     warehouse.build(BUILD)
     assert messages(warehouse) == {"january": 2, "across": 1, "february": 3, "new": 1}
     assert all(row["is_accounted_for"] for row in warehouse.read("marts.event_reconciliation"))

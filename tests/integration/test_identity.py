@@ -15,7 +15,7 @@ from parley.warehouse import database as warehouse_database
 from tests.oracle import TABLES, Event, Tenant, World, differences
 from tests.oracle.files import SHARED, read
 from tests.support.seeds import write_seed
-from tests.support.warehouse import MODELS, Warehouse, copy_project
+from tests.support.warehouse import Warehouse, copy_project
 
 pytestmark = [pytest.mark.slow, pytest.mark.builds]
 START = datetime(2026, 11, 2, 10, tzinfo=UTC)
@@ -50,7 +50,7 @@ def warehouse(database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def built(warehouse: Warehouse, events: list[Event], full_refresh: bool = False) -> dict[str, list[str]]:
     """The tables after a build, which say what the oracle says of these events."""
-    warehouse.build(BuildRequest(as_of=AS_OF, select=(MODELS,) if full_refresh else (), full_refresh=full_refresh))
+    warehouse.build(BuildRequest(as_of=AS_OF, full_refresh=full_refresh))
     world = World.of(events, AS_OF, TENANTS)
     for name in TABLES_OF_PEOPLE:
         rows, key = TABLES[name]

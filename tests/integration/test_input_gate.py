@@ -22,7 +22,7 @@ from parley.warehouse import database as warehouse
 from tests.conftest import BUILT_AS_OF, Rows, parley, read_rows
 from tests.oracle import Tenant
 from tests.support.landing import Json, event, write
-from tests.support.warehouse import MODELS, Warehouse, copy_project
+from tests.support.warehouse import Warehouse, copy_project
 
 FIRST, SECOND = date(2024, 3, 1), date(2024, 3, 2)
 
@@ -300,7 +300,7 @@ def test_a_blocked_day_of_a_tenant_leaves_out_that_alone_until_it_is_released(bu
     rows = read_rows  # the fixture has a database of its own
     tables = Warehouse(built, tmp_path)
     order = BuildRequest(as_of=datetime.fromisoformat(BUILT_AS_OF))
-    full = replace(order, select=(MODELS,), full_refresh=True)
+    full = replace(order, full_refresh=True)
     before = rows("select * from marts.daily_metrics order by tenant_id, date")
     day = date(2025, 6, 30)
     land(built, tmp_path / "a.ndjson", sent(range(1000, 1040), day) + refused(range(1040, 1100), day))

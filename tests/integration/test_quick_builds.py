@@ -126,8 +126,10 @@ def test_seeds_settings_days_and_tenants_need_no_dbt(
     assert "nordic-bank" not in spoiled
     assert spoiled
 
-    full = BuildRequest(as_of=AS_OF, select=(MODELS,), full_refresh=True)
-    warehouse.build(full)
+    execute("update facts.orders set user_id = 'spoiled'; delete from marts.daily_metrics")
+    assert attempt(settings, full_refresh=True) is not None
+    assert warehouse.contents() == incremental
+    warehouse.build(BuildRequest(as_of=AS_OF, select=(MODELS,), full_refresh=True))  # by dbt
     assert warehouse.contents() == incremental
 
 

@@ -18,7 +18,7 @@ from psycopg.rows import dict_row
 from dagster_project import jobs
 from parley.config import retention_periods
 from parley.errors import ParleyError
-from parley.history import archives, retention
+from parley.history import archive_states, archives, months, restoring, retention
 from parley.landing.loader import load
 from parley.people import erasure
 from parley.settings import Settings
@@ -90,18 +90,18 @@ def test_a_month_past_every_term_is_archived_and_dropped_and_comes_back_as_it_wa
         "voice-tokyo": "2025-07-02",
     }
     with database.connect(everybody) as connection:
-        [standing] = retention.standings(connection, everybody)
+        [state] = archive_states.find(connection, everybody)
         assert retention.plan(connection, everybody, NOW) == []
         assert audit.verify(connection)[0] == 1
-    assert standing.state == "in place of raw.events"
+    assert state.description == "in place of raw.events"
     assert retention.run(everybody, NOW).archives == ()
 
-    assert retention.restore(everybody, MONTH, actor="me") == len(before)
+    assert restoring.restore(everybody, MONTH, actor="me") == len(before)
     assert raw_rows() == before
     assert horizons() == {}
     assert archives.find(everybody.home) == []
     with pytest.raises(ParleyError, match="No archive of 2025-06"):
-        retention.restore(everybody, MONTH)
+        restoring.restore(everybody, MONTH)
     with pytest.raises(ParleyError, match="parley build"):  # what came back has to be read first
         retention.run(everybody, NOW)
     assert [row for (row,) in raw_rows("select action from ops.audit_log order by number")] == [
@@ -111,7 +111,7 @@ def test_a_month_past_every_term_is_archived_and_dropped_and_comes_back_as_it_wa
 
 
 def test_a_tenant_with_a_shorter_term_goes_and_the_others_stay(some: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retention, "BATCH", 7)
+    monkeypatch.setattr(months, "BATCH", 7)
     before = raw_rows()
     outcome = retention.run(some, NOW)
     assert outcome.dropped == ()
@@ -122,7 +122,7 @@ def test_a_tenant_with_a_shorter_term_goes_and_the_others_stay(some: Settings, m
     later = retention.run(some, NOW.replace(year=2027))
     assert later.archives == ("events/2025-06/0002",)
     assert {row[0] for row in raw_rows()} == {"salon-paris", "shop-newyork"}
-    assert retention.restore(some, MONTH) == outcome.archived + later.archived
+    assert restoring.restore(some, MONTH) == outcome.archived + later.archived
     assert raw_rows() == before
 
 
@@ -153,7 +153,7 @@ def test_an_event_that_came_too_late_stays_counted_after_it_has_gone(everybody: 
     assert (outcome.archived, outcome.archives) == (3, ("events/2025-06/0002",))
     assert raw_rows() == []
     assert raw_rows("select * from staging.stg_too_late_events order by event_id") == counted
-    retention.restore(everybody, MONTH)
+    restoring.restore(everybody, MONTH)
     assert raw_rows("select * from ops.too_late_events") == []
     assert raw_rows("select * from staging.stg_too_late_events") == []
 
@@ -179,7 +179,7 @@ def test_a_run_that_was_killed_is_finished_by_the_next(
     held = [row["event_id"] for found in archives.find(some.home) for batch in archives.rows(found)
             for row in batch.to_pylist()]  # fmt: skip
     assert sorted(held) == sorted(str(row[1]) for row in before if row not in staying)
-    retention.restore(some, MONTH)
+    restoring.restore(some, MONTH)
     assert raw_rows() == before
     assert_accounted_for(dicts)
 
@@ -208,13 +208,13 @@ def test_a_damaged_archive_is_not_restored_and_a_damaged_copy_is_written_anew(ev
     whole = archive.data.read_bytes()
     os.truncate(archive.data, len(whole) - 1)
     with pytest.raises(ParleyError, match="not the file that was written"):
-        retention.restore(everybody, MONTH)
+        restoring.restore(everybody, MONTH)
     assert raw_rows() == []
     archive.data.unlink()
     with pytest.raises(ParleyError, match="missing"):
-        retention.restore(everybody, MONTH)
+        restoring.restore(everybody, MONTH)
     archive.data.write_bytes(whole)
-    retention.restore(everybody, MONTH)
+    restoring.restore(everybody, MONTH)
     assert raw_rows() == before
 
 
@@ -248,7 +248,7 @@ def test_an_old_backup_brings_nobody_back_who_was_erased_since(everybody: Settin
         erasure.request(connection, everybody, "nordic-bank", person, "the test")
     [erased] = erasure.work_off(everybody)
     shutil.copytree(tmp_path / "backup", archives.folder(everybody.home), dirs_exist_ok=True)
-    retention.restore(everybody, MONTH)
+    restoring.restore(everybody, MONTH)
     after = raw_rows(of_bank)
     assert [row for row in after if row[0]] == [row for row in before if row[0] not in (None, person)]
     left = sum(int(str(events)) for _, events in before) - sum(int(str(events)) for _, events in after)
@@ -274,7 +274,7 @@ def test_other_tables_have_terms_of_their_own(everybody: Settings, tmp_path: Pat
         "archive": outcome.archived - archive.manifest.rows,
         "ops.builds": 0,
     }
-    assert retention.restore(everybody, MONTH) == archive.manifest.rows
+    assert restoring.restore(everybody, MONTH) == archive.manifest.rows
     assert set(horizons()) == {"nordic-bank"}, "what is gone for good stays frozen"
 
 

@@ -11,7 +11,7 @@ from parley.landing.loader import load
 from parley.people.unload import unload
 from parley.settings import Settings
 from tests.conftest import BUILT_AS_OF, parley, read_rows
-from tests.support.warehouse import MODELS, Warehouse
+from tests.support.warehouse import Warehouse
 
 AS_OF = datetime.fromisoformat(BUILT_AS_OF)
 PERSON = "erased-later"
@@ -61,8 +61,7 @@ def test_tables_are_as_if_the_load_had_never_been(built: Settings, tmp_path: Pat
     warehouse = Warehouse(built, tmp_path)
 
     def build(*, full_refresh: bool = False) -> dict[str, list[str]]:
-        select = (MODELS,) if full_refresh else ()
-        warehouse.build(BuildRequest(as_of=AS_OF, select=select, full_refresh=full_refresh))
+        warehouse.build(BuildRequest(as_of=AS_OF, full_refresh=full_refresh))
         return warehouse.contents()
 
     def differing(found: dict[str, list[str]]) -> list[str]:

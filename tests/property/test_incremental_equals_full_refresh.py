@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from parley.build.builds import BuildRequest
-from parley.history import retention
+from parley.history import archive_states, restoring, retention
 from parley.people import erasure
 from parley.quality_gate import validation
 from parley.quality_gate.expectations import COLUMNS, SEED
@@ -77,12 +77,13 @@ builds = st.sampled_from(
         *[{"killed_after": statements} for statements in (5, 80, 250)],
         *[{"select": (f"{MODELS},+{part}",)} for part in ("path:models/facts", "daily_metrics")],
         {"select": (f"{MODELS},+responses",), "full_refresh": True},
+        {"full_refresh": True},
         {"select": (MODELS,)},
         {"select": ("resource_type:seed",)},
     ]
 )
-"""What a build between two loads builds: everything, some days or a tenant once more, all until it is killed, without
-dbt; by dbt a part, a part in full, or everything."""
+"""What a build between two loads builds: what changed, some days or a tenant once more, all until it is killed,
+everything anew, without dbt; by dbt a part, a part in full, or everything."""
 
 
 @pytest.fixture
@@ -161,13 +162,13 @@ def test_an_incremental_build_leaves_every_table_as_a_full_refresh_would(
         assert_the_oracle_agrees(warehouse, world)
     assert all(row["is_accounted_for"] for row in warehouse.read("marts.event_reconciliation"))
 
-    warehouse.build(BuildRequest(as_of=history.as_of, select=(MODELS,), full_refresh=True))
+    warehouse.build(BuildRequest(as_of=history.as_of, full_refresh=True))
     full = warehouse.contents()
     assert incremental.keys() == full.keys()
     wrong = {
-        table: {"too much": standing - set(full[table]), "missing": set(full[table]) - standing}
+        table: {"too much": state - set(full[table]), "missing": set(full[table]) - state}
         for table in full
-        if (standing := set(incremental[table])) != set(full[table]) or len(incremental[table]) != len(full[table])
+        if (state := set(incremental[table])) != set(full[table]) or len(incremental[table]) != len(full[table])
     }
     assert not wrong
 
@@ -197,7 +198,7 @@ def test_after_an_erasure_every_table_is_as_if_the_person_had_never_been_there(
     assert_the_oracle_agrees(warehouse, World.of(events, history.as_of, TENANTS, RATES, HOURS, HOLIDAYS))
     assert not [row for row in warehouse.read("marts.event_reconciliation") if not row["is_accounted_for"]]
 
-    warehouse.build(BuildRequest(as_of=history.as_of, select=(MODELS,), full_refresh=True))
+    warehouse.build(BuildRequest(as_of=history.as_of, full_refresh=True))
     assert warehouse.contents() == incremental
 
 
@@ -225,7 +226,7 @@ def test_blocked_days_of_tenants_are_left_out_and_released_ones_are_built_as_by_
     assert all(row["is_accounted_for"] for row in reconciled)
     assert sum(row["blocked_events"] for row in reconciled) == len(events) - len(built)
 
-    warehouse.build(BuildRequest(as_of=history.as_of, select=(MODELS,), full_refresh=True))
+    warehouse.build(BuildRequest(as_of=history.as_of, full_refresh=True))
     assert warehouse.contents() == incremental
 
     release_some(warehouse, data, everything=True)
@@ -274,14 +275,14 @@ def test_a_build_with_nothing_new_changes_nothing_nor_does_retention(warehouse: 
     raw = sorted(map(str, warehouse.read("raw.events")))
     set_terms(warehouse.settings.project)
     assert retention.run(warehouse.settings, again.as_of).archived == len(raw)
-    full = replace(again, select=(MODELS,), full_refresh=True)
+    full = replace(again, full_refresh=True)
     warehouse.build(full)
     assert warehouse.contents() == before, "all of it is frozen"
 
     with database.connect(warehouse.settings) as connection:
-        months = {standing.month for standing in retention.standings(connection, warehouse.settings)}
+        months = {state.month for state in archive_states.find(connection, warehouse.settings)}
     for month in sorted(months, reverse=True):
-        retention.restore(warehouse.settings, month)
+        restoring.restore(warehouse.settings, month)
     assert sorted(map(str, warehouse.read("raw.events"))) == raw
     warehouse.build(full)
     assert warehouse.contents() == before

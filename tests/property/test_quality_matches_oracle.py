@@ -29,7 +29,7 @@ from tests.oracle.quality import (
 )
 from tests.oracle.world import Row
 from tests.support.seeds import write_seed
-from tests.support.warehouse import MODELS, Warehouse, copy_project
+from tests.support.warehouse import Warehouse, copy_project
 
 SEED = int(os.environ.get("PARLEY_SEED", "1"))
 CONVERSATIONS = 60  # of each tenant
@@ -214,7 +214,7 @@ def test_quality_is_what_the_oracle_says_after_late_events_and_a_new_rubric(
     incremental = warehouse.contents()
     assert not disagreements(warehouse, World.of(events, AS_OF, TENANTS), rubric)
 
-    warehouse.build(BuildRequest(as_of=AS_OF, select=(MODELS,), full_refresh=True))
+    warehouse.build(BuildRequest(as_of=AS_OF, full_refresh=True))
     full = warehouse.contents()
     assert {table for table in full if incremental[table] != full[table]} == set()
     bases = {row["basis"] for row in warehouse.read("marts.conversation_quality_scores")}

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from parley.build.builds import BuildRequest
 from parley.config import tracking_plan
-from parley.history import archives, retention
+from parley.history import archive_states, archives, restoring, retention
 from parley.landing import loader, replay
 from parley.people import erasure
 from parley.warehouse import database
@@ -223,9 +223,9 @@ class Life:
         self._terms = {}
         self._write_settings()
         with database.connect(self.warehouse.settings) as connection:
-            months = sorted({each.month for each in retention.standings(connection, self.warehouse.settings)})
+            months = sorted({each.month for each in archive_states.find(connection, self.warehouse.settings)})
         for month in reversed(months[draw(st.integers(0, max(0, len(months) - 1))) :]):
-            retention.restore(self.warehouse.settings, month)
+            restoring.restore(self.warehouse.settings, month)
             months.remove(month)
         self.is_frozen = bool(months)
 

@@ -89,7 +89,7 @@ class Warehouse:
         """Build what the order selects and nothing else, of checks too; all of it must succeed."""
         with pytest.MonkeyPatch.context() as environment:
             environment.setenv("DBT_INDIRECT_SELECTION", "empty")  # dbt adds the checks of what is selected otherwise
-            manifest = None if order.is_of_everything else self._parsed()
+            manifest = self._parsed() if order.select else None
             outcome = build(self.settings, order, wait=True, manifest=manifest)
         assert outcome.is_good, outcome.problems
 
