@@ -20,7 +20,6 @@ import phonenumbers
 
 from parley.config import tracking_plan
 from parley.config.tenants import Tenant
-from parley.landing import dialects
 from parley.landing.rules import Accepted, Rules
 
 FOLDER = Path(__file__).parents[1] / tracking_plan.FOLDER
@@ -275,8 +274,7 @@ def survives(rules: Rules, planted: Planted) -> bool:
 
 def rules() -> Rules:
     tenants = {f"in-{region}": Tenant(f"in-{region}", region, zone) for region, zone in ZONES.items()}
-    dialect = dialects.find(FOLDER / tracking_plan.DIALECTS_FILE, "parley")
-    return Rules(plan=tracking_plan.load(FOLDER), tenants=tenants, dialect=dialect, secret=b"benchmark")
+    return Rules(plan=tracking_plan.load(FOLDER), tenants=tenants, secret=b"benchmark")
 
 
 def rates(by: Rules, planted: list[Planted], wrong: bool, show: bool) -> tuple[int, int]:

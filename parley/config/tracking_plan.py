@@ -70,7 +70,7 @@ class PrivacyLists:
     """What is personal whatever the event type, as `privacy.yml` has it: `names` to mask or drop, keys that hold free
     `text` (and where it is cut, None where it is not), IP addresses and URLs, names of people (unless of `things`),
     keys of `contacts`, words of `secrets` (unless they tell `about` one), the `patterns` that are looked for in text,
-    and `words` beside a number that say what it is."""
+    `words` beside a number that say what it is, and `qualifiers` that may stand after a name."""
 
     names: Mapping[str, str]
     text: Mapping[str, int | None]
@@ -84,6 +84,7 @@ class PrivacyLists:
     about_secrets: tuple[str, ...]
     phone_words: tuple[str, ...]
     other_words: tuple[str, ...]
+    qualifiers: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ def read_privacy(path: Path) -> PrivacyLists:
     return PrivacyLists(
         names=names,
         text={**dict.fromkeys(content.get("free", ())), **content.get("text", {})},
-        **{key: tuple(content.get(key, ())) for key in ("ip", "url", "patterns", "people", "things", "contacts")},
+        **{key: tuple(content.get(key, ())) for key in _LISTS},
         secrets=tuple(secrets.get("words", ())),
         about_secrets=tuple(secrets.get("about", ())),
         phone_words=tuple(words.get("phone", ())),
@@ -323,20 +324,17 @@ _FILE: Json = {
     "additionalProperties": False,
     "properties": {**_DEFAULTS, "event_types": {"type": "object", "minProperties": 1, "additionalProperties": _TYPE}},
 }
+_LISTS = ("ip", "url", "patterns", "people", "things", "contacts", "qualifiers")
 _PRIVACY: Json = {
     "type": "object",
     "additionalProperties": False,
     "properties": {
         "names": {"type": "object", "properties": {"mask": _TEXTS, "drop": _TEXTS}, "additionalProperties": False},
         "text": {"type": "object", "additionalProperties": {"type": "integer", "minimum": 1}},
-        "ip": _TEXTS,
-        "url": _TEXTS,
         "free": _TEXTS,
-        "people": _TEXTS,
-        "things": _TEXTS,
-        "contacts": _TEXTS,
         "secrets": {"type": "object", "properties": {"words": _TEXTS, "about": _TEXTS}, "additionalProperties": False},
         "words": {"type": "object", "properties": {"phone": _TEXTS, "other": _TEXTS}, "additionalProperties": False},
+        **dict.fromkeys(_LISTS, _TEXTS),
         "patterns": {"type": "array", "items": {"enum": list(PATTERNS)}},
     },
 }

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import orjson
 
 from parley.config.tracking_plan import Json
-from parley.landing.privacy import Cleaner, Privacy, dump
+from parley.landing.privacy import MASK, Cleaner, Privacy, dump
 
 Altered = dict[str, list[str]]
 """By field, `attributes.KEY` for one attribute: how its value was treated, and the JSON type that it had."""
@@ -93,7 +93,10 @@ def kept(
             if private != value:
                 altered[field] = [privacy.treatment(None), "string"]
         else:
-            payload[key] = private = privacy.anything(value)
+            private = privacy.anything(value)
+            if type(value) is str and private == value and privacy.scrub.is_contact(value):
+                private = MASK
+            payload[key] = private
             if private != value:
                 altered[field] = [_AS_SENT, _json_type(value)]
     return Kept(payload | privacy.unknown(rest), altered)

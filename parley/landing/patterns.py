@@ -14,6 +14,9 @@ from itertools import accumulate
 from typing import Final, Literal
 from urllib.parse import unquote
 
+from parley.landing import disguises
+from parley.landing.disguises import digits_in
+
 Hint = Literal["phone", "id", None]
 """What the place of a text says of the numbers in it: numbers to call, numbers that name a thing, or nothing."""
 
@@ -29,12 +32,16 @@ _DOMAIN = re.compile(
 )
 _SIGNS = ("%40", "＠", "&#64;")
 _NOT_LOCAL = frozenset('@＠<>()[],;:"')
-_SPOKEN_AT = re.compile(r"\sat\s", re.I)
-_SPOKEN_DOMAIN = re.compile(rf"{_LABEL}(?:\sdot\s{_LABEL}){{1,4}}", re.I)
-_SPOKEN_LOCAL = re.compile(r"[\w.+-]{1,64}(?:\sdot\s[\w+-]{1,64}){0,3}$", re.I)
-_IBAN_START = re.compile(r"[A-Za-z]{2}[0-9]{2}")
-_IBAN_GAPS = re.compile(rf"[{_SPACES}{_DASHES}._\r\n]+")
-_IBAN = re.compile(rf"[A-Za-z0-9](?:[{_SPACES}{_DASHES}._\r\n]{{0,2}}[A-Za-z0-9]){{14,33}}")
+_USER_OF_URL = re.compile(r"(?<=://)[^\s/?#@]{1,256}@(?=[\w\[])")
+_SPOKEN: Final = {"at": "dot|punkt", "arroba": "punto|ponto", "arobase": "point", "chiocciola": "punto", "ät": "punkt"}
+_SPOKEN_AT = re.compile(rf"\s({'|'.join(_SPOKEN)})\s", re.I)
+_SPOKEN_DOMAIN = {at: re.compile(rf"{_LABEL}(?:\s(?:{dot})\s{_LABEL}){{1,4}}", re.I) for at, dot in _SPOKEN.items()}
+_SPOKEN_LOCAL = {
+    at: re.compile(rf"[\w.+-]{{1,64}}(?:\s(?:{dot})\s[\w+-]{{1,64}}){{0,3}}$", re.I) for at, dot in _SPOKEN.items()
+}
+_IBAN_START = re.compile(r"[A-Za-z] ?[A-Za-z] ?[0-9] ?[0-9]")
+_IBAN_GAPS = re.compile(r"[^A-Za-z0-9]+")
+_IBAN = re.compile(r"[A-Za-z0-9](?:[^A-Za-z0-9]{0,3}[A-Za-z0-9]){14,33}")
 _CARD_GAP = rf"[{_SPACES}{_DASHES}./_,;|:*+\r\n]{{0,4}}"
 _CARD = re.compile(rf"\d(?:{_CARD_GAP}\d){{12,}}")
 _UNSEEN_SIGNS = re.compile(f"[{_UNSEEN}]")
@@ -138,29 +145,47 @@ class Scrubber:
         taken for one to call only where its form says so."""
         if len(text) < 5:
             return text
+        found = self._scrubbed(text, hint, is_free)
+        read = disguises.plain(found)
+        if read is not found and (scrubbed := self._scrubbed(read, hint, is_free, is_read=True)) != read:
+            found = scrubbed
+        return disguises.encoded(found, self._hides)
+
+    def _hides(self, said: str) -> bool:
+        return self._scrubbed(said, None, False, is_read=True) != said
+
+    def _scrubbed(self, text: str, hint: Hint, is_free: bool, *, is_read: bool = False) -> str:
         if self._emails:
             text = emails(text)
-        if _digits_in(text) >= 7:  # the shortest phone number; no text with fewer is worth the search
+        if digits_in(text) >= 7:  # the shortest phone number; no text with fewer is worth the search
             if text.count("-") >= 4 and (uuid := _UUID.search(text)):
                 ends = text[: uuid.start()], text[uuid.end() :]
-                return uuid.group().join(self(part, hint, is_free=is_free) for part in ends)
+                return uuid.group().join(self._scrubbed(part, hint, is_free, is_read=is_read) for part in ends)
             if self._ibans:
                 text = ibans(text)
             if self._cards:
                 text = cards(text, hint)
             if self._phones and _SEVEN_DIGITS.search(text):
-                text = _Phones(text, self._words, self._regions, hint, is_free).masked()
+                text = _Phones(text, self._words, self._regions, hint, is_free, is_read).masked()
         return text
 
     def is_contact(self, text: str, hint: Hint = None) -> bool:
-        """Whether a text that should be an id is, or holds, an e-mail address or a number to call."""
-        if self._emails and emails(text) != text:
+        """Whether a text that should be an id is, or holds, an e-mail address, or the number of a phone, card or
+        account."""
+        read = disguises.plain(text)
+        if self._emails and (emails(read) != read or disguises.encoded(read, self._hides) != read):
             return True
-        if not self._phones or _digits_in(text) < 7:
+        if digits_in(read) < 7:
             return False
-        number = text.rpartition(":")[2].strip()  # tel:, whatsapp:
+        if self._ibans and _IBAN_ID.fullmatch(ibans(read)):
+            return True
+        if self._cards and hint != "id" and (card := _CARD_ID.fullmatch(read)) and cards(card[1]) == "[card]":
+            return True
+        number = read.rpartition(":")[2].strip()  # tel:, whatsapp:
+        if hint != "id" and (named := _NAMED.fullmatch(number)):
+            number = named[1]
         digits = "".join(_DIGITS.findall(number))
-        if not _PLAIN_NUMBER.fullmatch(number) or is_day(digits):
+        if not self._phones or not _PLAIN_NUMBER.fullmatch(number) or is_day(digits):
             return False
         if number[0] in "+＋":
             return 7 <= len(digits) <= 15
@@ -179,14 +204,9 @@ class Scrubber:
     def hint(self, words: Sequence[str]) -> Hint:
         """What the words of a name say of the numbers under it: the last one, or the one before a `number`."""
         telling = [word for word in words if word.lower() not in _NEUTRAL]
-        said = self._words.find(telling[-1].casefold(), "") if telling else None
+        before, last = ["", *(word.casefold() for word in telling[-2:])][-2:] if telling else ("", "")
+        said = self._words.find(last, before) if telling else None
         return "phone" if said == "phone" else "id" if said == "other" else None
-
-
-def _digits_in(text: str) -> int:
-    if text.isascii():
-        return len(text) - len(text.encode().translate(None, b"0123456789"))
-    return len(_DIGIT.findall(text))
 
 
 # e-mail addresses
@@ -194,11 +214,17 @@ def _digits_in(text: str) -> int:
 
 def emails(text: str) -> str:
     """E-mail addresses, also with a sign in full width, encoded, in brackets or spoken (`jane at mail dot com`)."""
+    if "://" in text and "@" in text:
+        text = _USER_OF_URL.sub("", text)
     if "@" in text or any(sign in text for sign in _SIGNS) or ("at" in text and ("(" in text or "[" in text)):
         text = _without(text, _email_at(text))
-    if " dot " in text and " at " in text:
+    if len(text) > 12 and _is_spoken(text.lower()):
         text = _without(text, _spoken_email_at(text))
     return text
+
+
+def _is_spoken(text: str) -> bool:
+    return " dot " in text or " punkt " in text or " punto " in text or " ponto " in text or " point " in text
 
 
 def _without(text: str, found: Iterable[tuple[int, int]]) -> str:
@@ -231,8 +257,9 @@ def _email_at(text: str) -> Iterator[tuple[int, int]]:
 def _spoken_email_at(text: str) -> Iterator[tuple[int, int]]:
     end = 0
     for sign in _SPOKEN_AT.finditer(text):
-        domain = _SPOKEN_DOMAIN.match(text, sign.end()) if sign.start() >= end else None
-        local = domain and _SPOKEN_LOCAL.search(text, max(end, sign.start() - 140), sign.start())
+        said = sign[1].lower()
+        domain = _SPOKEN_DOMAIN[said].match(text, sign.end()) if sign.start() >= end else None
+        local = domain and _SPOKEN_LOCAL[said].search(text, max(end, sign.start() - 140), sign.start())
         if domain and local:
             end = domain.end()
             yield local.start(), end
@@ -274,10 +301,10 @@ def _iban_starts(text: str) -> Iterator[int]:
 
 def _end_of_iban(text: str, start: int) -> int | None:
     """Where the IBAN that begins there ends, None where there is none."""
-    length = _IBAN_LENGTHS.get(text[start : start + 2].upper())
+    length = _IBAN_LENGTHS.get(text[start : start + 3].replace(" ", "")[:2].upper())
     if length is None:
         return None
-    run = _IBAN.match(text, start, start + 3 * length)
+    run = _IBAN.match(text, start, start + 4 * length)
     compact = _IBAN_GAPS.sub("", run.group()) if run else ""
     if run is None or len(compact) < length:
         return None
@@ -392,6 +419,9 @@ def _is_isbn(digits: str) -> bool:
 
 _PLAIN_NUMBER = re.compile(rf"[+＋]?[(]?\d[\d{_SPACES}{_DASHES}./()_]*")
 _WORD = re.compile(r"[^\W\d_]+")
+_NAMED = re.compile(rf"[^\W\d]{{1,24}}[_.=/|-]+([+＋0]\d[\d{_SPACES}{_DASHES}./()_]*)")  # user_0701234567
+_IBAN_ID = re.compile(r"(?:.*[\W_])?\[iban\]", re.S)
+_CARD_ID = re.compile(r"(?:[A-Za-z]{1,16}[:_.=/-])?(\d{15,19}|\d{4}(?:[ -]\d{3,6}){2,4})")
 # fmt: off
 _BETWEEN = frozenset((
     "number", "numbers", "nummer", "numero", "número", "numéro", "no", "nr", "n", "is", "was", "ist", "war", "es",
@@ -409,12 +439,15 @@ def is_day(digits: str) -> bool:
 class _Phones:
     """The phone numbers of one text."""
 
-    def __init__(self, text: str, words: Lexicon, regions: tuple[str, ...], hint: Hint, is_free: bool) -> None:
+    def __init__(
+        self, text: str, words: Lexicon, regions: tuple[str, ...], hint: Hint, is_free: bool, is_read: bool
+    ) -> None:
         self._text = text
         self._words = words
         self._regions = regions
         self._hint = hint
         self._is_free = is_free or _SENTENCE.search(text) is not None
+        self._is_read = is_read  # of what is written in an unusual way a word or the form has to say that it is to call
         self._tries = 0
         self._lookups = 0
 
@@ -479,6 +512,8 @@ class _Phones:
             said = "phone"  # "the phone for my order: …"
         if said == "phone" and not _YEARS.fullmatch(number):
             return length <= 15
+        if self._is_read and not (looks_dialled and length >= 9):
+            return False
         if said == "glued":
             return False
         is_formed = len(groups) > 1 or "(" in number
@@ -621,5 +656,6 @@ def url_path(text: str, scrub: Scrubber) -> str:
     query = _QUERY.search(path)
     path = path[: query.start()] if query else path
     segments = path.split("/")
-    scrubbed = [scrub.segment(segment, before) for before, segment in zip(["", *segments], segments, strict=False)]
+    said = ["", host.group() if host and not segments[0] else segments[0], *segments[1:]]
+    scrubbed = [scrub.segment(segment, before) for before, segment in zip(said, segments, strict=False)]
     return "/".join(scrubbed) if path or not host else "/"

@@ -15,7 +15,7 @@ import orjson
 
 from parley.config.people import VISITOR, is_id
 from parley.config.tracking_plan import Json, PrivacyLists
-from parley.landing import patterns
+from parley.landing import disguises, patterns
 
 MASK: Final = "[masked]"
 MAX_DEPTH: Final = 32
@@ -30,8 +30,10 @@ Action = Callable[[Any, int], Any]
 _DROPPED: Final = object()
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+|\d+")
 _QUOTED = re.compile(r"[^\s\"'`,;|<>()\[\]{}=&?#*\\]+")
-_PLAIN_ID = re.compile(r"[A-Za-z][\w.-]*|\d{0,7}|[0-9a-f-]{16,}", re.ASCII)
-_VERSION: Final = 2
+_PLAIN_ID = re.compile(
+    r"[A-Za-z][a-z.-]*\d{0,6}|\d{0,7}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32,}", re.ASCII
+)
+_VERSION: Final = 3
 """Of what is found personal: raised when the code finds more or less in the same text."""
 
 
@@ -90,6 +92,7 @@ class Privacy:
         self._things = frozenset(map(_joined, lists.things))
         self._secrets = frozenset(map(_joined, lists.secrets))
         self._about_secrets = frozenset(lists.about_secrets)
+        self._qualifiers = frozenset(lists.qualifiers)
         urls = self._texts(lambda text: patterns.url_path(text, self.scrub), self._in_context)
         self._by_name: dict[str, Action] = {
             **dict.fromkeys(map(_joined, lists.url), urls),
@@ -136,12 +139,12 @@ class Privacy:
 
     def _special(self, key: str, parent: str | None = None, *, is_kept: bool = False) -> Action | None:
         """What is done to a value because of its key's name: that of the longest ending that is in the lists."""
-        if self.scrub(key, is_free=False) != key:
+        if self.scrub(key, is_free=False) != key or (len(key) <= MAX_ID and self.scrub.is_contact(key, "id")):
             return _drop
-        words = [word.lower() for word in _WORDS.findall(key)]
+        words = [word.lower() for word in _WORDS.findall(disguises.plain(key))]
         if self._is_secret(words):
             return _drop_secret
-        while len(words) > 1 and words[-1].isdigit():  # phone_2
+        while len(words) > 1 and (words[-1].isdigit() or words[-1] in self._qualifiers):  # phone_2, email_work
             words.pop()
         for first in range(max(len(words) - 5, 0), len(words)):
             name = "".join(words[first:])

@@ -274,6 +274,7 @@ class Rules:
         admitted = tenants.keys() if strict_tenants else tenants.keys() | with_own
         self._unlisted = _Tenant(False, False, types_of(EVERY_TENANT, None), privacy_of(None))
         self._tenants = {tenant_id: tenant(tenant_id) for tenant_id in admitted}
+        self._is_personal = lru_cache(CACHED_TENANTS)(self._unlisted.privacy.scrub.is_contact)
         self._hash_user = lru_cache(CACHED_USERS)(self._unlisted.privacy.hash)
 
     def judge(
@@ -306,7 +307,7 @@ class Rules:
         default_tenant = default_tenant or self._default_tenant
         context = document.get("context") if type(document) is dict else None
         if type(context) is dict and "consent" in context and (said := consent.said(context["consent"])) != "yes":
-            return Dropped(_readable(default_tenant), "no_consent", said == "unclear")
+            return Dropped(self._readable(default_tenant), "no_consent", said == "unclear")
         return self._rejected(document, _Refusal("invalid_value", None, f"the document {message}"), default_tenant)
 
     def _judge(
@@ -326,7 +327,7 @@ class Rules:
             tenant_id = default_tenant
         context = get("context")
         if type(context) is dict and "consent" in context and (said := consent.said(context["consent"])) != "yes":
-            return Dropped(_readable(tenant_id), "no_consent", said == "unclear")
+            return Dropped(self._readable(tenant_id), "no_consent", said == "unclear")
         user_id = get("user_id")
         if (
             self._erased
@@ -429,6 +430,8 @@ class Rules:
             raise _Refusal("invalid_value", "tenant_id", "is a name that Parley keeps for itself: use another")
         if not self._is_admitted(tenant_id):
             raise _Refusal("invalid_value", "tenant_id", "is no name for a tenant (PARLEY_TENANT_PATTERN): correct it")
+        if self._is_personal(tenant_id):
+            raise _Refusal("invalid_value", "tenant_id", "is personal data, or looks so: name the tenant otherwise")
         if self._strict_tenants:
             raise _Refusal("unknown_tenant", "tenant_id", "is not in seeds/tenants.csv: add it there, or correct it")
         return self._unlisted
@@ -458,10 +461,20 @@ class Rules:
                 "event_name",
                 "is not in the tracking plan: correct it, or add it with `parley events register`",
             )
+        if tenant.privacy.scrub(name) != name or self._is_personal(name):
+            raise _Refusal("invalid_value", "event_name", "holds personal data: write a name for what happens")
         normalised = name if _UNREGISTERED_NAME.fullmatch(name) else _normalised(name)
         if not normalised:
             raise _Refusal("invalid_value", "event_name", "has no letter: write it as domain.action, in lower case")
         return str(normalised)
+
+    def _readable(self, tenant_id: Any) -> str | None:
+        """The tenant to count an event under, None where it names none."""
+        try:
+            found = _text("tenant_id", tenant_id, MAX_TENANT)
+        except (_Refusal, Unstorable):
+            return None
+        return None if found and found not in self._tenants and self._is_personal(found) else found
 
     def _event_id(self, given: Any, event: Json) -> str:
         if given is None or given == "":
@@ -480,7 +493,7 @@ class Rules:
             kept = dump(self._unlisted.privacy.anything(content))
             return Rejected(None, None, refusal.reason, "$", _sentence("", refusal.message), kept, None, never)
         tenant_id = event.get("tenant_id")
-        tenant_id = _readable(default_tenant if tenant_id is None else tenant_id)
+        tenant_id = self._readable(default_tenant if tenant_id is None else tenant_id)
         if self._erased and self._names_erased(self._erased, tenant_id, content):
             return Dropped(tenant_id, "erased_subject")  # whatever the key: of what is wrong, more may be wrong
         tenant = self._tenants.get(tenant_id or "", self._unlisted)
@@ -490,7 +503,7 @@ class Rules:
         place = (refusal.field,) if refusal.field else ()
         steps = [scrub(step) if isinstance(step, str) else step for step in (*place, *refusal.steps)]
         payload, altered = fidelity.kept(
-            content, _field, _is_whole, tenant.privacy, kind, hashes_users=tenant.hash_user_ids
+            content, _field, self._is_whole, tenant.privacy, kind, hashes_users=tenant.hash_user_ids
         )
         if content.get("event_id") in (None, ""):
             payload["event_id"] = named_uuid(dump(content, orjson.OPT_SORT_KEYS))
@@ -504,6 +517,12 @@ class Rules:
             dump(altered) if altered else None,
             never,
         )
+
+    def _is_whole(self, field: str, value: Any) -> bool:
+        """Whether a value is one that a field of the envelope may have, and of a kind that is not personal."""
+        if field == "tenant_id" and type(value) is str and value not in self._tenants and self._is_personal(value):
+            return False
+        return _is_whole(field, value)
 
     def _names_erased(self, erased: Erased, tenant_id: str | None, content: Json) -> bool:
         """Whether an event that is wrong in some way names an erased subject, or a conversation of such a one alone,
@@ -547,7 +566,7 @@ def _field(key: str) -> str | None:
 
 
 def _is_whole(field: str, value: Any) -> bool:
-    """Whether a value is one that a field of the envelope may have, and of a kind that is not personal."""
+    """Whether a value has the form of what a field of the envelope may have."""
     match field:
         case "tenant_id":
             return _is_id(value, MAX_TENANT)
@@ -647,14 +666,6 @@ def _is_unicode(text: str) -> bool:
 
 def _is_id(value: Any, longest: int) -> bool:
     return type(value) is int or (type(value) is str and len(value) <= longest)
-
-
-def _readable(tenant_id: Any) -> str | None:
-    """The tenant to count an event under, None where it names none."""
-    try:
-        return _text("tenant_id", tenant_id, MAX_TENANT)
-    except (_Refusal, Unstorable):
-        return None
 
 
 def _moment(value: Any, latest: datetime) -> str:

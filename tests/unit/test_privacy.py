@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
+from benchmarks import privacy
 from parley.config.tracking_plan import EventType
 from parley.landing.rules import Rules
 from tests.support.contract import SECRET, accepted, attributes_of, event, payload_of, rejected, rules
@@ -87,6 +88,14 @@ def test_a_number_in_free_text_may_be_one_to_call() -> None:
         "billing_addresses",
         "full_name",
         "cardNumber",
+        "Ｐhone",
+        "ph\u200bone",
+        "phone_home",
+        "phoneE164",
+        "email_raw",
+        "name_on_card",
+        "pushName",
+        "personnummer",
     ],
 )
 @pytest.mark.parametrize("value", ["x", 7, ["x"], {"y": "x"}])
@@ -262,6 +271,48 @@ def test_user_ids_are_hashed_where_the_tenant_says_so() -> None:
     assert accepted(event(tenant_id="hashing")).user_id == hmac.new(SECRET, b"u1", "sha256").hexdigest()
 
 
+CONTACTS = (
+    "jane@mail.example", "mailto:jane@mail.example", "jane%40mail.example", "jane\u200b@mail.example",
+    "46701234567@s.whatsapp.net", "+46701234567", "whatsapp:+46701234567", "u_+46701234567", "user_+12125550134",
+    "4111111111111111", "card:4111-1111-1111-1111", "DE89370400440532013000", "amFuZUBtYWlsLmV4YW1wbGU=",
+)  # fmt: skip
+FIELDS = ("user_id", "anonymous_id", "conversation_id", "session_id", "site_id")
+
+
+@pytest.mark.parametrize("contact", CONTACTS)
+def test_an_id_that_is_somebodys_address_or_number_is_hashed(contact: str) -> None:
+    landed = accepted(event(**dict.fromkeys(FIELDS, contact)))
+    refused = payload_of(rejected(event("?", **dict.fromkeys(FIELDS, contact))))
+    hashed = hmac.new(SECRET, contact.encode(), "sha256").hexdigest()
+    assert {getattr(landed, field) for field in FIELDS} == {refused[field] for field in FIELDS} == {hashed}
+
+
+@pytest.mark.parametrize(
+    "plain", ["u1", "71717171", "1234567890", "user-12345678", "conv-8f2d6b1e7c90", "c-20240531123000"]
+)
+def test_an_id_that_names_nobody_stays(plain: str) -> None:
+    landed = accepted(event(**dict.fromkeys(FIELDS, plain)))
+    assert {getattr(landed, field) for field in FIELDS} == {plain}
+
+
+@pytest.mark.parametrize("contact", CONTACTS)
+def test_no_tenant_and_no_type_of_event_is_called_by_somebodys_address_or_number(contact: str) -> None:
+    refused = rejected(event(tenant_id=contact))
+    assert (refused.tenant_id, refused.reason) == (None, "invalid_value")
+    assert contact not in repr(refused)
+    assert rejected(event(tenant_id=contact, event_name="?")).tenant_id is None
+    unknown = rejected(event(contact, tenant_id="open"))
+    assert unknown.reason == "invalid_value"
+    assert contact not in repr(unknown)
+
+
+@pytest.mark.parametrize("contact", CONTACTS)
+def test_a_key_that_is_somebodys_address_or_number_is_dropped(contact: str) -> None:
+    given = {"votes": {contact: 1, "total": 1}}
+    assert landed(given) == {"votes": {"total": 1}}
+    assert orjson.loads(accepted(event(context=given)).context or b"") == {"votes": {"total": 1}}
+
+
 def test_a_refused_event_is_as_private_as_one_that_lands() -> None:
     given = event(
         "system.error",
@@ -312,3 +363,10 @@ def test_a_user_of_a_tenant_that_hashes_is_hashed_in_a_refusal_whatever_it_was()
         verdict = rejected(event(tenant_id="hashing", user_id=user_id, event_name="?"))
         assert "7171" not in repr(verdict)
         assert len(payload_of(verdict)["user_id"]) == 64
+
+
+def test_what_leaks_and_what_is_masked_wrongly_keeps_to_the_bounds() -> None:
+    by = privacy.rules()
+    for title, plant, wrong, bound in privacy.PARTS:
+        bad, total = privacy.rates(by, plant(privacy.Maker(11), 10), wrong, show=False)
+        assert bad <= bound * total, title
