@@ -9,8 +9,9 @@ RUN python -m venv .venv \
 COPY . .
 RUN uv pip install --no-cache --python .venv/bin/python --no-build-isolation --no-deps --editable . \
  && useradd --uid 10001 --create-home parley \
- && mkdir -p target logs /var/lib/parley/inbox \
- && chown -R parley target logs /var/lib/parley
+ && mkdir -p target logs /var/lib/parley/inbox /var/lib/superset \
+ && chmod 700 /var/lib/superset \
+ && chown -R parley target logs /var/lib/parley /var/lib/superset
 # dbt writes beside the project, everything else below PARLEY_HOME, which compose.yaml keeps in a volume
 ENV PATH=/srv/parley/.venv/bin:$PATH PARLEY_PROJECT=/srv/parley PARLEY_HOME=/var/lib/parley PYTHONUNBUFFERED=1
 USER parley

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
@@ -37,6 +37,7 @@ load_from:
 """
 LAUNCHED_BY_A_CODE_SERVER = ".dagster/grpc_info"  # a tag
 AT_WORK = (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
+SECRETS = ("PARLEY_SECRET", "PGPASSWORD", "DATABASE_URL")  # their own things are found by PARLEY_DAGSTER_URL
 SECONDS_TO_START = 300
 SECONDS_TO_STOP = 30
 
@@ -97,16 +98,17 @@ def _fail_runs_of_the_last_one() -> None:
 def _run_together(
     code: list[str], socket: Path, others: list[list[str]], folder: Path, address: tuple[str, int]
 ) -> int:
-    def start(command: list[str]) -> Process:
+    def start(command: list[str], environment: dict[str, str] | None = None) -> Process:
         # in a session of its own: Ctrl-C reaches us alone, and we stop them in order, each with all that it has started
-        return subprocess.Popen([program(command[0]), *command[1:]], cwd=folder, start_new_session=True)
+        whole = [program(command[0]), *command[1:]]
+        return subprocess.Popen(whole, cwd=folder, env=environment, start_new_session=True)
 
     signal.signal(signal.SIGTERM, _interrupt)
     running: list[Process] = []
     try:
         running.append(start(code))
         _await(socket, running[0])
-        running += [start(command) for command in others]
+        running += [start(command, without_secrets(os.environ)) for command in others]
         is_told = False
         while all(process.poll() is None for process in running):
             if not is_told and _answers(*address):
@@ -121,6 +123,11 @@ def _run_together(
         _stop(running[:1])
     print("parley: one of Dagster's processes has ended by itself; its last lines above say why.", file=sys.stderr)
     return 1
+
+
+def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
+    """What the web server and the daemon run with: runs are processes of the code server, so that they hash nothing."""
+    return {name: value for name, value in environment.items() if name not in SECRETS}
 
 
 def _answers(host: str, port: int) -> bool:

@@ -16,6 +16,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from dashboards.superset import serve
 from parley.build.builds import BuildRequest, build
 from parley.errors import ParleyError
 from parley.serving.doctor import Finding, examine
@@ -328,6 +329,68 @@ def test_a_user_who_may_make_no_roles_is_told_and_nothing_is_opened(
             owner.execute("reassign owned by parley_test_builder to postgres")
             owner.execute("drop owned by parley_test_builder")
             owner.execute("drop role parley_test_builder")
+
+
+def test_superset_owns_its_own_database_and_has_no_other_right(
+    built: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Made by a user who is no superuser, over what a former version had that user own."""
+    tenant_roles.prepare(built)
+    name, role = serve.metadata(built), serve.role(built)
+    with database.connect(built, autocommit=True) as owner:
+        owner.execute("create role parley_test_maker login createrole createdb")
+    monkeypatch.setenv("PGUSER", "parley_test_maker")
+    try:
+        with database.connect(built, autocommit=True) as maker:
+            maker.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+        with database.connect(built, database=name) as maker:
+            maker.execute("create type colour as enum ('red'); create sequence counted; create table logs (id serial)")
+        assert serve.make_database(built) is False
+        assert serve.make_database(built) is False
+        foreign = f"""
+            select relname::text from pg_class
+            where relnamespace = 'public'::regnamespace and relowner <> '{role}'::regrole
+            union all
+            select typname::text from pg_type
+            where typnamespace = 'public'::regnamespace and typowner <> '{role}'::regrole
+        """
+        with database.connect(built, database=name) as maker:
+            assert maker.execute(foreign.encode()).fetchall() == []
+            maker.execute("insert into logs default values; delete from logs")  # as erasure does
+        url = serve.variables(built)["PARLEY_BI_METADATA_URL"].replace("+psycopg2", "")
+        with psycopg.connect(url) as own:
+            assert own.execute("select current_user::text, current_database()::text").fetchone() == (role, name)
+            own.execute("create table kept (id int); alter table logs add note text")
+        monkeypatch.setenv("PGUSER", "postgres")
+        every = [*owner_rows(built, SHOWN), *owner_rows(built, HIDDEN)]
+        warehouse = psycopg.conninfo.make_conninfo(url, dbname=database.variables(built)["PGDATABASE"])
+        with psycopg.connect(warehouse, autocommit=True) as outside:
+            for (table,) in every:
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    outside.execute(f"select from {table}".encode())
+            for attempt in (
+                "set role postgres",
+                "set role parley_test_maker",
+                "create schema mine",
+                "create role mine",
+            ):
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    outside.execute(attempt.encode())
+        path = tmp_path / "environment.json"
+        serve._write(path, built)
+        written = serve._written(path)
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert built.secret.decode() not in path.read_text()
+        assert (
+            psycopg.conninfo.conninfo_to_dict(written["PARLEY_BI_METADATA_URL"].replace("+psycopg2", ""))["user"]
+            == role
+        )
+    finally:
+        monkeypatch.setenv("PGUSER", "postgres")
+        with database.connect(built, autocommit=True) as owner:
+            owner.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
+            owner.execute(sql.SQL("drop role if exists {}").format(sql.Identifier(role)))
+            owner.execute("drop role parley_test_maker")
 
 
 def test_the_guard_sees_every_table(built: Settings) -> None:

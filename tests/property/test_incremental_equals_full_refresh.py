@@ -7,19 +7,18 @@ build leaves every fact and mart as a full refresh would, row for row, and as th
 import os
 from collections import Counter
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 
 from parley.build.builds import BuildRequest
 from parley.history import archive_states, restoring, retention
 from parley.people import erasure
-from parley.quality_gate import validation
 from parley.quality_gate.expectations import COLUMNS, SEED
 from parley.settings import Settings
 from parley.warehouse import database
@@ -36,7 +35,7 @@ from tests.oracle.cohorts import (
 )
 from tests.oracle.histories import HOLIDAYS, HOURS, RATES, TENANTS, History, histories, landed
 from tests.oracle.world import without
-from tests.support.lives import Change, Life
+from tests.support.lives import Change, Life, TenantDay, release_some
 from tests.support.seeds import write_seed
 from tests.support.warehouse import MODELS, Warehouse
 
@@ -84,6 +83,10 @@ builds = st.sampled_from(
 )
 """What a build between two loads builds: what changed, some days or a tenant once more, all until it is killed,
 everything anew, without dbt; by dbt a part, a part in full, or everything."""
+
+
+changes = st.lists(st.sampled_from([None] * 20 + [*Life.CHANGES]), min_size=4, max_size=4)
+"""What befalls the warehouse after each load."""
 
 
 @pytest.fixture
@@ -136,7 +139,7 @@ def assert_the_oracle_agrees(warehouse: Warehouse, world: World) -> None:
 @given(
     history=histories(min_events=40, max_events=160),
     choices=st.lists(builds, min_size=4, max_size=4),
-    changes=st.lists(st.sampled_from([None] * 20 + [*Life.CHANGES]), min_size=4, max_size=4),
+    changes=changes,
     data=st.data(),
 )
 def test_an_incremental_build_leaves_every_table_as_a_full_refresh_would(
@@ -153,6 +156,7 @@ def test_an_incremental_build_leaves_every_table_as_a_full_refresh_would(
             warehouse.build_in_part(step.as_of, choice["killed_after"])
         elif step.as_of:
             warehouse.build(order(step.as_of, choice))
+    event(f"of days that were blocked some were released: {life.released > 0}, healed by a load: {life.fixed > 0}")
     if data.draw(st.booleans(), label="with the oracle's definitions in the end"):
         life.restore_definitions()
 
@@ -210,13 +214,13 @@ def test_blocked_days_of_tenants_are_left_out_and_released_ones_are_built_as_by_
     warehouse.empty()
     few = "few,*,events,,2,,block,No tenant has more than two events in a day"
     (warehouse.settings.project / SEED).write_text(f"{','.join(COLUMNS)}\n{few}\n")
-    released: set[Day] = set()
+    released: set[TenantDay] = set()
     for step in history.steps:
         warehouse.land(step.load)
         if step.as_of:
             warehouse.build(BuildRequest(as_of=step.as_of))
-            released |= release_some(warehouse, data)
-    released |= release_some(warehouse, data)
+            released |= release_some(warehouse.settings, data.draw)
+    released |= release_some(warehouse.settings, data.draw)
     warehouse.build(BuildRequest(as_of=history.as_of))
     incremental = warehouse.contents()
     events = landed(step.load for step in history.steps)
@@ -229,33 +233,18 @@ def test_blocked_days_of_tenants_are_left_out_and_released_ones_are_built_as_by_
     warehouse.build(BuildRequest(as_of=history.as_of, full_refresh=True))
     assert warehouse.contents() == incremental
 
-    release_some(warehouse, data, everything=True)
+    release_some(warehouse.settings, data.draw, everything=True)
     warehouse.build(BuildRequest(as_of=history.as_of))
     assert_the_oracle_agrees(warehouse, history.world())
 
 
-Day = tuple[str, date]
-"""A tenant, and a day in UTC."""
-
-
-def release_some(warehouse: Warehouse, data: st.DataObject, *, everything: bool = False) -> set[Day]:
-    """Release some of the blocked days, or all of them."""
-    with database.connect(warehouse.settings, autocommit=True) as connection:
-        validation.judge_new(connection, warehouse.settings)
-        blocked = [(verdict.tenant_id, verdict.day) for verdict in validation.left_out(connection)]
-        released = {each for each in blocked if everything or data.draw(st.booleans(), label=f"release {each}")}
-        for tenant_id, day in released:
-            validation.release(connection, day, reason="It is as it should be", by="ann", tenant=tenant_id)
-    return released
-
-
-def without_blocked(events: list[Event], released: set[Day]) -> list[Event]:
+def without_blocked(events: list[Event], released: set[TenantDay]) -> list[Event]:
     """The events of days on which the tenant has no more than two, and of released days."""
     days = Counter(map(utc_day, events))
     return [event for event in events if days[utc_day(event)] <= 2 or utc_day(event) in released]
 
 
-def utc_day(event: Event) -> Day:
+def utc_day(event: Event) -> TenantDay:
     return str(event["tenant_id"]), event["occurred_at"].astimezone(UTC).date()
 
 

@@ -18,6 +18,9 @@ from parley.config import tracking_plan
 from parley.history import archive_states, archives, restoring, retention
 from parley.landing import loader, replay
 from parley.people import erasure
+from parley.quality_gate import validation
+from parley.quality_gate.expectations import SEED
+from parley.settings import Settings
 from parley.warehouse import database
 from tests.oracle import Event, Tenant, World
 from tests.oracle.files import write
@@ -65,12 +68,12 @@ _OTHER_DEFINITIONS: dict[str, Callable[[list[Cells]], list[Cells]]] = {
     "filler_phrases": lambda rows: rows[1:],
     "quality_settings": _first("low_overall", "0.9"),
     "quality_judges": lambda rows: rows[2:],
-    "input_expectations": lambda rows: [*rows, _FEW],
 }
-_FEW = {
-    "expectation": "few", "tenant_id": "*", "metric": "events", "maximum": "2", "severity": "block",
-    "description": "No tenant has more than two events in a day",
-}  # fmt: skip
+_EXPECTED = [
+    {"expectation": "few", "maximum": "2", "description": "No tenant has more than two events in a day"},
+    {"expectation": "enough", "minimum": "3", "description": "A tenant has three events in a day, or none"},
+]
+"""Of which one blocks a tenant's day for good, the other until enough has landed."""
 _OWN_TYPE = """
 category: kb
 is_conversational: {is_conversational}
@@ -90,6 +93,23 @@ event_types:
     attributes: {}
 """
 """A type that the plan does not know, and the oracle takes for one of customers as well."""
+
+
+_EVENTS = {"tenant_id": "*", "metric": "events", "severity": "block"}
+
+TenantDay = tuple[str, date]
+"""A tenant, and a day in UTC."""
+
+
+def release_some(settings: Settings, draw: Draw, *, everything: bool = False) -> set[TenantDay]:
+    """Release some of the days that the gate leaves out, or all of them."""
+    with database.connect(settings, autocommit=True) as connection:
+        validation.judge_new(connection, settings)
+        blocked = [(str(verdict.tenant_id), verdict.day) for verdict in validation.left_out(connection)]
+        released = {each for each in blocked if everything or draw(st.booleans())}
+        for tenant_id, day in released:
+            validation.release(connection, day, reason="It is as it should be", by="ann", tenant=tenant_id)
+    return released
 
 
 class Life:
@@ -121,6 +141,9 @@ class Life:
         self.loads: list[Sequence[Event]] = []
         self.erased: tuple[str, str, int] | None = None  # and how many loads there were
         self.is_frozen = False
+        self.blocked = self.released = self.fixed = 0
+        """How many tenant-days the gate has blocked, how many were released, how many a later load has healed."""
+        self._blocked: set[TenantDay] = set()
         self._defined: set[str] = set()
         self._terms: dict[str, int] = {}
 
@@ -138,6 +161,8 @@ class Life:
         """Land them as a file."""
         self.warehouse.land(events)
         self.loads.append(events)
+        if self._blocked:
+            self.note_verdicts()
 
     def world(self, as_of: datetime) -> World | None:
         """What the tables are to be made of; None where the oracle does not know."""
@@ -184,6 +209,36 @@ class Life:
             rows = list(csv.DictReader(file))
         write_seed(self.project, name, _OTHER_DEFINITIONS[name](rows))
         self._defined.add(name)
+
+    def block(self, draw: Draw) -> None:
+        """The gate comes to leave days of tenants out."""
+        with (self.project / SEED).open(newline="") as file:
+            rows = [row for row in csv.DictReader(file) if row["metric"] != "events"]
+        chosen = draw(st.sampled_from(_EXPECTED))
+        write_seed(self.project, SEED.stem, [*rows, {**_EVENTS, **chosen}])
+        self._defined.add(SEED.stem)
+        self.note_verdicts()
+
+    def release(self, draw: Draw) -> None:
+        """Release some of the days that the gate leaves out, once they have been left out; all of it where it must."""
+        if not self._blocked:
+            self.block(draw)
+        if not self._blocked:
+            return
+        self.warehouse.build(BuildRequest(as_of=max(event["occurred_at"] for event in landed(self.loads))))
+        done = release_some(self.warehouse.settings, draw)
+        self.released += len(done)
+        self._blocked -= done
+
+    def note_verdicts(self) -> None:
+        """Count what the gate blocks by now, and what it blocks no more although nobody has released it."""
+        with database.connect(self.warehouse.settings, autocommit=True) as connection:
+            validation.judge_new(connection, self.warehouse.settings)
+            blocked = {(str(verdict.tenant_id), verdict.day) for verdict in validation.left_out(connection)}
+        self.blocked += len(blocked - self._blocked)
+        if SEED.stem in self._defined:
+            self.fixed += len(self._blocked - blocked)
+        self._blocked = blocked
 
     def own_event_types(self, draw: Draw) -> None:
         """A tenant's own in the place of a type of the plan."""
@@ -266,7 +321,7 @@ class Life:
 
     CHANGES = (
         *[other_settings] * 3, other_rates_or_hours, other_excluded_traffic, *[other_definitions] * 3,
-        own_event_types, another_plan, retire, retire, restore, erase, replay,
+        own_event_types, another_plan, block, release, release, retire, retire, restore, erase, replay,
     )  # fmt: skip
 
     def _write_settings(self) -> None:
