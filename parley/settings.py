@@ -34,6 +34,7 @@ from pathlib import Path
 from parley.errors import ParleyError
 
 TENANT_PATTERN = r"[^\s{}](?:[^{}]*[^\s{}])?"
+_BLANK = b"\0 \t\r\n"  # zeros are what a broken disk leaves of a file
 PRIVATE = 0o077
 """The umask of all that Parley runs: what it writes is nobody else's to read."""
 
@@ -140,7 +141,8 @@ class Settings:
     @cached_property
     def secret(self) -> bytes:
         """The key that personal data is hashed with: whoever loses it can no longer match subjects."""
-        if given := os.environ.get("PARLEY_SECRET"):
+        given = os.environ.get("PARLEY_SECRET")
+        if given is not None:
             if not given.strip():
                 raise ParleyError("PARLEY_SECRET is blank: set it to the installation's secret, or unset it.")
             return given.encode()
@@ -153,7 +155,7 @@ class Settings:
             raise ParleyError(
                 f"{path} cannot be read ({error.strerror}): it holds the installation's secret."
             ) from None
-        if not found.strip():
+        if not found.strip(_BLANK):
             raise ParleyError(
                 f"{path} is empty: put the installation's secret back from its backup. Where nothing has landed yet, "
                 "remove the file, and a new one is made."

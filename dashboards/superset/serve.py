@@ -138,8 +138,8 @@ def make_database(settings: Settings) -> bool:
 def _make_role(connection: database.Connection, name: str, password: str) -> None:
     """A role that logs in, and has what it owns and nothing else. Parley's user is a member: erasure reads its log."""
     known = connection.execute("select from pg_roles where rolname = %s", [name]).fetchone()
-    statement = sql.SQL("{} role {} with login password {} nosuperuser nocreatedb nocreaterole").format(
-        sql.SQL("alter" if known else "create"), sql.Identifier(name), sql.Literal(password)
+    statement = sql.SQL("{} role {} with login password {}").format(
+        sql.SQL("create" if known is None else "alter"), sql.Identifier(name), sql.Literal(password)
     )
     connection.execute(statement)
     is_member = connection.execute("select pg_has_role(%s::name, 'usage')", [name]).fetchone()
@@ -151,20 +151,21 @@ def _give_away(connection: database.Connection, name: str) -> None:
     """What former versions had Parley's user own in Superset's database."""
     found = connection.execute(
         """
-        select format('alter table %%s owner to %%I', pg_class.oid::regclass, %(owner)s) from pg_class
+        with owner as (select oid, quote_ident(rolname) as name from pg_roles where rolname = %s)
+        select 'alter table ' || pg_class.oid::regclass || ' owner to ' || owner.name from pg_class cross join owner
         where
-            relnamespace = to_regnamespace('public') and relowner <> %(owner)s::regrole
+            relnamespace = to_regnamespace('public') and relowner <> owner.oid
             and relkind in ('r', 'p', 'v', 'm')
         union all
-        select format('alter sequence %%s owner to %%I', pg_class.oid::regclass, %(owner)s) from pg_class
+        select 'alter sequence ' || pg_class.oid::regclass || ' owner to ' || owner.name from pg_class cross join owner
         where
-            relnamespace = to_regnamespace('public') and relowner <> %(owner)s::regrole and relkind = 'S'
+            relnamespace = to_regnamespace('public') and relowner <> owner.oid and relkind = 'S'
             and not exists (select from pg_depend where objid = pg_class.oid and deptype in ('a', 'i'))
         union all
-        select format('alter type %%s owner to %%I', pg_type.oid::regtype, %(owner)s) from pg_type
-        where typnamespace = to_regnamespace('public') and typowner <> %(owner)s::regrole and typtype in ('e', 'd')
+        select 'alter type ' || pg_type.oid::regtype || ' owner to ' || owner.name from pg_type cross join owner
+        where typnamespace = to_regnamespace('public') and typowner <> owner.oid and typtype in ('e', 'd')
         """,
-        {"owner": name},
+        [name],
     ).fetchall()
     for (statement,) in found:
         connection.execute(str(statement).encode())

@@ -90,11 +90,16 @@ def _python() -> Finding:
 
 
 def _secret(settings: Settings) -> Finding:
-    if os.environ.get("PARLEY_SECRET"):
-        return Finding("secret", "good", "given in PARLEY_SECRET")
     path = settings.home / "secret"
-    if not path.exists():
+    is_given = "PARLEY_SECRET" in os.environ
+    if not is_given and not path.exists():
         return Finding("secret", "good", "made when the first events land")
+    try:
+        _ = settings.secret
+    except ParleyError as error:
+        return Finding("secret", "broken", "none", str(error))
+    if is_given:
+        return Finding("secret", "good", "given in PARLEY_SECRET")
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         return Finding("secret", "broken", f"{path} may be read by others ({mode:04o})", f"chmod 600 {path}")

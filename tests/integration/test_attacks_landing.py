@@ -120,12 +120,19 @@ def test_a_seed_that_dbt_would_read_otherwise_is_rejected(tmp_path: Path, cell: 
         seeds.check_written(tmp_path)
 
 
-@pytest.mark.parametrize("content", ["", "  \n"])
+@pytest.mark.parametrize("content", ["", "  \n", "\0" * 64])
 def test_an_empty_secret_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str) -> None:
     monkeypatch.delenv("PARLEY_SECRET", raising=False)
     monkeypatch.setenv("PARLEY_HOME", str(tmp_path))
     (tmp_path / "secret").write_text(content)
     with pytest.raises(ParleyError, match="is empty"):
+        _ = Settings.load().secret
+
+
+@pytest.mark.parametrize("given", ["", " "])
+def test_a_variable_that_is_set_to_nothing_is_no_secret(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    monkeypatch.setenv("PARLEY_SECRET", given)
+    with pytest.raises(ParleyError, match="PARLEY_SECRET is blank"):
         _ = Settings.load().secret
 
 
