@@ -1,5 +1,6 @@
 """Which days a report is of, how it writes figures, and who is to get it."""
 
+import unicodedata
 from datetime import date
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from parley.config import report_recipients
 from parley.config.report_recipients import Recipient
 from parley.errors import ParleyError
-from parley.serving.report import formats, periods
+from parley.serving.report import formats, periods, sending
 from parley.serving.report.periods import Period
 
 SATURDAY, SUNDAY, MONDAY = date(2026, 11, 14), date(2026, 11, 15), date(2026, 11, 16)
@@ -103,3 +104,12 @@ def test_a_mistake_in_the_seed_is_told_with_its_place(row: str, what: str, tmp_p
     with pytest.raises(ParleyError, match=r"report_recipients\.csv") as told:
         read(tmp_path, row)
     assert what in str(told.value)
+
+
+def test_the_files_of_no_two_tenants_have_the_same_name() -> None:
+    known = ["a b", "a|b", "a_b", "A_B", "a/b", "../a_b", "é", "e\u0301", "ﬁ", "fi", "..", "shop", "Shop"]
+    known += [sending.in_files(tenant_id) for tenant_id in known if sending.in_files(tenant_id) != tenant_id]
+    names = [unicodedata.normalize("NFC", sending.in_files(tenant_id)).casefold() for tenant_id in known]
+    assert len(set(names)) == len(known)
+    assert not any("/" in name for name in names)
+    assert sending.in_files("salon-paris") == "salon-paris"

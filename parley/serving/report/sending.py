@@ -79,11 +79,16 @@ def send_due(
 
 def file_name(report: Report) -> str:
     """The name of a report's file."""
-    given = report.tenant.tenant_id
-    tenant = re.sub(r"[^\w.-]+", "_", given)
-    if tenant != given:  # another tenant's id may become the same
-        tenant += f"-{hashlib.sha256(given.encode()).hexdigest()[:8]}"
+    tenant = in_files(report.tenant.tenant_id)
     return f"{tenant}-{report.period.first}-{report.period.last}.html"
+
+
+def in_files(tenant_id: str) -> str:
+    """A tenant's id as part of a file's name: of no two tenants the same, on a disk that knows no capitals either."""
+    if re.fullmatch(r"[a-z0-9_.-]+", tenant_id) and not re.search(r"-[0-9a-f]{8}$", tenant_id):
+        return tenant_id
+    plain = re.sub(r"[^\w.-]+", "_", tenant_id)
+    return f"{plain}-{hashlib.sha256(tenant_id.encode()).hexdigest()[:8]}"
 
 
 def _deliver(
