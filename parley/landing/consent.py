@@ -5,7 +5,7 @@ Segment's consent object. Nobody is asked twice: what is neither a yes nor a no 
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, Literal
 
 Said = Literal["yes", "no", "unclear"]
@@ -25,6 +25,7 @@ _ANALYTICS: Final = re.compile(r"analy|statist|measure|performance|c0002", re.I)
 _STATED: Final = ("analytics", "analytics_storage", "analyticsStorage", "ad_storage", "adStorage")
 _WITHIN: Final = ("granted", "consented", "status", "state", "value", "choice", "default", "update")
 _DEPTH: Final = 4
+_OPPOSITE: Final[dict[Said, Said]] = {"yes": "no", "no": "yes", "unclear": "unclear"}
 
 
 def said(consent: Any, depth: int = 0) -> Said:
@@ -49,7 +50,24 @@ def said(consent: Any, depth: int = 0) -> Said:
     if preferences is not None:
         found.append(_preferred(preferences, depth))
     found = found or [_answer(consent[key], depth) for key in _WITHIN if consent.get(key) is not None]
-    return _least(found)
+    return _least(found or _named(consent, depth))
+
+
+def _named(consent: dict[Any, Any], depth: int) -> Iterator[Said]:
+    """What is said under a key that names analytics, whatever else it is called, or that means a yes or a no by itself;
+    also further in."""
+    for key, value in consent.items():
+        name = re.sub(r"[\W_]+", "", str(key)).casefold()
+        if value is None:
+            continue
+        if _ANALYTICS.search(str(key)) or name in _YES:
+            yield _answer(value, depth)
+        elif name in _NO:
+            yield _OPPOSITE[_answer(value, depth)]
+        elif isinstance(value, dict) and depth < _DEPTH:
+            yield from _named(value, depth + 1)
+        elif isinstance(value, list) and any(map(_names_analytics, value)):
+            yield "yes"
 
 
 def _answer(value: Any, depth: int) -> Said:

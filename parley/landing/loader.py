@@ -146,9 +146,9 @@ def _store_all(
                 )
                 break
             except SubjectsErased:
-                erased = arguments(connection, settings, default_tenant=contract["default_tenant"])["erased"]
+                now = arguments(connection, settings, default_tenant=contract["default_tenant"])
                 contract = contract.copy()
-                contract["erased"] = erased
+                contract["erased"], contract["erased_tenants"] = now["erased"], now["erased_tenants"]
                 rules = Rules(**contract)
                 judged = judge_chunk(rules, chunk)
         yield lines_done, counts, judged

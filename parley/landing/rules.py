@@ -55,6 +55,10 @@ UNREGISTERED_VERSION = 0
 CACHED_USERS = 50_000
 CACHED_TENANTS = 10_000
 CACHED_CONTEXTS = 5_000  # a session's events have the same one
+MOST_SEARCHED = 10_000  # words, of each tenant, looked up among the erased: a fraction of a second
+TOO_MUCH = (
+    "It has too many words to look for erased people in, and nothing of it is kept: correct it, and send it again."
+)
 CACHED_CONTEXT = 1_000  # bytes of the longest that is remembered
 
 _EXAMPLE = "2024-05-31T14:30:00+02:00"
@@ -186,6 +190,7 @@ class Arguments(TypedDict):
     secret: bytes
     default_tenant: str | None
     erased: Collection[str]
+    erased_tenants: Collection[str]
     placeholders: frozenset[str]
     strict_tenants: bool
     max_future: timedelta
@@ -202,7 +207,7 @@ def arguments(
     if default_tenant is not None:
         tenants.check_id(default_tenant, settings.tenant_pattern)
     folder = settings.project / tracking_plan.FOLDER
-    erased = connection.execute("select subject_hmac from raw.erased_subjects").fetchall()
+    erased = connection.execute("select subject_hmac, tenant_id from raw.erased_subjects").fetchall()
     return Arguments(
         plan=tracking_plan.sync(connection, folder),
         tenants=tenants.read(settings.project / tenants.SEED, connection),
@@ -210,6 +215,7 @@ def arguments(
         secret=settings.secret,
         default_tenant=default_tenant,
         erased=frozenset(str(row[0]) for row in erased),
+        erased_tenants=frozenset(str(row[1]) for row in erased),
         placeholders=people.placeholders(settings.project),
         strict_tenants=settings.strict_tenants,
         max_future=timedelta(hours=settings.max_future_hours),
@@ -229,16 +235,18 @@ class Rules:
         source_format: Format | None = None,
         default_tenant: str | None = None,
         erased: Collection[str] = (),
+        erased_tenants: Collection[str] = (),
         placeholders: frozenset[str] = frozenset(),
         strict_tenants: bool = False,
         max_future: timedelta = timedelta(hours=24),
         tenant_pattern: str = TENANT_PATTERN,
     ) -> None:
-        """`erased` are the `subject_hmac` of raw.erased_subjects."""
+        """`erased` are the `subject_hmac` of raw.erased_subjects, `erased_tenants` whose people they are."""
         self.mapper = formats.Mapper(source_format) if source_format and not source_format.is_native else None
         """Makes events of the documents of a source; None where documents are events."""
         self._default_tenant = default_tenant
         self._erased = Erased(secret, erased, placeholders) if erased else None
+        self._erased_tenants = frozenset(erased_tenants)
         self._placeholders = placeholders
         self._strict_tenants = strict_tenants
         self._max_future = max_future
@@ -494,8 +502,14 @@ class Rules:
             return Rejected(None, None, refusal.reason, "$", _sentence("", refusal.message), kept, None, never)
         tenant_id = event.get("tenant_id")
         tenant_id = self._readable(default_tenant if tenant_id is None else tenant_id)
-        if self._erased and self._names_erased(self._erased, tenant_id, content):
-            return Dropped(tenant_id, "erased_subject")  # whatever the key: of what is wrong, more may be wrong
+        if self._erased:
+            is_named = self._names_erased(self._erased, tenant_id, content)
+            if is_named:
+                return Dropped(tenant_id, "erased_subject")  # whatever the key: of what is wrong, more may be wrong
+            if is_named is None:
+                return Rejected(
+                    tenant_id, None, refusal.reason, "$", _sentence("", refusal.message), None, None, TOO_MUCH
+                )
         tenant = self._tenants.get(tenant_id or "", self._unlisted)
         scrub = tenant.privacy.scrub
         name = storable(event.get("event_name"))
@@ -524,13 +538,16 @@ class Rules:
             return False
         return _is_whole(field, value)
 
-    def _names_erased(self, erased: Erased, tenant_id: str | None, content: Json) -> bool:
+    def _names_erased(self, erased: Erased, tenant_id: str | None, content: Json) -> bool | None:
         """Whether an event that is wrong in some way names an erased subject, or a conversation of such a one alone,
-        anywhere. Where its tenant cannot be read it may be anybody's."""
+        anywhere. Where its tenant cannot be read it may be anybody's. None: there is too much in it to look for."""
         named = {word for text in texts(content) for word in (text, *words(text))}
+        searched = (tenant_id,) if tenant_id else self._erased_tenants
+        if len(named) * len(searched) > MOST_SEARCHED:
+            return None
         return any(
             erased.has_user(tenant, word) or erased.has_thread(tenant, word) or erased.has_visitor(tenant, word)
-            for tenant in ((tenant_id,) if tenant_id else self._tenants)
+            for tenant in searched
             for word in named
         )
 

@@ -539,6 +539,14 @@ def test_nesting_without_end_is_refused(levels: int, make: Any, field: str) -> N
         {"categoryPreferences": {"Analytics": False, "Advertising": True}},
         {"categoryPreferences": {"C0001": False, "C0003": False}},
         {"analytics": {"granted": False}},
+        {"Analytics": False},
+        {"analytics_consent": "no"},
+        {"statistics": "denied", "marketing": True},
+        {"categories": {"performance": False}},
+        {"preferences": {"cookies": {"analyticsCookies": 0}}},
+        {"opt_out": True},
+        {"optedIn": "false"},
+        {"withdrawn": "yes"},
     ],
 )
 def test_nothing_is_kept_of_somebody_who_declined(consent: object) -> None:
@@ -564,6 +572,9 @@ def test_what_is_neither_yes_nor_no_counts_as_no_and_is_told(consent: object) ->
         {"analytics": "granted"},
         {"analytics": 1},
         {"analytics": "opt-in"},
+        {"optOut": False},
+        {"categories": {"analytics": True, "ads": False}},
+        {"purposes": ["analytics", "ads"]},
     ],
 )
 def test_a_yes_to_analytics_is_consent_whatever_else_is_declined(consent: object) -> None:
@@ -583,6 +594,27 @@ def test_nothing_is_kept_of_an_erased_subject() -> None:
     accepted(event(user_id="u2"), by)
     accepted(event(tenant_id="salon"), by)
     accepted(event(user_id=...), by)
+
+
+def test_a_line_of_nobody_is_searched_for_the_erased_of_every_tenant_that_has_any() -> None:
+    tenants = {f"t{n}": Tenant(f"t{n}", "x") for n in range(40)}
+    erased = {"erased": subject_hmacs(SECRET, "unlisted", "u1"), "erased_tenants": ["unlisted"]}
+    by = rules(tenants=tenants, **erased)
+    assert judge(event(tenant_id=7, user_id="u9", attributes={"note": "asked by u1"}), by) == Dropped(
+        None, "erased_subject"
+    )
+    assert rejected(event(tenant_id=7, user_id="u9", attributes={"note": "asked by u2"}), by).payload
+
+
+@pytest.mark.timeout(20)
+def test_of_a_line_with_too_many_words_to_search_nothing_is_kept() -> None:
+    names = [f"t{n}" for n in range(40)]
+    by = rules(erased=subject_hmacs(SECRET, "t1", "u1"), erased_tenants=names)
+    long = {"note": " ".join(f"w{n}" for n in range(9_000))}
+    refused = rejected(event(tenant_id=..., user_id="u9", attributes=long), by)
+    assert (refused.payload, refused.reason) == (None, "missing_field")
+    assert refused.not_replayable
+    assert rejected(event("?", long, tenant_id="t1", user_id="u9"), by).payload
 
 
 def test_a_subject_is_erased_under_its_hashed_id_too() -> None:
