@@ -9,6 +9,7 @@ start included. The bare COPY is of the rows that landed, made ready in a file, 
 import argparse
 import gzip
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -49,13 +50,15 @@ def main() -> None:
             write(options.file, Demo(end=datetime.now(UTC).date(), size=options.size))
             if options.format == "segment":
                 options.file = as_calls(options.file, Path(folder, "calls.ndjson.gz"))
-        loads, memory, copies, counts = [], 0, [], (0, 0)
+        loads, memory, copies, counts, cpu = [], 0, [], (0, 0), []
         for _ in range(ROUNDS):  # in turns, so that both meet the same noise
             with database.connect(settings, autocommit=True, database=SERVERS_OWN) as connection:
                 connection.execute(sql.SQL("drop database if exists {}").format(sql.Identifier(DATABASE)))
                 connection.execute(sql.SQL("create database {}").format(sql.Identifier(DATABASE)))
+            before = cpu_of_children()
             seconds, peak = load(options.file, options.format)
             loads.append(seconds)
+            cpu.append(cpu_of_children() - before)
             memory = max(memory, peak)
             with database.connect(settings, autocommit=True) as connection:
                 copies.append(bare_copy(connection, Path(folder, "rows")))
@@ -65,6 +68,7 @@ def main() -> None:
     lines, rows = counts
     full, bare = statistics.median(loads), statistics.median(copies)
     print(f"full path  {lines:>11,} events {full:>8.2f} s {lines / full:>10,.0f} events/s")
+    print(f"processor  {min(cpu) / lines * 1e6:>11,.1f} µs an event in parley's own processes, all cores together")
     print(f"bare COPY  {rows:>11,} rows   {bare:>8.2f} s {rows / bare:>10,.0f} rows/s")
     print(f"ratio      {bare / full:>11.2f} of the bare COPY's rows a second")
     print(f"memory     {memory / MIB:>11,.0f} MiB at the peak, all processes of parley")
@@ -108,6 +112,12 @@ def load(file: Path, source_format: str = "parley") -> tuple[float, int]:
     if process.returncode:
         raise SystemExit(process.returncode)
     return time.perf_counter() - start, peak
+
+
+def cpu_of_children() -> float:
+    """Seconds of the processor that processes started here, and theirs, have taken until now."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def members(session: int) -> list[Path]:

@@ -151,6 +151,9 @@ def show_reports(reports: Sequence[tuple[str, "Report"]]) -> None:
             f"{unclear:,} events had a consent (context.consent) that says neither yes nor no, which counts as no.",
             soft_wrap=True,
         )
+    for name, report in reports:
+        if not report.counts.received and not report.empty:
+            console.print(f"{escape(name)} holds no events.", soft_wrap=True)
     _show_unread(reports)
     unlisted = sorted({tenant for _, report in reports for tenant in report.unlisted_tenants})
     if unlisted:

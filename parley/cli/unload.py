@@ -28,7 +28,7 @@ def unload(
     )
     if found.later:
         console.print(
-            f"Later loads had duplicates: {', '.join(map(str, found.later))}. Where they sent the same events, "
+            f"Later loads ({', '.join(map(str, found.later))}) had duplicates. Where they sent the same events, "
             "load their files again.",
             soft_wrap=True,
         )

@@ -33,6 +33,8 @@ class BrokenDocument(Exception):
 def is_stream(first: bytes) -> bool:
     """Whether JSON that begins so is not one document a line."""
     start = first.lstrip()
+    if start[:1] == b"\x1e":  # a JSON text sequence (RFC 7464)
+        return True
     if start[:1] not in (b"{", b"["):
         return False
     if start[:1] == b"[":

@@ -32,7 +32,9 @@ NAMESPACE = UUID("6f1d0f0e-2c0b-5c0e-9a51-2f7b7d1c3a64")  # of the UUIDv5 of eve
 MAX_WHOLE_NUMBER = 2**63
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-_PERHAPS_INEXACT = re.compile(rb"\d[\d.]{15}|[eE][+-]?\d{3}")
+# A number of so many digits that it may be inexact: where it begins a value, for ids and times in texts have as many.
+_PERHAPS_INEXACT = re.compile(rb"-?\d(?:[\d.]{15}|[\d.]*[eE][+-]?\d{3})")
+_PERHAPS_INEXACT_WITHIN = re.compile(rb"[\s:,\[]" + _PERHAPS_INEXACT.pattern)
 
 
 class Digits(str):
@@ -59,7 +61,7 @@ def named_uuid(name: bytes) -> str:
 def decode(line: bytes | str) -> tuple[Any, bool]:
     """A JSON value, and whether it holds `Digits`. Raises orjson.JSONDecodeError where the line is no JSON."""
     raw = line.encode("utf-8", "surrogatepass") if isinstance(line, str) else line
-    if not _PERHAPS_INEXACT.search(raw):
+    if not _PERHAPS_INEXACT_WITHIN.search(raw) and not _PERHAPS_INEXACT.match(raw):
         return orjson.loads(raw), False
     found: list[Digits] = []
 

@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from itertools import compress
+from operator import not_
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +59,8 @@ _ID_KEY = re.compile(r"\d+|[0-9a-fA-F-]{16,}|[A-Za-z_.-]*\d[\w.-]{11,}")
 _PLAIN_KEY = re.compile(r"[A-Za-z_$][\w$.-]{0,59}")
 _OTHER_KEY = "(another name)"
 MAX_UNREAD = 200
+MAX_UNREAD_DEPTH = 12
+_ABSENT: tuple[Any, ...] = (None, "", {}, [])
 
 
 @dataclass(frozen=True)
@@ -123,12 +127,13 @@ class Mapper:
     def __init__(self, source_format: Format) -> None:
         self.format = source_format
         inner = _INSIDE if source_format.documents else "null as $parent | .[1]"
-        self._program = _compiled(
-            source_format,
-            f"{source_format.prelude}\n{{}} as $ENV | .[0] as $line | {inner} | try ([(\n{source_format.program}\n)]"
-            ' | tojson) catch ({error: (if type == "object" then .rejected else null end),'
-            ' details: (if type == "string" then . else null end)} | tojson)',
+        program = (
+            f"{source_format.prelude}\n{{}} as $ENV | .[0] as $line | {inner} | try [(\n{source_format.program}\n)]"
+            ' catch {error: (if type == "object" then .rejected else null end),'
+            ' details: (if type == "string" then . else null end)}'
         )
+        self._program = _compiled(source_format, program)
+        self._program_to_text = _compiled(source_format, f"{program} | tojson")
 
     def map(
         self, documents: Sequence[Document], with_digits: Container[int] | None = None
@@ -137,36 +142,40 @@ class Mapper:
 
         `with_digits` are the lines of documents that hold `Digits`, None where that is not known.
         """
-        found = self._run(b"\n".join(b"[%d,%b]" % document for document in documents))
-        if found is None or len(found) != len(documents):  # one of them stops jq: find out which
-            found = []
-            for document in documents:
-                alone = self._run(b"[%d,%b]" % document)
-                found.append(alone[0] if alone and len(alone) == 1 else _NO_ANSWER)
-        for (line, document_bytes), text in zip(documents, found, strict=True):
+        # what jq makes of numbers is a double: where one may have more digits, they are taken as texts
+        is_exact = [_MANY_DIGITS.search(document) is not None for _, document in documents]
+        as_texts = iter(self._run(self._program_to_text, list(compress(documents, is_exact))))
+        as_values = iter(self._run(self._program, list(compress(documents, map(not_, is_exact)))))
+        for (line, document), exact in zip(documents, is_exact, strict=True):
+            found = next(as_texts if exact else as_values)
             plain = with_digits is not None and line not in with_digits  # jq makes no digits of its own
-            yield line, self._events(document_bytes, text, is_plain=plain)
+            yield line, self._events(document, self._value(found, is_plain=plain))
 
     def events(self, document: Any, *, number: int = 1, derive: bool = True) -> list[Json] | Failure:
         """The events of one document, the source's so many-th. Without `derive`, those without an id stay so."""
         line = orjson.dumps(document)
-        found = self._run(b"[%d,%b]" % (number, line))
-        text = found[0] if found and len(found) == 1 else _NO_ANSWER
-        return self._events(line, text, derive=derive)
+        (found,) = self._run(self._program_to_text, [(number, line)])
+        return self._events(line, self._value(found), derive=derive)
 
-    def _run(self, lines: bytes) -> list[str] | None:
-        try:
-            return list(self._program.input_text(lines.decode("utf-8", "replace")).all())
-        except ValueError:
-            return None
+    def _run(self, program: Any, documents: Sequence[Document]) -> list[Any]:
+        """What a program makes of documents, one value of each."""
+        found = _output(program, documents)
+        if found is None or len(found) != len(documents):  # one of them stops jq: find out which
+            found = []
+            for document in documents:
+                alone = _output(self._program_to_text, [document])
+                found.append(alone[0] if alone and len(alone) == 1 else _NO_ANSWER)
+        return found
 
-    def _events(
-        self, document: bytes, text: str, *, derive: bool = True, is_plain: bool = False
-    ) -> list[Json] | Failure:
+    def _value(self, text: Any, *, is_plain: bool = False) -> Any:
+        if type(text) is not str:
+            return text
         try:
-            found = orjson.loads(text) if is_plain else decode(text)[0]
+            return orjson.loads(text) if is_plain else decode(text)[0]
         except orjson.JSONDecodeError:
-            return Failure(_NOT_READ % self.format.name, "nested too deep")
+            return {"details": "nested too deep"}
+
+    def _events(self, document: bytes, found: Any, *, derive: bool = True) -> list[Json] | Failure:
         if type(found) is dict:
             message = found.get("error")
             return Failure(
@@ -174,9 +183,11 @@ class Mapper:
             )
         if not all(type(event) is dict for event in found):
             return Failure(_NOT_READ % self.format.name, "the filter makes something that is no object")
-        found = [{key: value for key, value in event.items() if value is not None and value != ""} for event in found]
+        events: list[Json] = [
+            {key: value for key, value in event.items() if value is not None and value != ""} for event in found
+        ]
         identity: bytes | None = None
-        for index, event in enumerate(found):
+        for index, event in enumerate(events):
             given = event.get("event_id")
             if (given is None or given == "") and not derive:
                 event.pop("event_id", None)
@@ -187,7 +198,7 @@ class Mapper:
             elif type(given) is str:
                 event["event_id"] = canonical_uuid(given) or named_uuid(given.encode("utf-8", "surrogatepass"))
             self._rename(event)
-        return found
+        return events
 
     def _rename(self, event: Json) -> None:
         """Put the format's names of event types into those of the plan; leave out attributes that are null."""
@@ -199,33 +210,51 @@ class Mapper:
             return
         event["attributes"] = {key: value for key, value in attributes.items() if value is not None}
 
-    def unread(self, document: Any, events: Iterable[Json]) -> Iterator[str]:
+    def unread(self, document: Any, events: Iterable[Json]) -> list[str]:
         """The places of a document that its filter does not read, as keys with dots between."""
+        found: list[str] = []
         kept = _Lazy(events)
         if self.format.documents and type(document) is dict and document.keys() == {"parent", "document"}:
             document = document["document"]  # the object around it comes with each of its documents
-        yield from _unread(document, self.format, kept, "")
+        _unread(document, self.format, kept, "", found)
+        return found
 
 
 _INSIDE = """
     (.[1] | if type == "object" and length == 2 and has("document") and has("parent") then .
         else {parent: null, document: .} end) as {parent: $parent, document: $document} | $document
 """
-_NO_ANSWER = '{"error":null}'
+_NO_ANSWER: Json = {"error": None}
+_MANY_DIGITS = re.compile(rb"\d[\d.]{15}")
 _NOT_READ = "is not a document that the source format %s reads: check the --format, or see `parley formats show`"
 
 
+def _output(program: Any, documents: Sequence[Document]) -> list[Any] | None:
+    """What a program gives for documents in turn; None where one of them stops it, or makes a number that is none."""
+    if not documents:
+        return []
+    try:
+        text = b"\n".join(b"[%d,%b]" % document for document in documents).decode("utf-8", "replace")
+        return list(program.input_text(text).all())
+    except (ValueError, OverflowError):
+        return None
+
+
 class _Lazy:
-    """The keys of events, gathered when the first is asked for."""
+    """The keys of events: those of attributes, where most are found, and all others once one is not."""
 
     def __init__(self, events: Iterable[Json]) -> None:
-        self._events = events
+        self._events = list(events)
+        self._attributes = [event["attributes"] for event in self._events if type(event.get("attributes")) is dict]
         self._keys: set[str] | None = None
 
     def __contains__(self, key: str) -> bool:
+        for attributes in self._attributes:
+            if key in attributes:
+                return True
         if self._keys is None:
             self._keys = set()
-            _gather(list(self._events), self._keys)
+            _gather(self._events, self._keys)
         return key in self._keys
 
 
@@ -239,27 +268,28 @@ def _gather(value: Any, into: set[str]) -> None:
             _gather(inner, into)
 
 
-def _unread(value: Any, by: Format, kept: _Lazy, place: str, depth: int = 0) -> Iterator[str]:
-    kind = type(value)
-    if depth > 12:
+def _unread(value: Any, by: Format, kept: _Lazy, place: str, into: list[str], depth: int = 0) -> None:
+    if depth > MAX_UNREAD_DEPTH:
         return
-    if kind is list:
+    if type(value) is list:
         for item in value:
             if type(item) is dict or type(item) is list:
-                yield from _unread(item, by, kept, place, depth + 1)
-    elif kind is dict:
+                _unread(item, by, kept, place, into, depth + 1)
+    elif type(value) is dict:
+        read = by.keys
         for key, inner in value.items():
-            if inner is None or inner == "" or inner == {} or inner == []:
+            holds = (type(inner) is dict or type(inner) is list) and bool(inner)
+            if not holds and inner in _ABSENT:
                 continue
-            if key in by.keys or key in kept or key.removeprefix("$") in kept:
-                if type(inner) is dict or type(inner) is list:
-                    yield from _unread(inner, by, kept, f"{place}{key}.", depth + 1)
-            elif key.startswith(by.prefixes) or (key.startswith("$") and key[1:] in by.keys):
+            if key in read or key in kept or key.removeprefix("$") in kept:
+                if holds:
+                    _unread(inner, by, kept, f"{place}{key}.", into, depth + 1)
+            elif key.startswith(by.prefixes) or (key[:1] == "$" and key[1:] in read):
                 continue
             elif _ID_KEY.fullmatch(key):  # no name but an id: what is under it has names
-                yield from _unread(inner, by, kept, place, depth + 1)
+                _unread(inner, by, kept, place, into, depth + 1)
             else:
-                yield place + shown(key)
+                into.append(place + shown(key))
 
 
 def shown(key: str) -> str:

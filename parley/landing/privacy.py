@@ -21,6 +21,8 @@ MASK: Final = "[masked]"
 MAX_DEPTH: Final = 32
 CACHED_KEYS: Final = 10_000
 CACHED_SUBJECTS: Final = 50_000
+CACHED_TEXTS: Final = 20_000  # values of attributes come again and again
+CACHED_TEXT: Final = 64  # characters of the longest that is remembered
 MAX_ID: Final = 128
 SHORTEST_NUMBER: Final = 999_999  # no phone number has fewer digits
 
@@ -85,6 +87,7 @@ class Privacy:
         said = repr((_VERSION, lists, region)).encode()
         self._fingerprint = hmac.digest(secret, said, "sha256").hex()[:16]
         self.scrub = patterns.Scrubber(lists.patterns, patterns.Words(lists.phone_words, lists.other_words), region)
+        self._known = lru_cache(CACHED_TEXTS)(self._cleaned)
         self.identifier = lru_cache(CACHED_SUBJECTS)(self._identifier)
         """An id as it is kept: hashed where it is somebody's address or number, so that it joins as before."""
 
@@ -192,9 +195,10 @@ class Privacy:
         """All patterns, in the light of what the key says of numbers; an id is hashed, so that it joins as before."""
 
         def leaf(text: str) -> str:
-            if hint == "id" and len(text) <= MAX_ID and self.scrub.is_contact(text, hint):
-                return self.hash(text)
-            return self.scrub(text, _hint_for(text, hint), is_free=False)
+            if len(text) > CACHED_TEXT:
+                return self._cleaned(text, hint)
+            found = self._known(text, hint)
+            return text if found == text else found  # what is the same is told by being the same object
 
         def number(value: int) -> Any:
             if hint == "phone" and 10**6 <= value < 10**15:
@@ -202,6 +206,11 @@ class Privacy:
             return MASK if 10**12 <= value < 10**19 and patterns.cards(str(value), hint) != str(value) else value
 
         return self._texts(leaf, lambda inner: self._attribute(inner, key), number)
+
+    def _cleaned(self, text: str, hint: patterns.Hint) -> str:
+        if hint == "id" and len(text) <= MAX_ID and self.scrub.is_contact(text, hint):
+            return self.hash(text)
+        return self.scrub(text, _hint_for(text, hint), is_free=False)
 
     def _texts(
         self,

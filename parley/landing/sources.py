@@ -41,6 +41,7 @@ BLOCK = 256 * 1024  # bytes read at once
 
 _BOM = b"\xef\xbb\xbf"
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+_HALF_EMPTY = ([False, True, False, True], [True, False, True, False])  # letters of UTF-16 without a mark before them
 _GZIP = b"\x1f\x8b"
 _PARQUET = b"PAR1"
 _DELIMITERS = ",;\t|"
@@ -301,7 +302,7 @@ _NOT_TEXT = {
 
 def _check_text(name: str, first: bytes) -> None:
     """Raises SourceError where a file is no text that could hold events."""
-    if first.startswith(_UTF_16):
+    if first.startswith(_UTF_16) or [byte == 0 for byte in first[:4]] in _HALF_EMPTY:
         raise SourceError(f"{name} is UTF-16: save it as UTF-8.")
     for magic, kind in _NOT_TEXT.items():
         if first.startswith(magic):
@@ -333,7 +334,7 @@ _COLUMN = re.compile(r"[A-Za-z_$][\w$. -]{0,80}")
 def sample(path: str, columns: Columns, lines: int) -> list[Any]:
     """The first JSON values of a source, at most so many; of a stream what has arrived, which is read again later.
 
-    Raises SourceError where it cannot be read that way.
+    Raises SourceError where it cannot be read that way, or none of its first lines can.
     """
     source = _open(STDIN, io.BytesIO(_stdin.peek()), None, columns) if path == STDIN else open_source(path, columns)
     found: list[Any] = []
@@ -343,6 +344,8 @@ def sample(path: str, columns: Columns, lines: int) -> list[Any]:
             if len(found) < lines and line.strip():
                 with suppress(orjson.JSONDecodeError):
                     found.append(decode(line)[0])
+        if chunk and chunk.is_table and chunk.refused and not found:
+            raise SourceError(f"{source.name} cannot be read: {chunk.refused[0].message}")
     finally:
         if path != STDIN:
             source.close()

@@ -81,6 +81,7 @@ def test_a_broken_array_is_said_to_be_so_after_what_could_be_read() -> None:
         (b'[{"a":1}]', True),
         (b'[\n{"a":1}]', True),
         (b'{"a": [\n1,\n2', True),
+        (b'\x1e{"a":1}\n\x1e{"b":2}\n', True),
     ],
 )
 def test_json_that_is_not_one_document_a_line_is_known(first: bytes, expected: bool) -> None:

@@ -111,7 +111,8 @@ def test_a_gzip_file_damaged_within_is_said_to_be_so(tmp_path: Path) -> None:
 
 
 @given(
-    lines=st.lists(st.binary(max_size=80).map(lambda line: line.replace(b"\n", b"")), max_size=60),
+    # blanks before a line that is cut are not kept
+    lines=st.lists(st.binary(max_size=80).map(lambda line: line.replace(b"\n", b"").lstrip(b" \t\r")), max_size=60),
     limit=st.integers(1, 20),
 )
 def test_lines_come_out_as_they_are_however_they_are_cut(
@@ -176,6 +177,8 @@ def test_a_line_of_any_length_takes_little_memory(tmp_path: Path) -> None:
     ("content", "sentence"),
     [
         ("\ufeff{}".encode("utf-16-le"), "UTF-16"),
+        ("{}".encode("utf-16-le"), "UTF-16"),
+        ("{}".encode("utf-16-be"), "UTF-16"),
         (b'[\n {"event_name": "message.sent"},', "it breaks off"),
         (b"\x89PNG\r\n\x1a\n" + bytes(range(256)), "is a PNG image"),
         (b"PK\x03\x04" + bytes(range(256)), "is a zip archive"),
@@ -186,6 +189,12 @@ def test_a_line_of_any_length_takes_little_memory(tmp_path: Path) -> None:
 def test_a_file_that_is_something_else_is_said_to_be_so(tmp_path: Path, content: bytes, sentence: str) -> None:
     with pytest.raises(SourceError, match=sentence):
         read(write(tmp_path / "a.ndjson", content))
+
+
+def test_a_table_that_is_no_utf_8_is_said_to_be_so_before_it_is_recognised(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "role,content\nuser,här\n".encode("latin-1"))
+    with pytest.raises(SourceError, match="write it as UTF-8"):
+        sources.sample(str(path), columns("transcript"), 1)
 
 
 def test_a_path_that_is_no_file_is_said_to_be_so(tmp_path: Path) -> None:

@@ -60,5 +60,6 @@ if type != "object" or (has("event_timestamp") and has("event_name") | not) then
         order_id: ((.ecommerce | object | .transaction_id) // $p.transaction_id),
         revenue: ((.ecommerce | object) as $e | (if .event_name == "refund" then $e.refund_value else $e.purchase_revenue end) // $p.value | number)
       } | present) + ($p | del(.page_title, .page_location, .page_referrer, .firebase_screen, .ga_session_id, .transaction_id, .value))),
-    context: ({device, geo, traffic_source, app_info, privacy_info, user_properties: (.user_properties | parameters | if . == {} then null else . end)} | present | if . == {} then null else . end)
+    # who denies that analytics is stored is still told of, without a cookie
+    context: ({consent: (if (.privacy_info | object | .analytics_storage) == "No" then {analytics: false} else null end), device, geo, traffic_source, app_info, privacy_info, user_properties: (.user_properties | parameters | if . == {} then null else . end)} | present | if . == {} then null else . end)
   }

@@ -38,23 +38,22 @@
 #       - {"event_id": "m-5", "event_name": "screen.viewed", "occurred_at": "2024-05-31T12:00:00Z", "anonymous_id": "a", "session_id": "17", "source": "mobile", "attributes": {"name": "Cart", "session_id": 17}}
 
 # The device's clock is wrong by receivedAt - sentAt; `timestamp` beside `originalTimestamp` is corrected already.
+def moved:
+    ((.timestamp // .originalTimestamp) | seconds) as $at
+    | ((.receivedAt | seconds) - (.sentAt | seconds)) as $skew
+    | (($at + $skew) * 1000 | round) as $ms
+    | if $ms % 1000 == 0 then $ms / 1000 | from_seconds else $ms | from_milliseconds end;
 def corrected:
-    if .sentAt == null or .receivedAt == null or (.timestamp != null and .originalTimestamp != null) then
-        (.timestamp // .originalTimestamp // .receivedAt // .sentAt) | if type == "string" and endswith("Z") then . else time end
-    elif .timestamp == null and .originalTimestamp == null then .receivedAt | time
-    else
-        ((.timestamp // .originalTimestamp) | seconds) as $at
-        | ((.receivedAt | seconds) - (.sentAt | seconds)) as $skew
-        | (($at + $skew) * 1000 | round) as $ms
-        | if $ms % 1000 == 0 then $ms / 1000 | from_seconds else $ms | from_milliseconds end
-    end;
-def id: if type == "string" then . else text end;
+    .timestamp as $at
+    | if .sentAt != null and .receivedAt != null and ($at == null or .originalTimestamp == null) then
+        if $at == null and .originalTimestamp == null then .receivedAt | time else moved end
+    elif ($at | type) == "string" and $at[-1:] == "Z" then $at # as most are
+    else ($at // .originalTimestamp // .receivedAt // .sentAt) | time end;
+def id: if type == "number" then text else . end;
 
 def call:
-    if type != "object" then reject("holds a call that is no object") else . end
-    | .type as $type
-    | .properties as $given
-    | (if ($given | type) == "object" then $given else {} end) as $properties
+    .type as $type
+    | (if (.properties | type) == "object" then .properties else {} end) as $properties
     | {
         event_id: (.messageId | id),
         occurred_at: corrected,
@@ -62,33 +61,26 @@ def call:
         user_id: (.userId | id),
         anonymous_id: ((if $type == "alias" then .previousId else .anonymousId end) | id),
         conversation_id: ($properties.conversation_id | id),
-        session_id: (($properties.session_id // (if (.context | type) == "object" then .context.sessionId else null end)) | id),
+        session_id: ($properties.session_id // (if (.context | type) == "object" then .context.sessionId else null end) | id),
         source: .channel,
-        context,
-        event_name: (
-          if $type == "track" then .event
-          elif $type == "page" then "page.viewed"
-          elif $type == "identify" then "user.identified"
-          elif $type == "screen" then "screen.viewed"
-          elif $type == "group" then "group.identified"
-          elif $type == "alias" then "user.aliased"
-          else reject("is no call of the Segment spec: its type must be track, page, screen, identify, group or alias") end),
-        attributes: (
-          if $type == "track" then
-            if ($given | type) != "object" then $given // {}
-            elif $given.revenue == null and $given.total != null and (.event == "Order Completed" or .event == "Order Refunded") then
-              $given | .revenue = (.total | number // .total) | del(.total)
-            elif ($given.revenue | type) == "string" then $given | .revenue = (.revenue | number // .revenue)
-            else $given end
-          elif $type == "page" or $type == "screen" then {name, category} + $properties
-          elif $type == "identify" then {traits}
-          elif $type == "group" then {group_id: .groupId, traits}
-          else {} end)
-      };
+        context
+      }
+      + if $type == "track" then
+          {event_name: .event, attributes: (
+            if (.properties | type) != "object" then .properties // {}
+            elif $properties.revenue == null and $properties.total != null and (.event == "Order Completed" or .event == "Order Refunded") then
+              $properties | .revenue = (.total | number // .total) | del(.total)
+            elif ($properties.revenue | type) == "string" then $properties | .revenue = (.revenue | number // .revenue)
+            else $properties end)}
+        elif $type == "page" or $type == "screen" then {event_name: "\($type).viewed", attributes: ({name, category} + $properties)}
+        elif $type == "identify" then {event_name: "user.identified", attributes: {traits}}
+        elif $type == "group" then {event_name: "group.identified", attributes: {group_id: .groupId, traits}}
+        elif $type == "alias" then {event_name: "user.aliased", attributes: {}}
+        else reject("is no call of the Segment spec: its type must be track, page, screen, identify, group or alias") end;
 
-if type != "object" then reject("is no call of the Segment spec") else . end
-| if (.batch | type) == "array" then
+if type != "object" then reject("is no call of the Segment spec")
+elif (.batch | type) == "array" then
     {sentAt, receivedAt, context, tenant_id} as $around
     | .batch | to_entries[] | .key as $index | .value
-    | if type == "object" then ($around | present) + . else . end | call | .sequence = $index
-  else call end
+    | if type == "object" then ($around | present) + . else reject("holds a call that is no object") end | call | .sequence = $index
+else call end
