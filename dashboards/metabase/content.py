@@ -29,7 +29,7 @@ _BASE_TYPES = {
     "bigint": "type/BigInteger",
     "double precision": "type/Float",
     "date": "type/Date",
-    "timestamptz": "type/DateTimeWithLocalTZ",
+    "timestamp": "type/DateTime",
     "jsonb": "type/JSON",
     "text[]": "type/Array",
 }

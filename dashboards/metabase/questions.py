@@ -23,7 +23,7 @@ FORMATS: dict[str, dict[str, Any]] = {
     "change": {"number_style": "percent", "decimals": 1},
     "probability": {"number_style": "decimal", "decimals": 3},
     "milliseconds": {"number_style": "decimal", "decimals": 0, "suffix": " ms"},
-    "seconds": {"number_style": "decimal", "decimals": 1, "suffix": " s"},
+    "text": {},
 }
 # What a board's `dates` mean where nobody has chosen any: whole days up to today, today not included.
 STRETCHES = {"Last week": "1 week", "Last month": "1 month", "Last quarter": "3 months", "Last year": "1 year"}
@@ -78,6 +78,10 @@ class _Chart:
     @property
     def metrics(self) -> list[str]:
         return shown_metrics(self.spec)
+
+    def shown(self, columns: list[str]) -> list[str]:
+        """The columns that say the same in words, where there are such."""
+        return [self.dataset.shown(column) for column in columns]
 
     def aggregate(self, by: list[str], order: str = "", limit: int = MOST_ROWS) -> str:
         """The metrics, per value of `by`; one row without."""
@@ -140,6 +144,7 @@ order by since"""
             *(_chosen(one) for one in self.filters if one.column),
             *(_equals(column, value) for column, value in self.spec.get("where", {}).items()),
             *(f"{column} is not null" for column in self.spec.get("present", [])),
+            *(f"({' or '.join(f'{column} <> 0' for column in some)})" for some in [self.spec.get("some")] if some),
         ]
 
     def _days(self) -> list[str]:
@@ -209,7 +214,7 @@ def _change(chart: _Chart) -> Made:
 
 def _over(display: str) -> Callable[[_Chart], Made]:
     def over(chart: _Chart) -> Made:
-        by = [chart.spec["x"], *listed(chart.spec.get("by"))]
+        by = chart.shown([chart.spec["x"], *listed(chart.spec.get("by"))])
         lower, upper = chart.spec.get("bounds", (None, None))
         settings = {
             "graph.dimensions": by,
@@ -235,7 +240,7 @@ def _over(display: str) -> Callable[[_Chart], Made]:
 
 
 def _share(chart: _Chart) -> Made:
-    by, [metric] = listed(chart.spec["by"]), chart.metrics
+    by, [metric] = chart.shown(listed(chart.spec["by"])), chart.metrics
     settings = {
         "pie.dimension": by[0],
         "pie.metric": metric,
@@ -270,18 +275,18 @@ def _heat(chart: _Chart) -> Made:
 
 
 def _funnel(chart: _Chart) -> Made:
-    by, [metric] = listed(chart.spec["by"]), chart.metrics
+    by, [metric] = chart.shown(listed(chart.spec["by"])), chart.metrics
     settings = {"funnel.dimension": by[0], "funnel.metric": metric, "funnel.type": "funnel"}
-    return "funnel", chart.aggregate(by, f"\norder by {metric} desc"), settings | chart.column_settings()
+    return "funnel", chart.aggregate(by, f"\norder by {by[0]}"), settings | chart.column_settings()
 
 
 def _table(chart: _Chart) -> Made:
     direction = "" if chart.spec.get("ascending") else " desc nulls last"
     limit = chart.spec.get("limit", MOST_ROWS)
-    if columns := chart.spec.get("columns"):
+    if columns := chart.shown(chart.spec.get("columns", [])):
         order = f"\norder by {chart.spec['order']}{direction}" if "order" in chart.spec else ""
         return "table", chart.rows(columns, order, limit), chart.column_settings(columns)
-    by = listed(chart.spec["by"])
+    by = chart.shown(listed(chart.spec["by"]))
     ordered = [name for name in used_metrics(chart.spec) if name == chart.spec.get("order")]
     order = "".join(f"\norder by {chart.dataset.metrics[name].sql}{direction}" for name in ordered[-1:])
     return "table", chart.aggregate(by, order, limit), chart.column_settings(by)
@@ -293,6 +298,7 @@ _KINDS: dict[str, Callable[[_Chart], Made]] = {
     "line": _over("line"),
     "area": _over("area"),
     "bar": _over("bar"),
+    "dots": _over("scatter"),
     "share": _share,
     "heat": _heat,
     "funnel": _funnel,

@@ -19,11 +19,29 @@ from dashboards.source import (
     follows_dates,
     widths,
 )
-from dashboards.superset.charts import FORMATS, params
+from dashboards.superset.charts import CURRENCY, FORMATS, params
 
 NAMESPACE = uuid.UUID("5b0c2f0e-7a0a-5c55-9d0c-2f6d7a1c9e11")
 VERSION = "1.0.0"
 DATABASE = "Parley"
+
+
+_LOOKS = """
+.slice_container div:has(> .ant-empty) + div { display: none; }
+.slice_container .ant-empty::after { display: block; margin: 4px auto; max-width: 44em; color: #45505c; }
+.pop_kpi > div > div > div:first-child { margin-bottom: 6px; }
+.pop_kpi > div > div > div:last-child { gap: 12px; justify-content: center; }
+.pop_kpi > div > div > div:last-child > div { font-size: 13px; white-space: nowrap; }
+.big_number_total .subtitle-line { font-size: 13px !important; height: auto !important; }
+.search-select { min-width: 200px !important; }
+"""
+
+
+# Under every board, once.
+_FOOT = {
+    "height": 10,
+    "text": "Dates and times are those of the tenant's clock, money is in its currency; N/A is what nobody knows.",
+}
 
 
 def identity(kind: str, name: str) -> str:
@@ -48,7 +66,7 @@ def build(database_url: str, source: Source | None = None) -> dict[str, str]:
     }
     for dataset in source.datasets.values():
         files[f"datasets/{dataset.name}.yaml"] = _dataset(dataset)
-    for name, board in source.boards.items():
+    for name, board in reversed(source.boards.items()):  # Superset lists first what was written last
         made = _Board(name, board, source.datasets)
         files |= made.charts()
         files[f"dashboards/{name}.yaml"] = made.dashboard()
@@ -62,6 +80,7 @@ def _dataset(dataset: Dataset) -> dict[str, Any]:
         "sql": dataset.sql,
         "description": dataset.description,
         "main_dttm_col": dataset.time,
+        "currency_code_column": "currency" if dataset.has_money else None,
         "uuid": _dataset_uuid(dataset),
         "database_uuid": identity("database", DATABASE),
         "version": VERSION,
@@ -87,6 +106,7 @@ def _dataset(dataset: Dataset) -> dict[str, Any]:
                 "expression": metric.sql,
                 "d3format": FORMATS[metric.format],
                 "metric_type": None,
+                "currency": CURRENCY if metric.format == "money" and dataset.has_money else None,
             }
             for metric in dataset.metrics.values()
         ],
@@ -110,7 +130,7 @@ class _Board:
         return {
             f"charts/{self.name}_{number}.yaml": {
                 "slice_name": chart["name"],
-                "description": chart.get("about"),
+                "description": chart.get("about") or self.datasets[chart["dataset"]].description,
                 "viz_type": (made := params(chart, self.datasets[chart["dataset"]]))["viz_type"],
                 "params": made,
                 "uuid": self._chart_uuid(chart),
@@ -128,11 +148,11 @@ class _Board:
             "slug": self.name,
             "uuid": identity("dashboard", self.name),
             "published": True,
-            "css": "",
+            "css": self._css(),
             "version": VERSION,
             "position": self._position(),
             "metadata": {
-                "color_scheme": "parley",
+                "color_scheme": self.spec.get("colours", "parley"),
                 "label_colors": LABEL_COLOURS,
                 "map_label_colors": LABEL_COLOURS,
                 "filter_bar_orientation": "HORIZONTAL",
@@ -143,6 +163,19 @@ class _Board:
                 "native_filter_configuration": self._filters(),
             },
         }
+
+    def _css(self) -> str:
+        """Where a chart has nothing to show, what would fill it: Superset says only that there is nothing."""
+        return _LOOKS + "\n".join(
+            f"[data-test-chart-name={json.dumps(chart['name'], ensure_ascii=False)}] .ant-empty::after "
+            f"{{ content: {json.dumps(self._why_empty(chart), ensure_ascii=False)}; }}"
+            for chart in self.placed
+        )
+
+    def _why_empty(self, chart: dict[str, Any]) -> str:
+        dataset = self.datasets[chart["dataset"]]
+        when = " in these dates" if follows_dates(chart, dataset) else ""
+        return f"Nothing{when}. {chart.get('needs', dataset.needs)}".strip()
 
     def _chart_uuid(self, chart: dict[str, Any]) -> str:
         return identity("chart", f"{self.name}/{chart['name']}")
@@ -155,7 +188,7 @@ class _Board:
             "GRID_ID": grid,
             "HEADER_ID": {"id": "HEADER_ID", "type": "HEADER", "meta": {"text": self.spec["title"]}},
         }
-        for number, row in enumerate(self.spec["rows"], start=1):
+        for number, row in enumerate([*self.spec["rows"], _FOOT], start=1):
             row_id = f"ROW-{number}"
             parents = ["ROOT_ID", "GRID_ID"]
             grid["children"].append(row_id)
@@ -209,8 +242,9 @@ class _Board:
             "name": "Tenant",
             "filterType": "filter_select",
             "requiredFirst": True,  # charts wait for it
+            "sortMetric": self.spec.get("tenants_by", "events"),  # the first has most to show
             "targets": [{"datasetUuid": _dataset_uuid(tenants_of), "column": {"name": "tenant_id"}}],
-            "controlValues": _choice(many=False, required=True, first=True),
+            "controlValues": _choice(many=False, required=True, first=True, ascending=False),
             "defaultDataMask": {"extraFormData": {}, "filterState": {}, "ownState": {}},
             "description": "No number adds up tenants: each has its own currency, clock and week.",
         }
@@ -282,7 +316,7 @@ class _Board:
         }
 
 
-def _choice(*, many: bool, required: bool, first: bool) -> dict[str, bool]:
+def _choice(*, many: bool, required: bool, first: bool, ascending: bool = True) -> dict[str, bool]:
     """How a filter lets choose among a column's values; `first`: it begins with the first of them."""
     return {
         "multiSelect": many,
@@ -290,5 +324,5 @@ def _choice(*, many: bool, required: bool, first: bool) -> dict[str, bool]:
         "defaultToFirstItem": first,
         "inverseSelection": False,
         "searchAllOptions": False,
-        "sortAscending": True,
+        "sortAscending": ascending,
     }

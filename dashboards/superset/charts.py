@@ -1,5 +1,6 @@
 """What each kind of chart is in Superset: a compact line of a board becomes the parameters of a visualisation."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -16,8 +17,12 @@ FORMATS = {
     "change": "+.1%",
     "probability": ".3f",
     "milliseconds": "DURATION",
-    "seconds": ",.1f",
+    "text": "",
 }
+AXES = {"count": ",.1~f", "share": ".0%", "money": ",.0f", "change": "+.0%"}
+"""Formats of an axis where that of the numbers would say too much."""
+MOST_SERIES = 6  # what is beyond is "Others", for which there is a colour, too
+CURRENCY = {"symbol": "AUTO", "symbolPosition": "prefix"}  # the one that the rows are in
 
 
 def params(spec: Spec, dataset: Dataset) -> dict[str, Any]:
@@ -38,49 +43,70 @@ def _number(spec: Spec, dataset: Dataset) -> dict[str, Any]:
         "viz_type": "big_number_total",
         "metric": spec["metric"],
         "y_axis_format": FORMATS[dataset.metrics[spec["metric"]].format],
+        **_currency(dataset, [spec["metric"]]),
         "subtitle": spec.get("under", ""),
         "header_font_size": 0.4,
-        "subtitle_font_size": 0.125,
+        "subtitle_font_size": 0.15,
     }
 
 
 def _change(spec: Spec, dataset: Dataset) -> dict[str, Any]:
+    is_rate = dataset.metrics[spec["metric"]].format == "share"
     return {
         "viz_type": "pop_kpi",
         "metric": spec["metric"],
         "time_compare": ["inherit"],
         "y_axis_format": FORMATS[dataset.metrics[spec["metric"]].format],
-        "percentDifferenceFormat": "+.1%",
-        "header_font_size": 0.3,
+        **_currency(dataset, [spec["metric"]]),
+        "percentDifferenceFormat": "+.0%",
+        "header_font_size": 0.4,
         "subheader_font_size": 0.125,
-        "comparison_color_enabled": True,
+        "comparison_color_enabled": spec.get("less_is_better") is not None,
         "comparison_color_scheme": "Red" if spec.get("less_is_better") else "Green",
+        "column_config": {
+            "Previous value": {"displayTypeIcon": False, "customColumnName": "in the days before"},
+            # a rate changes by points, all else in percent
+            "Delta": {"displayTypeIcon": False, "customColumnName": "points", "visible": is_rate},
+            "Percent change": {"displayTypeIcon": False, "visible": not is_rate},
+        },
     }
+
+
+def _currency(dataset: Dataset, metrics: list[str]) -> dict[str, Any]:
+    """The currency of an axis or a figure, where it is of money."""
+    is_money = all(dataset.metrics[name].format == "money" for name in metrics)
+    return {"currency_format": CURRENCY} if is_money and dataset.has_money else {}
 
 
 def _over(viz_type: str) -> Callable[[Spec, Dataset], dict[str, Any]]:
     def over(spec: Spec, dataset: Dataset) -> dict[str, Any]:
         metrics = shown_metrics(spec)
+        form = dataset.metrics[metrics[0]].format
         in_time = dataset.is_in_time(spec["x"])
+        axis = {"minInterval": 1} if form == "count" else {"interval": 0.25} if spec.get("bounds") == [0, 1] else {}
         return {
             "viz_type": viz_type,
-            "x_axis": spec["x"],
+            "x_axis": dataset.shown(spec["x"]),
             "time_grain_sqla": spec.get("grain", "P1D") if in_time else None,
             "x_axis_time_format": "%b %Y" if spec.get("grain") == "P1M" else "%d %b",
             "metrics": metrics,
-            "groupby": listed(spec.get("by")),
+            "groupby": [dataset.shown(column) for column in listed(spec.get("by"))],
+            "limit": MOST_SERIES if "by" in spec else None,
+            "group_others_when_limit_reached": "by" in spec,
             "stack": "Stack" if spec.get("stack") else None,
-            "y_axis_format": FORMATS[dataset.metrics[metrics[0]].format],
+            "y_axis_format": AXES.get(form, FORMATS[form]),
+            **_currency(dataset, metrics),
             "rich_tooltip": True,
             "showTooltipTotal": bool(spec.get("stack")),
             "show_legend": len(metrics) > 1 or "by" in spec,
-            "legendType": "scroll",
+            "legendType": "plain",
             "legendOrientation": "top",
             "markerEnabled": viz_type == "echarts_timeseries_line",
-            "markerSize": 4,
+            "markerSize": 12 if spec["kind"] == "dots" else 4,
             "truncateYAxis": "bounds" in spec,
             "y_axis_bounds": spec.get("bounds", [None, None]),
             "tooltipTimeFormat": "%a %d %b %Y",
+            "echart_options": json.dumps({"yAxis": axis}),
         }
 
     return over
@@ -89,18 +115,19 @@ def _over(viz_type: str) -> Callable[[Spec, Dataset], dict[str, Any]]:
 def _share(spec: Spec, dataset: Dataset) -> dict[str, Any]:
     return {
         "viz_type": "pie",
-        "groupby": listed(spec["by"]),
+        "groupby": [dataset.shown(column) for column in listed(spec["by"])],
         "metric": spec["metric"],
         "number_format": FORMATS[dataset.metrics[spec["metric"]].format],
         "donut": True,
-        "innerRadius": 45,
-        "outerRadius": 80,
+        "innerRadius": 40,
+        "outerRadius": 62,
         "label_type": "percent",
         "show_labels": True,
-        "labels_outside": False,
-        "show_labels_threshold": 8,
+        "labels_outside": True,  # dark on white, whatever the colour of the slice
+        "label_line": True,
+        "show_labels_threshold": 1,
         "show_legend": True,
-        "legendType": "scroll",
+        "legendType": "plain",
         "legendOrientation": "top",
         "sort_by_metric": True,
         "show_total": True,
@@ -114,7 +141,8 @@ def _heat(spec: Spec, dataset: Dataset) -> dict[str, Any]:
         "groupby": spec["y"],
         "metric": spec["metric"],
         "y_axis_format": FORMATS[dataset.metrics[spec["metric"]].format],
-        "linear_color_scheme": "parley_blues",
+        **_currency(dataset, [spec["metric"]]),
+        "linear_color_scheme": "parley_shades",
         "normalize_across": "heatmap",
         "sort_x_axis": "alpha_asc",
         "sort_y_axis": "alpha_desc",  # the first at the top
@@ -123,7 +151,7 @@ def _heat(spec: Spec, dataset: Dataset) -> dict[str, Any]:
         "left_margin": "auto",
         "bottom_margin": "auto",
         "value_bounds": spec.get("bounds", [None, None]),
-        "show_legend": False,
+        "show_legend": True,
         "show_percentage": False,
         "show_values": spec.get("values", False),
         "row_limit": 10000,
@@ -131,18 +159,14 @@ def _heat(spec: Spec, dataset: Dataset) -> dict[str, Any]:
 
 
 def _funnel(spec: Spec, dataset: Dataset) -> dict[str, Any]:
-    return {
-        "viz_type": "funnel",
-        "groupby": listed(spec["by"]),
-        "metric": spec["metric"],
-        "number_format": FORMATS[dataset.metrics[spec["metric"]].format],
-        "percent_calculation_type": "first_step",
-        "label_type": 5,  # name, value and percent
-        "tooltip_label_type": 5,
-        "sort_by_metric": True,
+    """Bars from zero, one below the other: Superset's funnel tapers its last step to nothing."""
+    steps = {**spec, "metrics": [spec["metric"]], "x": spec["by"], "by": []}
+    return _over("echarts_timeseries_bar")(steps, dataset) | {
+        "orientation": "horizontal",
+        "x_axis_sort": dataset.shown(spec["by"]),
+        "x_axis_sort_asc": False,
+        "show_value": True,
         "show_legend": False,
-        "show_labels": True,
-        "show_tooltip_labels": True,
     }
 
 
@@ -164,7 +188,7 @@ def _table(spec: Spec, dataset: Dataset) -> dict[str, Any]:
         return {
             **shared,
             "query_mode": "raw",
-            "all_columns": spec["columns"],
+            "all_columns": [dataset.shown(column) for column in spec["columns"]],
             "order_by_cols": order_by,
             "server_pagination": spec.get("pages", False),
             "server_page_length": 10,
@@ -172,19 +196,25 @@ def _table(spec: Spec, dataset: Dataset) -> dict[str, Any]:
     return {
         **shared,
         "query_mode": "aggregate",
-        "groupby": listed(spec["by"]),
+        "groupby": [dataset.shown(column) for column in listed(spec["by"])],
         "metrics": shown_metrics(spec),
         "timeseries_limit_metric": order,
     }
 
 
 def _formats(spec: Spec, dataset: Dataset) -> dict[str, Any]:
-    formats = {name: FORMATS[dataset.metrics[name].format] for name in shown_metrics(spec)}
-    formats |= {name: FORMATS[form] for name in spec.get("columns", []) if (form := dataset.format(name))}
+    forms = {name: dataset.metrics[name].format for name in shown_metrics(spec)}
+    forms |= {name: form for name in spec.get("columns", []) if (form := dataset.format(name))}
     dates = [name for name in spec.get("columns", []) if dataset.columns[name]["data_type"] == "date"]
-    return {name: {"d3NumberFormat": d3, "d3SmallNumberFormat": d3} for name, d3 in formats.items()} | {
-        name: {"d3TimeFormat": "%Y-%m-%d"} for name in dates
+    formats: dict[str, dict[str, Any]] = {
+        name: {"d3NumberFormat": FORMATS[form], "d3SmallNumberFormat": FORMATS[form]}
+        for name, form in forms.items()
+        if form != "text"
     }
+    for name in formats:
+        if forms[name] == "money" and dataset.has_money:
+            formats[name]["currencyFormat"] = CURRENCY
+    return formats | {name: {"d3TimeFormat": "%Y-%m-%d"} for name in dates}
 
 
 def _filters(spec: Spec, dataset: Dataset) -> list[dict[str, Any]]:
@@ -202,6 +232,14 @@ def _filters(spec: Spec, dataset: Dataset) -> list[dict[str, Any]]:
         {"clause": "WHERE", "expressionType": "SIMPLE", "subject": column, "operator": "IS NOT NULL"}
         for column in spec.get("present", [])
     ]
+    if some := spec.get("some"):
+        found.append(
+            {
+                "clause": "WHERE",
+                "expressionType": "SQL",
+                "sqlExpression": " or ".join(f"{column} <> 0" for column in some),
+            }
+        )
     if dataset.time:
         found.append(
             {
@@ -221,6 +259,7 @@ _KINDS: dict[str, Callable[[Spec, Dataset], dict[str, Any]]] = {
     "line": _over("echarts_timeseries_line"),
     "area": _over("echarts_area"),
     "bar": _over("echarts_timeseries_bar"),
+    "dots": _over("echarts_timeseries_scatter"),
     "share": _share,
     "heat": _heat,
     "funnel": _funnel,

@@ -1,7 +1,11 @@
 """Superset's settings. What differs between installations comes from the environment that `serve.py` sets."""
 
 import os
+from typing import Any
 
+from flask import redirect, request
+
+from dashboards.source import BLUE, GREEN, ORANGE, SERIES, SHADES, STEPS, VERMILION
 from dashboards.superset.connections import as_who_asks
 
 SECRET_KEY = os.environ["PARLEY_BI_SECRET_KEY"]
@@ -23,29 +27,29 @@ FEATURE_FLAGS = {
     "ALERT_REPORTS": False,  # Parley's own alerts and reports need no browser and no Celery
 }
 
-COLOURS = {
-    "blue": "#2f6fb3",
-    "green": "#3f9c6f",
-    "amber": "#e0a030",
-    "red": "#cf4d4d",
-    "violet": "#7d62b0",
-    "teal": "#2fa5a5",
-    "brown": "#9a7250",
-    "pink": "#cf6f9f",
-    "grey": "#8a93a0",
-    "olive": "#8b9a3b",
-}
+HOME = "/superset/dashboard/overview/"
+
+
+def FLASK_APP_MUTATOR(app: Any) -> None:
+    """Open Superset on the overview: its own home page shows what was opened last, and nothing at first."""
+
+    @app.before_request
+    def home() -> Any:
+        return redirect(HOME) if request.path in ("/", "/superset/welcome/") else None
+
+
 EXTRA_CATEGORICAL_COLOR_SCHEMES = [
-    {"id": "parley", "label": "Parley", "description": "", "isDefault": True, "colors": list(COLOURS.values())}
+    {"id": "parley", "label": "Parley", "description": "", "isDefault": True, "colors": list(SERIES)},
+    {"id": "parley_steps", "label": "Parley steps", "description": "", "isDefault": False, "colors": list(STEPS)},
 ]
 EXTRA_SEQUENTIAL_COLOR_SCHEMES = [
     {
-        "id": "parley_blues",
-        "label": "Parley blues",
+        "id": "parley_shades",
+        "label": "Parley shades",
         "description": "",
         "isDiverging": False,
         "isDefault": True,
-        "colors": ["#eef4fb", "#c6dbef", "#8fbbe0", "#5795cc", "#2f6fb3", "#1c4a80"],
+        "colors": list(SHADES),
     }
 ]
 THEME_DEFAULT = {
@@ -54,15 +58,19 @@ THEME_DEFAULT = {
         "brandLogoAlt": APP_NAME,
         "brandLogoUrl": "/static/assets/images/superset-logo-horiz.png",
         "brandLogoMargin": "18px 0",
-        "brandLogoHref": "/",
+        "brandLogoHref": HOME,
         "brandLogoHeight": "24px",
-        "colorPrimary": COLOURS["blue"],
-        "colorLink": COLOURS["blue"],
-        "colorError": COLOURS["red"],
-        "colorWarning": COLOURS["amber"],
-        "colorSuccess": COLOURS["green"],
+        "colorPrimary": BLUE,
+        "colorLink": BLUE,
+        "colorError": VERMILION,
+        "colorWarning": ORANGE,
+        "colorSuccess": GREEN,
         "fontFamily": "Inter, Helvetica, Arial, sans-serif",
     },
     "algorithm": "default",
+    "echartsOptionsOverrides": {"legend": {"selector": False}},  # room for the labels
+    "echartsOptionsOverridesByChartType": {
+        "heatmap_v2": {"grid": {"top": 44, "right": 16}, "visualMap": {"itemHeight": 120, "right": 8}},
+    },
 }
 THEME_DARK = None  # one look, the one that was looked at

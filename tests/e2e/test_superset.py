@@ -5,6 +5,7 @@ Needs `.venv-bi` and Chromium, and two minutes: `make test-bi` runs it.
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -19,22 +20,24 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect
 
-from dashboards.source import Source
+from dashboards import source
 from dashboards.superset import serve
 from parley.settings import Settings
 from parley.warehouse import database
 from tests.conftest import database_copy
 from tests.support.boards import LONGEST_WAIT, Board, open_board, sign_in
+from tests.support.drawn import cut_texts, drawn, listen
 
 pytestmark = [pytest.mark.bi, pytest.mark.timeout(900)]
 
-BOARDS = Source().boards
+BOARDS = source.Source().boards
 PASSWORD = "a test's password"
 WHOLE_DEMO = "2025-06-01 : 2025-07-02"
 TENANTS = ("nordic-bank", "salon-paris", "voice-tokyo")
 RANGES = (("2025-06-26", "2025-07-01"), ("2025-06-28", "2025-06-30"))
 LOGINS = {"anna": "salon-paris", "bruno": "nordic-bank"}
 LONGEST_START = 300  # seconds
+WIDTHS = (1366, 1920)
 SIZE = {"width": 1366, "height": 3000}  # all of a board at once: what is out of sight is not drawn
 
 
@@ -108,10 +111,14 @@ def visit(superset: Superset, _browser: Browser, _sessions: dict[str, Any], tmp_
     """Opens a board as a user, with these filters, and waits until every chart is drawn."""
     opened = []
 
-    def go(board: str, *, user: str = "admin", tenant: str, dates: str = WHOLE_DEMO) -> Board:
-        context = _browser.new_context(viewport=SIZE, locale="en-GB", storage_state=_sessions.get(user))
+    def go(
+        board: str, *, user: str = "admin", tenant: str, dates: str = WHOLE_DEMO, width: int = SIZE["width"]
+    ) -> Board:
+        size = {**SIZE, "width": width}
+        context = _browser.new_context(viewport=size, locale="en-GB", storage_state=_sessions.get(user))
         opened.append(context)
         page = context.new_page()
+        listen(page)
         if user not in _sessions:
             sign_in(page, superset.url, user, PASSWORD)
             _sessions[user] = context.storage_state()
@@ -122,19 +129,69 @@ def visit(superset: Superset, _browser: Browser, _sessions: dict[str, Any], tmp_
         context.close()
 
 
+@pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("board", BOARDS)
-def test_a_board_opens_and_every_chart_is_drawn(visit: Any, board: str) -> None:
+def test_a_board_opens_and_every_chart_is_drawn(visit: Any, board: str, width: int) -> None:
     tenant = {"commerce": "salon-paris", "experiments": "shop-newyork"}.get(board, "nordic-bank")
-    seen = visit(board, tenant=tenant)
+    seen = visit(board, tenant=tenant, width=width)
     assert [answer.text()[:300] for answer in seen.answers() if answer.status != 200] == []
     expect(seen.page.get_by_text("Data error")).to_have_count(0)
     expect(seen.page.locator(".ant-notification-notice-error, .toast--danger")).to_have_count(0)
-    drawn = seen.page.locator(".dashboard-chart .slice_container")
+    holders = seen.page.locator(".dashboard-chart .slice_container")
     charts = sum(len(row.get("charts", [])) for row in BOARDS[board]["rows"])
-    expect(drawn).to_have_count(charts, timeout=LONGEST_WAIT)
-    assert seen.page.get_by_text("No results were returned for this query").count() < charts
+    expect(holders).to_have_count(charts, timeout=LONGEST_WAIT)
+    assert seen.page.locator(".slice_container .ant-empty").count() < charts
     if folder := os.environ.get("SCREENSHOTS"):
-        seen.page.screenshot(path=Path(folder) / f"{board}.png")
+        seen.page.screenshot(path=Path(folder) / f"{board}-{width}.png")
+    assert cut_texts(seen.page) == []
+    on_canvases = drawn(seen.page)
+    assert [(one.chart, one.said) for one in on_canvases if one.is_cut] == []
+    heats = {chart["name"] for chart in source.charts(BOARDS[board]) if chart["kind"] == "heat"}
+    colours = {(one.chart, one.colour) for one in on_canvases if one.colour and one.chart not in heats}
+    assert {(chart, colour) for chart, colour in colours if not _is_of_the_scale(colour)} == set()
+
+
+def _is_of_the_scale(colour: str) -> bool:
+    """Whether it is one of those that `dashboards/source.py` gives a meaning, or a grey."""
+    scale = {*source.SERIES, *source.STEPS, *source.SHADES, *source.LABEL_COLOURS.values()}
+    found = re.fullmatch(r"#([0-9a-f]{2})([0-9a-f]{2})([0-9a-f]{2})|rgba?\((\d+), ?(\d+), ?(\d+).*\)", colour)
+    if not found:
+        return False
+    parts = [int(part, 16) for part in found.groups()[:3]] if found[1] else [int(part) for part in found.groups()[3:]]
+    return max(parts) - min(parts) < 24 or "#{:02x}{:02x}{:02x}".format(*parts) in scale
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_a_chart_of_a_tenant_without_data_says_what_would_fill_it(visit: Any, board: str) -> None:
+    seen = visit(board, tenant="nobody-yet")
+    empty = seen.page.locator(".slice_container .ant-empty")
+    said = [one.evaluate("empty => getComputedStyle(empty, '::after').content") for one in empty.all()]
+    assert said, "there is nothing to draw"
+    assert [text for text in said if not text.startswith('"Nothing') or "fill" not in text] == []
+    expect(seen.page.get_by_text("No results were returned for this query").locator("visible=true")).to_have_count(0)
+    assert [one for one in drawn(seen.page) if one.said] == [], "no axis from nothing"
+    assert cut_texts(seen.page) == []
+
+
+def test_superset_opens_on_the_overview_of_a_tenant_with_data(visit: Any, superset: Superset) -> None:
+    page = visit("overview", tenant="nordic-bank").page
+    page.goto(superset.url)
+    page.wait_for_url("**/superset/dashboard/overview/**")
+    [(busiest,)] = superset.rows("select tenant_id from marts.tenants_overview order by events desc, 1 limit 1")
+    expect(page.locator(f'.ant-select-selection-item[title="{busiest}"]')).to_be_visible()
+    expect(page.locator(".slice_container").first).to_be_visible()
+    expect(page.locator('[data-test="filter-bar__apply-button"]')).to_be_disabled()
+    page.goto(f"{superset.url}/dashboard/list/")
+    expect(page.locator("tbody tr.ant-table-row").first).to_contain_text("Overview")
+
+
+def test_times_are_on_the_clock_of_the_tenant(visit: Any, superset: Superset) -> None:
+    seen = visit("overview", tenant="voice-tokyo")
+    [(last,)] = superset.rows(
+        "select to_char(max(started_at) at time zone 'Asia/Tokyo', 'YYYY-MM-DD HH24:MI') from facts.conversations"
+        " where tenant_id = 'voice-tokyo' and started_on < '2025-07-02'"
+    )
+    expect(seen.chart("The conversations behind these numbers")).to_contain_text(str(last))
 
 
 @pytest.mark.parametrize("tenant", TENANTS)

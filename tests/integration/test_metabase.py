@@ -86,12 +86,19 @@ def test_every_chart_of_every_board_runs_and_shows_what_its_table_has(metabase: 
                 empty.add(chart["name"])
                 query = f"select count(*) from {rows} where tenant_id = %s"
                 query += "".join(f" and {column} = any(%s)" for column in where)
+                query += (
+                    f" and ({some})" if (some := " or ".join(f"{one} <> 0" for one in chart.get("some", []))) else ""
+                )
                 assert warehouse(query, tenant, *where.values()) == [(0,)], chart
-    assert empty == {
-        *("Customers by variant", "Lift over the control", "Results"),  # a bank without an experiment
+    assert empty <= {
+        # a bank without an experiment, and without orders
+        *("What can be said", "Customers by variant", "Lift over the control, with its 95 % interval", "Results"),
+        "Revenue per customer so far, by number of periods since the first",
+        *("Revenue and refunds", "From view to order"),  # a salon books
         "Calls of models",  # a voice bot measures its first responses, and no calls
+        "People's answers",  # which it may not have in June
         "People and teams",  # the demo's conversations name no agent
-        *("Orders one by one", "Refused lines by reason", "Why lines are refused", "Anomalies"),
+        *("Orders one by one", "Rejected lines by reason", "Why lines are rejected", "Anomalies"),
     }
 
 
@@ -115,7 +122,7 @@ def test_numbers_are_those_of_the_marts(metabase: FakeMetabase) -> None:
     assert len(overview["The conversations behind these numbers"]) == counts[1][1] > 0
     funnel = dict(results(metabase, "funnels", tenant=TENANT)["The funnel, all time"])
     reached = warehouse(
-        "select step_name, reached::float8 from marts.funnels where tenant_id = %s and period = 'all'"
+        "select step || '. ' || step_name, reached::float8 from marts.funnels where tenant_id = %s and period = 'all'"
         " and funnel_id = 'question_to_resolution' and breakdown_kind = 'all'",
         TENANT,
     )

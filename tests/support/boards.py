@@ -47,7 +47,7 @@ def sign_in(page: Page, url: str, user: str, password: str) -> None:
     page.fill("#username", user)
     page.fill("#password", password)
     page.press("#password", "Enter")
-    page.wait_for_url("**/superset/welcome/", timeout=LONGEST_WAIT)
+    page.wait_for_url("**/superset/dashboard/overview/", timeout=LONGEST_WAIT)  # what it opens on
 
 
 def open_board(page: Page, url: str, spec: dict[str, Any], name: str, tenant: str, dates: str) -> Board:
@@ -59,6 +59,7 @@ def open_board(page: Page, url: str, spec: dict[str, Any], name: str, tenant: st
     holders = page.locator(".dashboard-component-chart-holder:has(.dashboard-chart)")
     expect(holders).to_have_count(charts, timeout=LONGEST_WAIT)
     page.wait_for_load_state("networkidle", timeout=LONGEST_WAIT)
+    expect(page.get_by_text("Waiting on")).to_have_count(0, timeout=LONGEST_WAIT)  # a filter that has no value yet
     expect(page.get_by_test_id("loading-indicator")).to_have_count(0, timeout=LONGEST_WAIT)
     return board
 

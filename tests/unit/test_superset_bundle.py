@@ -1,8 +1,10 @@
 """The dashboards' source makes an import that holds together, and always the same one."""
 
 import json
+import math
 import re
 from collections import Counter
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +12,21 @@ import pytest
 import yaml
 
 from dashboards import source
+from dashboards.metabase import questions
 from dashboards.superset import bundle
+from dashboards.superset.charts import FORMATS, params
 
+# How those see linear red, green and blue who have no cones for red or for green (Machado and others 2009).
+PROTANOPIA = [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]]
+DEUTERANOPIA = [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]]
 SOURCE = source.Source()
 CHARTS = [
     pytest.param(board, chart, id=f"{name}: {chart['name']}")
     for name, board in SOURCE.boards.items()
     for chart in source.charts(board)
 ]
+
+EVERY_CHART = [chart for board in SOURCE.boards.values() for chart in source.charts(board)]
 
 
 @pytest.fixture(scope="module")
@@ -68,3 +77,73 @@ def test_lineage_ends_in_the_dashboards_with_every_table_they_read() -> None:
         }
         for name, board in SOURCE.boards.items()
     }
+
+
+@pytest.mark.parametrize("dataset", SOURCE.datasets.values(), ids=lambda dataset: dataset.name)
+def test_every_metric_has_a_name_and_a_format(dataset: source.Dataset) -> None:
+    for metric in dataset.metrics.values():
+        assert metric.format in FORMATS
+        assert metric.format in questions.FORMATS
+        assert _is_said_in_words(metric.label), metric.label
+
+
+def test_what_a_chart_shows_is_headed_in_words() -> None:
+    for chart in EVERY_CHART:
+        dataset = SOURCE.datasets[chart["dataset"]]
+        headed = [*source.listed(chart.get("by")), *chart.get("columns", [])]
+        assert [title for column in headed if not _is_said_in_words(title := dataset.title(column))] == []
+        assert _is_said_in_words(chart["name"]), chart["name"]
+
+
+def _is_said_in_words(text: str) -> bool:
+    """It begins as a sentence does, and has no underscore and no abbreviation out of a column's name."""
+    return bool(re.match(r"(?!.*_)(?!.*\b(avg|ci|id|ms|srm|kb|sla|roi|pct)\b)[A-Z0-9p]", text))
+
+
+def test_a_chart_says_what_it_shows_and_what_would_fill_it(files: dict[str, dict[str, Any]]) -> None:
+    assert [path for path, file in files.items() if path.startswith("charts/") and not file["description"]] == []
+    for chart in EVERY_CHART:
+        if chart["kind"] not in ("number", "change"):  # which are 0 rather than empty
+            assert chart.get("needs") or SOURCE.datasets[chart["dataset"]].needs, chart["name"]
+
+
+def test_identifiers_and_yes_and_no_are_shown_in_words() -> None:
+    for chart in EVERY_CHART:
+        dataset = SOURCE.datasets[chart["dataset"]]
+        shown = params(chart, dataset)
+        columns = [*shown.get("groupby", []), *shown.get("all_columns", [])] if chart["kind"] != "heat" else []
+        assert [name for name in columns if dataset.columns[name]["data_type"] == "boolean"] == []
+        assert [name for name in columns if name + "_in_words" in dataset.columns] == []
+
+
+def test_times_are_on_the_clock_of_the_tenant_and_money_knows_its_currency() -> None:
+    for dataset in SOURCE.datasets.values():
+        assert [name for name, column in dataset.columns.items() if column["data_type"] == "timestamptz"] == []
+        shows_money = any(metric.format == "money" for metric in dataset.metrics.values())
+        assert not shows_money or dataset.has_money, dataset.name
+
+
+def test_the_overview_is_what_superset_lists_first(files: dict[str, dict[str, Any]]) -> None:
+    written = [path for path in files if path.startswith("dashboards/")]
+    assert written[-1] == "dashboards/overview.yaml"  # the last one written is the first one listed
+
+
+def test_colours_with_a_meaning_are_given_to_nothing_else() -> None:
+    assert not {source.GREEN, source.VERMILION} & {*source.SERIES, *source.STEPS, *source.SHADES}
+    for label, colour in source.LABEL_COLOURS.items():
+        assert source.LABEL_COLOURS.get(source.in_words(label), colour) == colour, label
+
+
+@pytest.mark.parametrize("seen_as", [PROTANOPIA, DEUTERANOPIA], ids=["protanopia", "deuteranopia"])
+def test_the_colour_blind_tell_outcomes_apart(seen_as: list[list[float]]) -> None:
+    outcomes = ("resolved", "escalated", "abandoned", "open", "no_reply")
+    seen = {name: _seen(source.LABEL_COLOURS[name], seen_as) for name in outcomes}
+    near = [(one, other) for one, other in combinations(outcomes, 2) if math.dist(seen[one], seen[other]) < 0.12]
+    assert near == []
+
+
+def _seen(colour: str, matrix: list[list[float]]) -> list[float]:
+    """Red, green and blue as they are seen, each from 0 to 1 and linear."""
+    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return [sum(weight * part for weight, part in zip(row, linear, strict=True)) for row in matrix]
