@@ -32,6 +32,8 @@ Action = Callable[[Any, int], Any]
 _DROPPED: Final = object()
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+|\d+")
 _QUOTED = re.compile(r"[^\s\"'`,;|<>()\[\]{}=&?#*\\]+")
+_UNPARTED = re.compile(r"[^\s\"'`,;<>()\[\]{}\\]+")
+_ENDS = ".:!?|=&#*"  # of a sentence, or of what stands around a word
 _PLAIN_ID = re.compile(
     r"[A-Za-z][a-z.-]*\d{0,6}|\d{0,7}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32,}", re.ASCII
 )
@@ -369,8 +371,9 @@ def texts(content: Any) -> Iterator[str]:
 
 
 def words(text: str) -> list[str]:
-    """What stands by itself in a text, such as an id that is quoted."""
-    return _QUOTED.findall(text)
+    """What stands by itself in a text, such as an id that is quoted; an id may hold what parts words (`auth0|7f3c`)."""
+    found = {*_QUOTED.findall(text), *_UNPARTED.findall(text)}
+    return [*found, *({word.strip(_ENDS) for word in found} - found - {""})]
 
 
 def _mask(value: Any, _: int) -> Any:

@@ -136,7 +136,7 @@ def _cells(file: IO[bytes]) -> Iterator[str]:
     with suppress(csv.Error):
         for cells in csv.reader(lines):
             for cell in cells:
-                yield from (text for text in (cell, *_quoted(cell)) if " " in text)  # ids are words already
+                yield from (text for text in (cell, *_quoted(cell)) if text not in words(text))
 
 
 def _quoted(cell: str) -> Iterator[str]:
@@ -150,7 +150,7 @@ def _texts_of_page(content: bytes) -> Iterator[str]:
     text = content.decode("utf-8", "replace")
     for part in (*_BETWEEN_TAGS.split(text), *_IN_QUOTES.findall(text)):
         plain = html.unescape(part).strip(" \t\r\n\"'\u201c\u201d\u00ab\u00bb\u2018\u2019")
-        if " " in plain:
+        if plain not in words(part):
             yield plain
 
 

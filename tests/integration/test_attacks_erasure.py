@@ -16,7 +16,7 @@ from tests.conftest import Rows, parley
 from tests.support.landing import content, event, totals, write
 
 TENANT = "tenant-0"
-ANN = "ann-of-7-hills"
+ANN = "auth0|ann-of-7-hills"  # as Auth0 names people
 WORDS = 'my cat Mimi of Elm Street is "rather" ill'
 COMMON = "when do you open on Sundays?"
 
@@ -42,9 +42,12 @@ def test_files_that_keep_the_words_of_the_person_are_named(database: Settings, t
     with gzip.open(home / "exports/lists.csv.gz", "wt") as file:
         file.write('gap,examples\n1,"{""' + COMMON + '"",""' + WORDS.replace('"', '\\""') + '""}"\n')
     (home / "report.html").write_text(f"<ul><li>{WORDS.upper().replace(chr(34), '&quot;')}</li><li>{COMMON}</li></ul>")
+    (home / "exports/people.csv").write_text(f"user,events\n{ANN},2\nbob,1\n")
+    (home / "people.html").write_text(f"<table><tr><td>{ANN}</td><td>2</td></tr></table>")
     (home / "fine.html").write_text(f"<ul><li>{COMMON}</li></ul>")
 
-    left = {f"{home}/exports/content_gaps.csv": 1, f"{home}/exports/lists.csv.gz": 1, f"{home}/report.html": 1}
+    named = ("exports/content_gaps.csv", "exports/lists.csv.gz", "exports/people.csv", "people.html", "report.html")
+    left = {f"{home}/{name}": 1 for name in named}
     assert forget(database).places_left == left
     assert erasure.search(database, TENANT, ANN) == left
     seen = parley("forget", "--tenant", TENANT, "--user", ANN, "--verify")
@@ -60,6 +63,7 @@ def test_files_that_keep_the_words_of_the_person_are_named(database: Settings, t
         {"event_name": "nobody.knows"},
         {"event_name": "nobody.knows", "user_id": None},
         {"occurred_at": "yesterday", "user_id": 7, "attributes": {"note": f"asked by {ANN}, again"}},
+        {"occurred_at": "yesterday", "user_id": 7, "attributes": {"note": f"it was (user={ANN}) by {ANN}."}},
     ],
 )
 def test_what_is_sent_again_and_rejected_is_not_stored_again(
