@@ -38,7 +38,7 @@ DEFAULT_DATES = "Last month"
 # else; orange is what went to people; the others tell series apart.
 GREEN, ORANGE, VERMILION, GREY = "#009e73", "#e69f00", "#d55e00", "#8a93a0"
 BLUE, SKY, PURPLE, BROWN, NAVY = "#0072b2", "#56b4e9", "#cc79a7", "#8c6d46", "#1f3b63"
-SERIES = (BLUE, SKY, PURPLE, ORANGE, BROWN, NAVY, GREY)
+SERIES = (BLUE, SKY, PURPLE, BROWN, NAVY, GREY)
 STEPS = ("#08306b", "#08519c", "#2171b5", "#4292c6", "#6baed6", "#9ecae1", "#c6dbef")  # of what follows in an order
 SHADES = ("#f7fbff", "#deebf7", "#c6dbef", "#9ecae1", "#6baed6", "#4292c6", "#2171b5")  # from little to much
 
@@ -49,7 +49,8 @@ _MEANINGS = {
     GREY: "open duplicate not_scored",
     SKY: "no_reply no_results requested no_consent resurrected suggested",
     BLUE: "new assistant low_relevance holds judged identified revenue",
-    PURPLE: "repeated erased_subject signals",
+    PURPLE: "engaged repeated signals",
+    NAVY: "erased_subject",
 }
 
 

@@ -21,7 +21,7 @@ FORMATS = {
 }
 AXES = {"count": ",.1~f", "share": ".0%", "money": ",.0f", "change": "+.0%"}
 """Formats of an axis where that of the numbers would say too much."""
-MOST_SERIES = 6  # what is beyond is "Others", for which there is a colour, too
+MOST_SERIES = 5  # what is beyond is "Others", for which there is a colour, too
 CURRENCY = {"symbol": "AUTO", "symbolPosition": "prefix"}  # the one that the rows are in
 
 

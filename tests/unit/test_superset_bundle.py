@@ -129,17 +129,29 @@ def test_the_overview_is_what_superset_lists_first(files: dict[str, dict[str, An
 
 
 def test_colours_with_a_meaning_are_given_to_nothing_else() -> None:
-    assert not {source.GREEN, source.VERMILION} & {*source.SERIES, *source.STEPS, *source.SHADES}
+    assert not {source.GREEN, source.ORANGE, source.VERMILION} & {*source.SERIES, *source.STEPS, *source.SHADES}
     for label, colour in source.LABEL_COLOURS.items():
         assert source.LABEL_COLOURS.get(source.in_words(label), colour) == colour, label
 
 
 @pytest.mark.parametrize("seen_as", [PROTANOPIA, DEUTERANOPIA], ids=["protanopia", "deuteranopia"])
-def test_the_colour_blind_tell_outcomes_apart(seen_as: list[list[float]]) -> None:
-    outcomes = ("resolved", "escalated", "abandoned", "open", "no_reply")
-    seen = {name: _seen(source.LABEL_COLOURS[name], seen_as) for name in outcomes}
-    near = [(one, other) for one, other in combinations(outcomes, 2) if math.dist(seen[one], seen[other]) < 0.12]
-    assert near == []
+@pytest.mark.parametrize(
+    "side_by_side",
+    [
+        ("resolved", "escalated", "abandoned", "open", "no_reply"),
+        ("accepted", "duplicate", "rejected", "no_consent", "erased_subject"),
+        ("new_users", "returning_users", "resurrected_users", "dormant_users"),
+        ("new", "engaged", "returning"),
+        ("no_results", "fallback", "low_relevance", "repeated"),
+        ("holds", "requested", "confirmed"),
+    ],
+    ids=lambda names: names[0],
+)
+def test_the_colour_blind_tell_values_of_a_chart_apart(
+    seen_as: list[list[float]], side_by_side: tuple[str, ...]
+) -> None:
+    seen = {name: _seen(source.LABEL_COLOURS[name], seen_as) for name in side_by_side}
+    assert [pair for pair in combinations(side_by_side, 2) if math.dist(*(seen[name] for name in pair)) < 0.12] == []
 
 
 def _seen(colour: str, matrix: list[list[float]]) -> list[float]:
