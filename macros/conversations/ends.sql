@@ -1,6 +1,6 @@
 {#-
     How each conversation of some events ended: its outcome events, and how often the customer wrote again after it was
-    resolved or abandoned, which reopens it. `events` has `is_outcome`.
+    resolved or abandoned, which reopens it. `events` has `is_outcome` and `is_customers_message`.
 -#}
 {% macro ends_of_conversations(events) %}
     select
@@ -25,7 +25,7 @@
         from (
             select
                 *,
-                event_name = 'message.received' and coalesce(
+                is_customers_message and coalesce(
                     lag(event_name) over (
                         partition by tenant_id, conversation_id
                         order by {{ event_order() }}
@@ -33,7 +33,7 @@
                     false
                 ) as reopens
             from {{ events }}
-            where is_outcome or event_name = 'message.received'
+            where is_outcome or is_customers_message
         ) as turning_points
     ) as numbered
     group by tenant_id, conversation_id

@@ -26,9 +26,10 @@
             and not coalesce(is_private, false) as answers,
             event_name in ('conversation.resolved', 'conversation.abandoned') as ends,
             event_name in ('ai.response', 'voice.first_response') and duration_ms >= 0 as measures,
-            bool_or(event_name in ('message.received', 'message.sent', 'voice.first_response')) over (
-                partition by tenant_id, thread_id
-            ) as has_messages
+            bool_or(
+                event_name in ('message.received', 'voice.first_response')
+                or (event_name = 'message.sent' and is_private is not true)
+            ) over (partition by tenant_id, thread_id) as has_messages
         from {{ events }}
         where
             event_name in ('ai.response', 'voice.first_response')

@@ -53,8 +53,11 @@ final as (
 select * from final
 {% endmacro %}
 
-{#- How many users a period has of each status, from a table of the periods in which they were active. -#}
-{% macro lifecycle(periods, columns=[]) %}
+{#-
+    How many users each period of the tenant has of each status, from a table of the periods in which they were active. What is
+    counted apart is named by `definitions`, a relation with `tenant_id` and the columns.
+-#}
+{% macro lifecycle(active_periods, columns=[], definitions=none) %}
 {% set names = columns | join(', ') ~ (', ' if columns) %}
 with tenants as (
 
@@ -75,7 +78,7 @@ active as (
                 then 'returning'
             else 'resurrected'
         end as status
-    from {{ periods }} as active
+    from {{ active_periods }} as active
     {{ only_affected('active') }}
 
 ),
@@ -89,7 +92,7 @@ fell_dormant as (
         lapsed.period,
         lapsed.next_period_start as period_start,
         'dormant' as status
-    from {{ periods }} as lapsed
+    from {{ active_periods }} as lapsed
     {{ only_affected('lapsed', period_start='next_period_start') }}
     where lapsed.next_active_start is distinct from lapsed.next_period_start
 
@@ -111,7 +114,6 @@ counted as (
         {{ names }}
         period,
         period_start,
-        {{ period_shift('period', 'period_start', 1) }} as next_period_start,
         count(*) filter (where status = 'new') as new_users,
         count(*) filter (where status = 'returning') as returning_users,
         count(*) filter (where status = 'resurrected') as resurrected_users,
@@ -122,24 +124,62 @@ counted as (
 
 ),
 
+-- also those in which nobody did anything
+periods_of_tenants as (
+
+    select
+        periods.*
+        {%- for column in columns %},
+        definitions.{{ column }}
+        {%- endfor %}
+    from ({{ periods_to_build([(ref('tenant_days'), 'date')]) }}) as periods
+    {% if definitions -%}
+    inner join {{ definitions }} as definitions on definitions.tenant_id in ('*', periods.tenant_id)
+    {% endif -%}
+    where exists (
+        select 1 from {{ ref('tenant_days') }} as days
+        where
+            days.tenant_id = periods.tenant_id
+            and days.date >= periods.period_start
+            and days.date < periods.next_period_start
+    )
+
+),
+
+spans as (
+
+    select tenant_id, {{ names }}period, period_start
+    from periods_of_tenants
+    union
+    select tenant_id, {{ names }}period, period_start
+    from counted
+
+),
+
 final as (
 
     select
-        counted.tenant_id,
-        {% for column in columns %}counted.{{ column }},{% endfor %}
-        counted.period,
-        counted.period_start,
-        counted.next_period_start,
-        counted.next_period_start - 1 as last_day,
-        {{ is_over('counted.next_period_start', 'tenants.time_zone') }} as is_complete,
-        counted.new_users,
-        counted.returning_users,
-        counted.resurrected_users,
-        counted.dormant_users,
-        counted.active_users
-    from counted
-    inner join tenants on counted.tenant_id = tenants.tenant_id
-    where counted.period_start <= tenants.today
+        spans.tenant_id,
+        {% for column in columns %}spans.{{ column }},{% endfor %}
+        spans.period,
+        spans.period_start,
+        {{ period_shift('spans.period', 'spans.period_start', 1) }} as next_period_start,
+        {{ period_shift('spans.period', 'spans.period_start', 1) }} - 1 as last_day,
+        {{ is_over(period_shift('spans.period', 'spans.period_start', 1), 'tenants.time_zone') }} as is_complete,
+        {%- for status in ['new', 'returning', 'resurrected', 'dormant', 'active'] %}
+        coalesce(counted.{{ status }}_users, 0) as {{ status }}_users{{ ',' if not loop.last }}
+        {%- endfor %}
+    from spans
+    inner join tenants on spans.tenant_id = tenants.tenant_id
+    left join counted
+        on
+            spans.tenant_id = counted.tenant_id
+            {%- for column in columns %}
+            and spans.{{ column }} = counted.{{ column }}
+            {%- endfor %}
+            and spans.period = counted.period
+            and spans.period_start = counted.period_start
+    where spans.period_start <= tenants.today
 
 )
 

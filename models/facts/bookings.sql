@@ -8,6 +8,7 @@
     meta={'rebuild': {
         'key': {'booking_id': 'id'},
         'reads': {'stg_events': 'booking'},
+        'definitions': ['tenant_currencies'],
         'publishes': {
             'held': {'date': 'held_on'},
             'requested': {'date': 'requested_on'},
@@ -28,7 +29,7 @@ with events as (
 
 ),
 
-final as (
+reached as (
 
     select
         tenant_id,
@@ -42,10 +43,41 @@ final as (
         min(occurred_on) filter (where event_name = 'booking.requested') as requested_on,
         min(occurred_at) filter (where event_name = 'booking.confirmed') as confirmed_at,
         min(occurred_on) filter (where event_name = 'booking.confirmed') as confirmed_on,
-        {{ first_known('services_count', "event_name = 'booking.requested'") }} as services_count,
-        {{ first_known('estimated_total', "event_name = 'booking.requested'") }} as estimated_total
+        {{ first_known('services_count', "event_name = 'booking.requested'") }} as services_count
     from events
     group by tenant_id, booking_id
+
+),
+
+-- the first request that states a total, in the currency that it states
+estimates as (
+
+    select distinct on (events.tenant_id, events.booking_id)
+        events.tenant_id,
+        events.booking_id,
+        events.occurred_on,
+        events.estimated_total,
+        own.currency as own_currency,
+        coalesce(events.currency, own.currency) as currency
+    from events
+    inner join {{ ref('tenant_currencies') }} as own on events.tenant_id = own.tenant_id
+    where events.event_name = 'booking.requested' and events.estimated_total is not null
+    order by events.tenant_id, events.booking_id, {{ event_order('events') }}
+
+),
+
+final as (
+
+    select
+        reached.*,
+        estimates.estimated_total,
+        estimates.currency,
+        coalesce(estimates.currency <> estimates.own_currency and rates.rate is null, false) as is_other_currency,
+        {{ in_own_currency('estimates.estimated_total', 'estimates.currency', 'estimates.own_currency', 'rates.rate') }}
+            as estimated_value
+    from reached
+    left join estimates on reached.tenant_id = estimates.tenant_id and reached.booking_id = estimates.booking_id
+    left join {{ exchange_rate('estimates.currency', 'estimates.own_currency', 'estimates.occurred_on') }} as rates on true
 
 )
 

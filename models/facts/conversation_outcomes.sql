@@ -27,7 +27,9 @@ events as (
         -- what people and the assistant do in it; not what is said of it afterwards
         events.actor in ('customer', 'assistant', 'agent')
         and events.event_name not in ('conversation.rated', 'conversation.scored') as is_talk,
-        events.event_name = 'message.sent' and events.actor = 'agent'
+        {{ is_customers_message('events') }} as is_customers_message,
+        {{ is_message_to_customer('events') }} as is_message_to_customer,
+        {{ is_message_to_customer('events') }} and events.actor = 'agent'
         and count(*) filter (where events.event_name = 'conversation.escalated') over (
             partition by events.tenant_id, events.conversation_id
             order by {{ event_order('events') }}
@@ -66,8 +68,8 @@ spans as (
         ) as last_event_at,
         min(events.occurred_at) filter (where events.is_taken_over) as taken_over_at,
         -- the business wrote, and the customer never did
-        not bool_or(events.event_name in ('message.received', 'voice.turn_started'))
-        and bool_or(events.event_name = 'message.sent') as has_no_reply
+        not bool_or(events.is_customers_message or events.event_name = 'voice.turn_started')
+        and bool_or(events.is_message_to_customer) as has_no_reply
     from events
     left join ends on events.tenant_id = ends.tenant_id and events.conversation_id = ends.conversation_id
     group by events.tenant_id, events.conversation_id

@@ -55,7 +55,7 @@ messages as (
         events.event_name = 'message.received' as is_customers,
         {{ plain_words('events.text') }} as words
     from events
-    where events.event_name in ('message.received', 'message.sent') and events.text is not null
+    where ({{ is_customers_message('events') }} or {{ is_message_to_customer('events') }}) and events.text is not null
 
 ),
 

@@ -20,7 +20,10 @@ with events as (
         lower(btrim(events.text)) as wording
     from {{ ref('stg_events') }} as events
     {{ only_affected('events') }}
-    where events.event_name in ('message.received', 'message.sent', 'kb.search', 'conversation.escalated')
+    where
+        {{ is_customers_message('events') }}
+        or {{ is_message_to_customer('events') }}
+        or events.event_name in ('kb.search', 'conversation.escalated')
     window way as (
         partition by events.tenant_id, events.thread_id
         order by {{ event_order('events') }}

@@ -7,6 +7,7 @@
     meta={'rebuild': {
         'key': {'thread_id': 'id'},
         'reads': {'stg_events': 'thread'},
+        'definitions': ['tenant_currencies'],
         'publishes': {'day': {'date': 'called_on'}},
         'date': 'called_on',
     }}
@@ -21,7 +22,7 @@ with calls as (
 
 ),
 
-final as (
+costed as (
 
     select
         calls.tenant_id,
@@ -48,8 +49,11 @@ final as (
                     ) / 1000000
             end
         )::numeric(28, 10) as cost,
-        upper(case when calls.cost is not null then calls.currency else prices.currency end) as currency
+        coalesce(upper(nullif(btrim(case when calls.cost is not null then calls.currency else prices.currency end), '')), own.currency)
+            as paid_currency,
+        own.currency as own_currency
     from calls
+    inner join {{ ref('tenant_currencies') }} as own on calls.tenant_id = own.tenant_id
     left join lateral (
         select price_list.*
         from {{ ref('model_prices') }} as price_list
@@ -60,6 +64,33 @@ final as (
         order by price_list.tenant_id = '*', price_list.valid_from desc
         limit 1
     ) as prices on true
+
+),
+
+final as (
+
+    select
+        costed.tenant_id,
+        costed.call_id,
+        costed.thread_id,
+        costed.conversation_id,
+        costed.user_id,
+        costed.channel,
+        costed.model,
+        costed.called_at,
+        costed.called_on,
+        costed.duration_ms,
+        costed.is_error,
+        costed.error_class,
+        costed.input_tokens,
+        costed.output_tokens,
+        costed.cost,
+        case when costed.cost is not null then costed.paid_currency end as currency,
+        costed.cost is not null and costed.paid_currency <> costed.own_currency and rates.rate is null as is_other_currency,
+        {{ in_own_currency('costed.cost', 'costed.paid_currency', 'costed.own_currency', 'rates.rate', 'numeric(28, 10)') }}
+            as value
+    from costed
+    left join {{ exchange_rate('costed.paid_currency', 'costed.own_currency', 'costed.called_on') }} as rates on true
 
 )
 

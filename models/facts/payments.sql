@@ -86,22 +86,9 @@ final as (
         priced.revenue as amount,
         priced.paid_currency as currency,
         priced.paid_currency <> priced.own_currency and rates.rate is null as is_other_currency,
-        case
-            when priced.paid_currency = priced.own_currency then priced.revenue
-            else (priced.revenue * rates.rate)::numeric(20, 4)
-        end as value
+        {{ in_own_currency('priced.revenue', 'priced.paid_currency', 'priced.own_currency', 'rates.rate') }} as value
     from priced
-    -- the day's rate: the latest one on or before it
-    left join lateral (
-        select candidates.rate
-        from {{ ref('exchange_rates') }} as candidates
-        where
-            upper(candidates.from_currency) = priced.paid_currency
-            and upper(candidates.to_currency) = priced.own_currency
-            and candidates.date <= priced.occurred_on
-        order by candidates.date desc
-        limit 1
-    ) as rates on true
+    left join {{ exchange_rate('priced.paid_currency', 'priced.own_currency', 'priced.occurred_on') }} as rates on true
 
 )
 

@@ -252,29 +252,34 @@ def activity_lifecycle(world: World, activities: Iterable[Activity]) -> list[Row
                 for event in filter(activity.matches, world.events)
             ),
         )
+        if activity.tenant_id in ("*", row["tenant_id"])
     ]
 
 
 def user_lifecycle(world: World) -> list[Row]:
-    """One row per tenant, period and period start, the current at most, with an active user or one just lapsed."""
+    """One row per tenant, period and period start, from the tenant's first day to the current period."""
     return _lifecycle(world, ((row["tenant_id"], row["user_id"], row["date"]) for row in user_days(world)))
 
 
 def _lifecycle(world: World, days_of_users: Iterable[tuple[str, str, date]]) -> list[Row]:
     rows = []
-    for tenant_id, days in grouped(days_of_users, lambda day: day[0]).items():
+    days_of = grouped(days_of_users, lambda day: day[0])
+    there = grouped(tenant_days(world), lambda row: row["tenant_id"])
+    for tenant_id in {*days_of, *there}:
+        days = days_of.get(tenant_id, [])
         tenant = world.tenant(tenant_id)
         for period in PERIODS:
             active: dict[date, set[str]] = defaultdict(set)
             for _, user_id, day in days:
                 active[period_start(tenant, period, day)].add(user_id)
-            for start in sorted({*active, *(next_start(period, start) for start in active)}):
+            begun = {period_start(tenant, period, row["date"]) for row in there.get(tenant_id, [])}
+            for start in sorted({*begun, *active, *(next_start(period, start) for start in active)}):
                 if start > tenant.local_date(world.as_of):
                     continue
                 now = active.get(start, set())
                 before = active.get(period_start(tenant, period, start - timedelta(1)), set())
                 ever = set().union(*(users for earlier, users in active.items() if earlier < start))
-                if now or before - now:
+                if now or before - now or start in begun:
                     rows.append(
                         {
                             "tenant_id": tenant_id,

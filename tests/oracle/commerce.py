@@ -1,7 +1,15 @@
 """`facts.bookings` and `facts.orders`: what customers reserved and bought."""
 
 from tests.oracle.figures import amount, first_known
-from tests.oracle.money import COMPLETED, REFUNDED, payments, total
+from tests.oracle.money import (
+    COMPLETED,
+    REFUNDED,
+    in_own_currency,
+    payments,
+    stated,
+    tenant_currency,
+    total,
+)
 from tests.oracle.world import Event, Row, World, grouped, thread
 
 HELD, REQUESTED, CONFIRMED = "booking.slot_hold", "booking.requested", "booking.confirmed"
@@ -12,8 +20,8 @@ def bookings(world: World) -> list[Row]:
     events = [event for event in world.events if event["event_name"] in (HELD, REQUESTED, CONFIRMED)]
     rows = []
     for (tenant_id, booking_id), group in grouped(events, lambda event: _key(event, "booking_id")).items():
-        requests = [event["attributes"] for event in group if event["event_name"] == REQUESTED]
-        estimated_total = first_known(request.get("estimated_total") for request in requests)
+        requests = [event for event in group if event["event_name"] == REQUESTED]
+        priced = next((event for event in requests if event["attributes"].get("estimated_total") is not None), None)
         rows.append(
             {
                 "tenant_id": tenant_id,
@@ -24,11 +32,25 @@ def bookings(world: World) -> list[Row]:
                 "held_at": first_known(_times(group, HELD)),
                 "requested_at": first_known(_times(group, REQUESTED)),
                 "confirmed_at": first_known(_times(group, CONFIRMED)),
-                "services_count": first_known(request.get("services_count") for request in requests),
-                "estimated_total": None if estimated_total is None else amount(estimated_total),
+                "services_count": first_known(event["attributes"].get("services_count") for event in requests),
+                **_estimate(world, tenant_id, priced),
             }
         )
     return rows
+
+
+def _estimate(world: World, tenant_id: str, priced: Event | None) -> Row:
+    if priced is None:
+        return dict.fromkeys(("estimated_total", "currency", "estimated_value")) | {"is_other_currency": False}
+    own = tenant_currency(world, tenant_id)
+    total, currency = amount(priced["attributes"]["estimated_total"]), stated(priced) or own
+    value = in_own_currency(world, priced, total, currency, own)
+    return {
+        "estimated_total": total,
+        "currency": currency,
+        "is_other_currency": value is None,
+        "estimated_value": value,
+    }
 
 
 def orders(world: World) -> list[Row]:

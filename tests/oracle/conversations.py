@@ -8,7 +8,17 @@ from tests.oracle.figures import distinct, first_known, mean
 from tests.oracle.money import first_completions, payments, total
 from tests.oracle.tools import tool_calls
 from tests.oracle.turns import turns
-from tests.oracle.world import Event, Row, World, actor, events_by_conversation, grouped, identity
+from tests.oracle.world import (
+    Event,
+    Row,
+    World,
+    actor,
+    events_by_conversation,
+    grouped,
+    identity,
+    is_customers_message,
+    is_message_to_customer,
+)
 
 OUTCOMES = {
     "conversation.resolved": "resolved",
@@ -29,7 +39,8 @@ def conversations(world: World) -> list[Row]:
         answered = [row for row in asked.get(key, []) if row["status"] == "answered"]
         durations = [row["wait_ms"] for row in sorted(answered, key=lambda row: (row["answered_at"], row["answer_id"]))]
         searches = [event["attributes"]["results_count"] for event in events if event["event_name"] == "kb.search"]
-        received, sent = count(events, "message.received"), count(events, "message.sent")
+        received = sum(is_customers_message(event) for event in events)
+        sent = [event for event in events if is_message_to_customer(event)]
         rows.append(
             {
                 "tenant_id": tenant_id,
@@ -49,8 +60,8 @@ def conversations(world: World) -> list[Row]:
                 "was_escalated": count(events, "conversation.escalated") > 0,
                 "reopened_count": reopened_count(events),
                 "messages_received": received,
-                "messages_sent": sent,
-                "messages": received + sent,
+                "messages_sent": len(sent),
+                "messages": received + len(sent),
                 "first_response_ms": first_known(durations),
                 "avg_response_time_ms": mean(durations),
                 "turns": len(asked.get(key, [])),
@@ -60,7 +71,7 @@ def conversations(world: World) -> list[Row]:
                 "tool_failures": sum(row["success"] is False for row in calls.get(key, [])),
                 "kb_searches": len(searches),
                 "kb_misses": searches.count(0),
-                "fallbacks": sum(value is True for value in attributes(events, "message.sent", "is_fallback")),
+                "fallbacks": sum(event["attributes"].get("is_fallback") is True for event in sent),
                 "bookings_requested": distinct(attributes(events, "booking.requested", "booking_id")),
                 "bookings_confirmed": distinct(attributes(events, "booking.confirmed", "booking_id")),
                 "revenue": total([values[identity(event)] for event in events if identity(event) in counted_orders]),
@@ -81,7 +92,8 @@ def outcome(events: list[Event], as_of: datetime, abandon_after: timedelta) -> R
     talk = [event["occurred_at"] for event in events if is_talk(event)]
     until = [time for time in talk if said in (None, "escalated") or time <= ends[-1]["occurred_at"]]
     last_event_at = max(until) if until else events[-1]["occurred_at"]
-    has_no_reply = "message.sent" in names and not {"message.received", "voice.turn_started"} & set(names)
+    has_written = any(is_customers_message(event) for event in events) or "voice.turn_started" in names
+    has_no_reply = any(is_message_to_customer(event) for event in events) and not has_written
     is_silent = not ends and not has_no_reply and last_event_at + abandon_after <= as_of
     default = "human" if "conversation.escalated" in names else "assistant"
     return {
@@ -107,7 +119,7 @@ def resolution_times(events: list[Event]) -> Row:
     reopened = reopenings(events)[:1]
     escalated = [place for place, event in enumerate(events) if event["event_name"] == "conversation.escalated"][:1]
     taken_over = [
-        place for place, event in enumerate(events) if event["event_name"] == "message.sent" and actor(event) == "agent"
+        place for place, event in enumerate(events) if is_message_to_customer(event) and actor(event) == "agent"
     ]
 
     def seconds(begins: list[int], ends: list[int]) -> float | None:
@@ -158,7 +170,7 @@ def reopenings(events: list[Event]) -> list[int]:
     for place, event in enumerate(events):
         if event["event_name"] in OUTCOMES:
             is_closed = event["event_name"] != "conversation.escalated"
-        elif event["event_name"] == "message.received" and is_closed:
+        elif is_customers_message(event) and is_closed:
             found.append(place)
             is_closed = False
     return found

@@ -154,7 +154,7 @@ def commerce_metrics(world: World) -> list[Row]:
     return rows
 
 
-@every_day(("holds", "requested", "confirmed"), "estimated_total")
+@every_day(("holds", "requested", "confirmed", "other_currency_requests"), "estimated_total")
 def booking_metrics(world: World) -> list[Row]:
     """One row per tenant and local date on which a booking reached a stage for the first time."""
     stages = ("held_at", "requested_at", "confirmed_at")
@@ -170,7 +170,8 @@ def booking_metrics(world: World) -> list[Row]:
                 "confirmed": len(confirmed),
                 "hold_to_confirm_rate": ratio(len(_known(held, "confirmed_at")), len(held)),
                 "request_to_confirm_rate": ratio(len(_known(requested, "confirmed_at")), len(requested)),
-                "estimated_total": sum(_known(requested, "estimated_total"), Decimal(0)),
+                "other_currency_requests": sum(booking["is_other_currency"] for booking in requested),
+                "estimated_total": sum(_known(requested, "estimated_value"), Decimal(0)),
             }
         )
     return rows

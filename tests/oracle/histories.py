@@ -174,7 +174,7 @@ KINDS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     ),
     "booking.slot_hold": st.fixed_dictionaries(_bookings),
     "booking.requested": st.fixed_dictionaries(
-        _bookings, optional={"services_count": st.integers(1, 3), "estimated_total": _money}
+        _bookings, optional={"services_count": st.integers(1, 3), "estimated_total": _money, "currency": _currencies}
     ),
     "booking.confirmed": st.fixed_dictionaries(_bookings),
     "system.error": st.just({}),

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from tests.oracle.figures import percentile
+from tests.oracle.money import in_own_currency, stated, tenant_currency
 from tests.oracle.world import Event, Row, World, grouped, thread
 
 SEEDS = Path(__file__).resolve().parents[2] / "seeds"
 MILLION = Decimal(1_000_000)
+TEN_PLACES = Decimal("1e-10")
 
 
 @cache
@@ -34,12 +36,16 @@ def _call(world: World, event: Event, prices: Sequence[Row]) -> Row:
     model = attributes.get("model") or "unknown"
     read, written = attributes.get("input_tokens"), attributes.get("output_tokens")
     cost: Any = attributes.get("cost")
+    own = tenant_currency(world, event["tenant_id"])
     currency: str | None = None
+    value: Decimal | None = None
     if cost is not None:
-        cost, currency = Decimal(str(cost)), attributes.get("currency")
+        cost, currency = Decimal(str(cost)), stated(event) or own
     elif (price := _price(prices, event["tenant_id"], model, called_on)) and (read, written) != (None, None):
         cost = (Decimal(price["input_price"]) * (read or 0) + Decimal(price["output_price"]) * (written or 0)) / MILLION
-        currency = price["currency"] or None
+        currency = price["currency"].upper() or own
+    if currency is not None:
+        value = in_own_currency(world, event, cost, currency, own, TEN_PLACES)
     return {
         "tenant_id": event["tenant_id"],
         "call_id": event["event_id"],
@@ -54,6 +60,8 @@ def _call(world: World, event: Event, prices: Sequence[Row]) -> Row:
         "output_tokens": written,
         "cost": cost,
         "currency": currency,
+        "is_other_currency": cost is not None and value is None,
+        "value": value,
     }
 
 
@@ -67,13 +75,12 @@ def _price(prices: Sequence[Row], tenant_id: str, model: str, day: date) -> Row 
 
 
 def model_usage(world: World, prices: Sequence[Row] | None = None) -> list[Row]:
-    """One row per tenant, local date and model; costs in another currency than the tenant's are not added."""
+    """One row per tenant, local date and model; costs in a currency without a rate are not added."""
     calls = grouped(model_calls(world, prices), lambda row: (row["tenant_id"], row["called_on"], row["model"]))
     rows = []
     for (tenant_id, day, model), group in calls.items():
         durations = [row["duration_ms"] for row in group if row["duration_ms"] is not None]
-        own = world.tenant(tenant_id).currency or "USD"
-        costs = [row["cost"] for row in group if row["cost"] is not None and row["currency"] in (None, own)]
+        costs = [row["value"] for row in group if row["value"] is not None]
         rows.append(
             {
                 "tenant_id": tenant_id,
@@ -84,6 +91,7 @@ def model_usage(world: World, prices: Sequence[Row] | None = None) -> list[Row]:
                 "input_tokens": _sum([row["input_tokens"] for row in group]),
                 "output_tokens": _sum([row["output_tokens"] for row in group]),
                 "cost": sum(costs, Decimal(0)) if costs else None,
+                "other_currency_calls": sum(row["is_other_currency"] for row in group),
                 "p50_ms": percentile(durations, 0.50),
                 "p95_ms": percentile(durations, 0.95),
             }

@@ -37,7 +37,7 @@ def _payment(
     reported = own[event["tenant_id"]]
     paid = amount(event["attributes"]["revenue"])
     currency = currency or reported
-    rate = Decimal(1) if currency == reported else _rate(world, event, currency, reported)
+    value = in_own_currency(world, event, paid, currency, reported)
     return {
         "tenant_id": event["tenant_id"],
         "payment_id": event["event_id"],
@@ -48,9 +48,17 @@ def _payment(
         "paid_on": world.local_date(event),
         "amount": paid,
         "currency": currency,
-        "is_other_currency": rate is None,
-        "value": None if rate is None else (paid * rate).quantize(FOUR_PLACES, ROUND_HALF_UP),
+        "is_other_currency": value is None,
+        "value": value,
     }
+
+
+def in_own_currency(
+    world: World, event: Event, paid: Decimal, currency: str, own: str, places: Decimal = FOUR_PLACES
+) -> Decimal | None:
+    """An amount that an event states, in the tenant's currency; None where no rate is known."""
+    rate = Decimal(1) if currency == own else _rate(world, event, currency, own)
+    return None if rate is None else (paid * rate).quantize(places, ROUND_HALF_UP)
 
 
 def _rate(world: World, event: Event, currency: str, own: str) -> Decimal | None:

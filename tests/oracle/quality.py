@@ -10,16 +10,25 @@ from math import floor
 from pathlib import Path
 from typing import Any
 
-from tests.oracle.conversations import attributes, conversations
+from tests.oracle.conversations import conversations
 from tests.oracle.days import every_day
 from tests.oracle.figures import first_known, mean, ratio
 from tests.oracle.responses import responses
 from tests.oracle.tools import kb_searches
-from tests.oracle.world import Event, Row, World, events_by_conversation, grouped, thread
+from tests.oracle.world import (
+    Event,
+    Row,
+    World,
+    events_by_conversation,
+    grouped,
+    is_customers_message,
+    is_message_to_customer,
+    thread,
+)
 
 SEEDS = Path(__file__).resolve().parents[2] / "seeds"
 SCORES = ("helpfulness", "accuracy", "politeness", "overall")
-ANSWERS = ("message.sent", "ai.response", "voice.first_response")
+MEASUREMENTS = ("ai.response", "voice.first_response")
 KINDS_OF_WORDS = (range(0x3040, 0x3100), range(0x3400, 0xA000))  # kana, and Chinese characters
 BETWEEN_WORDS = (
     *(range(1, 0x30), range(0x3A, 0x41), range(0x5B, 0x61), range(0x7B, 0xC0), range(0xD7, 0xD8), range(0xF7, 0xF8)),
@@ -124,8 +133,8 @@ def wording(events: list[Event], rubric: Rubric) -> Row:
     """The counts of one conversation."""
     tenant_id = events[0]["tenant_id"]
     received, sent = (
-        [text for text in attributes(events, name, "text") if text is not None]
-        for name in ("message.received", "message.sent")
+        [event["attributes"]["text"] for event in events if is_one(event) and "text" in event["attributes"]]
+        for is_one in (is_customers_message, is_message_to_customer)
     )
     last_sent = sent[-int(rubric.setting(tenant_id, "ending_messages")) :]
     enough = rubric.setting(tenant_id, "question_words")
@@ -165,7 +174,9 @@ def conversation_signals(world: World, rubric: Rubric | None = None) -> list[Row
         slow = sum(duration > world.tenant(key[0]).sla_ms for duration in durations)
         said = conversation["outcome"] not in ("open", "no_reply") and not conversation["outcome_inferred"]
         sent = conversation["messages_sent"]
-        reports_fallbacks = any(value is not None for value in attributes(events, "message.sent", "is_fallback"))
+        reports_fallbacks = any(
+            is_message_to_customer(event) and "is_fallback" in event["attributes"] for event in events
+        )
         signals = {
             "resolution": int(conversation["outcome"] == "resolved") if said else None,
             "rating": conversation["rating"],
@@ -208,10 +219,10 @@ def answered(events: Iterable[Event]) -> Fraction | None:
     turns = replies = 0
     is_waiting = False
     for event in events:
-        if event["event_name"] == "message.received":
+        if is_customers_message(event):
             turns += not is_waiting
             is_waiting = True
-        elif event["event_name"] in ANSWERS:
+        elif is_message_to_customer(event) or event["event_name"] in MEASUREMENTS:
             replies += is_waiting
             is_waiting = False
     return _share(replies, turns)

@@ -5,7 +5,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tests.oracle.opening import open_milliseconds
-from tests.oracle.world import Event, Row, World, actor, grouped, thread
+from tests.oracle.world import (
+    Event,
+    Row,
+    World,
+    actor,
+    grouped,
+    is_customers_message,
+    is_message_to_customer,
+    thread,
+)
 
 UNKNOWN = "unknown"
 ENDS = ("conversation.resolved", "conversation.abandoned")
@@ -56,7 +65,10 @@ def told(events: list[Event]) -> tuple[list[Turn], list[Event]]:
     alone: list[Event] = []
     waiting: Turn | None = None
     latest: Turn | None = None  # the turn that a measurement belongs to
-    heard = {event["event_name"] for event in events} & {"message.received", "message.sent", "voice.first_response"}
+    heard = any(
+        event["event_name"] in ("message.received", "voice.first_response") or is_message_to_customer(event)
+        for event in events
+    )
     for event in events:
         name = event["event_name"]
         if asks(event) or (name == "conversation.escalated" and thread(event) is not None):
@@ -84,14 +96,13 @@ def told(events: list[Event]) -> tuple[list[Turn], list[Event]]:
 
 def asks(event: Event) -> bool:
     """Whether it is a customer's message in a conversation."""
-    return event["event_name"] == "message.received" and actor(event) == "customer" and thread(event) is not None
+    return is_customers_message(event) and thread(event) is not None
 
 
 def answers(event: Event) -> bool:
     """Whether it is something that the customer sees or hears of the assistant or an agent; a private note is not."""
-    if event["event_name"] == "message.sent" and event["attributes"].get("is_private") is True:
-        return False
-    return event["event_name"] in ("message.sent", "voice.first_response") and actor(event) in ("assistant", "agent")
+    is_seen = is_message_to_customer(event) or event["event_name"] == "voice.first_response"
+    return is_seen and actor(event) in ("assistant", "agent")
 
 
 def measures(event: Event) -> bool:

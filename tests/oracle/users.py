@@ -8,7 +8,15 @@ from tests.oracle.days import tenant_days
 from tests.oracle.figures import distinct, ratio
 from tests.oracle.money import payments, total
 from tests.oracle.sessions import sessions
-from tests.oracle.world import Row, World, by_customer, conversations_in, grouped
+from tests.oracle.world import (
+    Row,
+    World,
+    by_customer,
+    conversations_in,
+    grouped,
+    is_customers_message,
+    is_message_to_customer,
+)
 
 
 def user_days(world: World) -> list[Row]:
@@ -34,7 +42,7 @@ def user_days(world: World) -> list[Row]:
                 "events": len(done),
                 "conversations": conversations_in(done),
                 "messages_received": count(done, "message.received"),
-                "messages": count(events, "message.received") + count(events, "message.sent"),
+                "messages": sum(is_customers_message(event) or is_message_to_customer(event) for event in events),
                 "orders": len(orders),
                 "revenue": total(orders),
             }

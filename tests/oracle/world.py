@@ -196,6 +196,16 @@ def actor(event: Event) -> str:
     return said or (kind.actor if kind else "customer")
 
 
+def is_customers_message(event: Event) -> bool:
+    """Whether the customer wrote it; one that somebody else put in is not theirs."""
+    return event["event_name"] == "message.received" and actor(event) == "customer"
+
+
+def is_message_to_customer(event: Event) -> bool:
+    """Whether the customer can read it; a private note they cannot."""
+    return event["event_name"] == "message.sent" and event["attributes"].get("is_private") is not True
+
+
 def identity(event: Event) -> tuple[str, UUID]:
     """What makes it the same event: two tenants may use the same event id."""
     return event["tenant_id"], event["event_id"]

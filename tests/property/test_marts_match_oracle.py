@@ -73,7 +73,7 @@ RANDOM_ATTRIBUTES: dict[str, Callable[[Random], dict[str, Any]]] = {
     "booking.slot_hold": lambda random: a_booking(random),
     "booking.requested": lambda random: {
         **a_booking(random),
-        **some(random, estimated_total=random.randint(1, 90) / 4),
+        **some(random, estimated_total=random.randint(1, 90) / 4, currency=random.choice(("EUR", "usd", "JPY"))),
     },
     "booking.confirmed": lambda random: a_booking(random),
     "system.error": lambda random: some(random, error_class=random.choice(("Timeout", "Refused"))),

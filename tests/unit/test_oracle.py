@@ -478,13 +478,14 @@ def test_a_model_costs_what_its_tokens_do_where_the_call_does_not_say() -> None:
         event("12:01", "ai.response", duration_ms=300, model="aurora-mini", cost=0.5, error_class="timeout"),
         event("12:02", "ai.response", duration_ms=200, model="aurora-mini", cost=9, currency="JPY"),
     ]
-    assert columns(rows("facts.model_calls", events), "cost", "currency", "is_error") == [
-        (Decimal("0.15"), None, False),
-        (Decimal("0.5"), None, True),
-        (Decimal(9), "JPY", False),
+    assert columns(rows("facts.model_calls", events), "cost", "currency", "value", "is_error") == [
+        (Decimal("0.15"), "USD", Decimal("0.15"), False),
+        (Decimal("0.5"), "USD", Decimal("0.5"), True),
+        (Decimal(9), "JPY", None, False),
     ]
     (usage,) = rows("marts.model_usage", events)
     assert (usage["calls"], usage["errors"], usage["cost"], usage["p50_ms"]) == (3, 1, Decimal("0.65"), 200.0)
+    assert usage["other_currency_calls"] == 1
 
 
 # sessions
@@ -655,6 +656,9 @@ def test_a_booking_takes_the_earliest_of_each_step() -> None:
         "confirmed_at": moment("2024-03-06 12:02"),
         "services_count": 3,
         "estimated_total": Decimal("19.99"),
+        "currency": "USD",
+        "is_other_currency": False,
+        "estimated_value": Decimal("19.99"),
     }
 
 

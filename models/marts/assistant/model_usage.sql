@@ -9,12 +9,9 @@
 
 with calls as (
 
-    select
-        calls.*,
-        calls.currency <> coalesce(tenants.currency, 'USD') as is_other_currency
+    select calls.*
     from {{ ref('model_calls') }} as calls
     {{ only_affected('calls', date='called_on') }}
-    inner join {{ ref('stg_tenants') }} as tenants on calls.tenant_id = tenants.tenant_id
 
 ),
 
@@ -28,7 +25,8 @@ final as (
         count(*) filter (where is_error) as errors,
         sum(input_tokens)::bigint as input_tokens,
         sum(output_tokens)::bigint as output_tokens,
-        sum(cost) filter (where is_other_currency is not true)::numeric(28, 10) as cost,
+        sum(value)::numeric(28, 10) as cost,
+        count(*) filter (where is_other_currency) as other_currency_calls,
         {{ percentile(0.5, 'duration_ms') }} as p50_ms,
         {{ percentile(0.95, 'duration_ms') }} as p95_ms
     from calls

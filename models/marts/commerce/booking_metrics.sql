@@ -28,7 +28,8 @@ requests as (
         bookings.requested_on as date,
         count(*) as requests,
         count(bookings.confirmed_at) as confirmed_of_requested,
-        sum(bookings.estimated_total)::numeric(20, 4) as estimated_total
+        count(*) filter (where bookings.is_other_currency) as other_currency_requests,
+        sum(bookings.estimated_value)::numeric(20, 4) as estimated_total
     from {{ ref('bookings') }} as bookings
     {{ only_affected('bookings', date='requested_on') }}
     where bookings.requested_on is not null
@@ -69,6 +70,7 @@ booked as (
         coalesce(confirmations.confirmations, 0) as confirmed,
         {{ ratio('holds.confirmed_of_held', 'holds.holds') }} as hold_to_confirm_rate,
         {{ ratio('requests.confirmed_of_requested', 'requests.requests') }} as request_to_confirm_rate,
+        coalesce(requests.other_currency_requests, 0) as other_currency_requests,
         coalesce(requests.estimated_total, 0)::numeric(20, 4) as estimated_total
     from dates
     left join holds on dates.tenant_id = holds.tenant_id and dates.date = holds.date
@@ -82,7 +84,7 @@ final as (
     {{ on_each_day(
         'booked',
         counts=[
-            'holds', 'requested', 'confirmed',
+            'holds', 'requested', 'confirmed', 'other_currency_requests',
         ],
         amounts=[
             'estimated_total',

@@ -2,8 +2,9 @@
     unique_key=['tenant_id', 'period', 'period_start'],
     meta={'rebuild': {
         'key': {'period': 'id', 'period_start': 'date'},
-        'reads': {'user_periods': 'period'},
+        'reads': {'user_periods': 'period', 'tenant_days': 'day'},
         'affected_by': 'affected_period_and_next',
+        'periods': ['day', 'week', 'month'],
         'time_triggered': 'time_triggered_begun_periods',
         'end': 'next_period_start',
         'date': 'last_day',
