@@ -77,7 +77,8 @@ final as (
             as estimated_value
     from reached
     left join estimates on reached.tenant_id = estimates.tenant_id and reached.booking_id = estimates.booking_id
-    left join {{ exchange_rate('estimates.currency', 'estimates.own_currency', 'estimates.occurred_on') }} as rates on true
+    left join {{ exchange_rate('estimates.currency', 'estimates.own_currency', 'estimates.occurred_on') }} as rates
+        on true
 
 )
 

@@ -49,8 +49,10 @@ costed as (
                     ) / 1000000
             end
         )::numeric(28, 10) as cost,
-        coalesce(upper(nullif(btrim(case when calls.cost is not null then calls.currency else prices.currency end), '')), own.currency)
-            as paid_currency,
+        coalesce(
+            case when calls.cost is not null then calls.currency else nullif(upper(btrim(prices.currency)), '') end,
+            own.currency
+        ) as paid_currency,
         own.currency as own_currency
     from calls
     inner join {{ ref('tenant_currencies') }} as own on calls.tenant_id = own.tenant_id
@@ -86,9 +88,12 @@ final as (
         costed.output_tokens,
         costed.cost,
         case when costed.cost is not null then costed.paid_currency end as currency,
-        costed.cost is not null and costed.paid_currency <> costed.own_currency and rates.rate is null as is_other_currency,
-        {{ in_own_currency('costed.cost', 'costed.paid_currency', 'costed.own_currency', 'rates.rate', 'numeric(28, 10)') }}
-            as value
+        costed.cost is not null
+        and costed.paid_currency <> costed.own_currency
+        and rates.rate is null as is_other_currency,
+        {{ in_own_currency(
+            'costed.cost', 'costed.paid_currency', 'costed.own_currency', 'rates.rate', 'numeric(28, 10)'
+        ) }} as value
     from costed
     left join {{ exchange_rate('costed.paid_currency', 'costed.own_currency', 'costed.called_on') }} as rates on true
 

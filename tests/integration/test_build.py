@@ -12,6 +12,7 @@ from uuid import UUID
 
 import pytest
 
+from parley.build import dbt
 from parley.build.builds import LOCK, BuildRequest, build, is_running
 from parley.build.rebuilds import Rebuild, of_build
 from parley.build.results import Progress
@@ -48,6 +49,13 @@ def test_a_build_is_recorded_with_the_time_it_judged_by(built: Settings) -> None
     assert int(str(made)) > 20
     assert int(str(passed)) > 20
     assert wrong == 0
+
+
+@pytest.mark.builds
+def test_the_rules_of_the_models_hold_on_hand_computed_rows(database: Settings) -> None:
+    done = dbt.invoke(database, ["test", "--select", "test_type:unit"])
+    assert len(done.results) > 50
+    assert {result.node.name: result.message for result in done.results if result.status != "pass"} == {}
 
 
 def test_a_selected_build_builds_only_that_and_says_how_far_it_is(built: Settings) -> None:
