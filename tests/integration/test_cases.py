@@ -1,18 +1,28 @@
-"""Small inputs with right values worked out by hand (../shared/cases), each a tenant's own, in one warehouse.
+"""Small inputs with right values worked out by hand (../shared/cases, and the stories of `by_hand`), in one warehouse.
 
-A case is loaded once for all tests: add it to LOADS, and a test of its right values below.
+Each is a tenant's own, and all are loaded once for all tests. A file of ../shared/cases goes into LOADS, with a test of
+its right values below; anything else is a story, whose values are tests by themselves.
 """
 
+import json
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
+from math import isclose
+from typing import Any
 
+import psycopg
 import pytest
 
 from parley.build.builds import BuildRequest
 from parley.landing.loader import load
+from parley.settings import Settings
 from tests.conftest import Rows, database_copy, read_rows
+from tests.oracle import Tenant
 from tests.oracle.files import SHARED
-from tests.support.warehouse import Warehouse
+from tests.support import by_hand
+from tests.support.seeds import add_to_seed
+from tests.support.warehouse import PROJECT, Warehouse, copy_project
 
 CASES = SHARED / "cases"
 AS_OF = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -39,11 +49,36 @@ def rows(server: dict[str, str], recorded_template: str, tmp_path_factory: pytes
         pytest.MonkeyPatch.context() as environment,
         database_copy(server, recorded_template, environment, folder / "home") as settings,
     ):
+        project = copy_project(folder / "project", ())
+        shutil.copy(PROJECT / "seeds/input_expectations.csv", project / "seeds")
+        for seed, added in by_hand.definitions().items():
+            defaults = vars(Tenant("")) if seed == "tenants" else {}
+            add_to_seed(project, seed, [defaults | row for row in added])
+        environment.setenv("PARLEY_PROJECT", str(project))
+        settings = Settings.load()
         for name in LOADS:
             load(settings, str(CASES / name))
         load(settings, str(CASES / EXPORT), source_format="segment", tenant_id="case-usual-export")
+        stories = folder / "stories.ndjson"
+        stories.write_text("".join(json.dumps(event) + "\n" for event in by_hand.events()))
+        Warehouse(settings, folder).land_file(stories)
         Warehouse(settings, folder).build(BuildRequest(as_of=AS_OF))
         yield read_rows
+
+
+@pytest.mark.parametrize("value", by_hand.values(), ids=str)
+def test_a_story_has_the_values_worked_out_by_hand(rows: Rows, value: by_hand.Value) -> None:
+    with psycopg.connect(options="-c timezone=UTC") as connection:
+        found = connection.execute(value.query.encode(), {"tenant": value.tenant}).fetchall()
+    assert len(found) == len(value.rows), found
+    for actual, expected in zip(found, value.rows, strict=True):
+        assert all(map(_same, actual, expected)), (found, value.rows)
+
+
+def _same(actual: Any, expected: Any) -> bool:
+    if isinstance(actual, float) and isinstance(expected, int | float):
+        return isclose(actual, expected, rel_tol=1e-9, abs_tol=1e-9)
+    return (str(actual) if isinstance(actual, datetime) else actual) == expected
 
 
 def waits(rows: Rows, tenant_id: str) -> list[float]:

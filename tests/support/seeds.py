@@ -19,6 +19,13 @@ def write_seed(project: Path, name: str, rows: Iterable[dict[str, Any]]) -> None
         writer.writerows(rows)
 
 
+def add_to_seed(project: Path, name: str, rows: Iterable[dict[str, Any]]) -> None:
+    """Put these rows behind those that the seed has."""
+    with (project / "seeds" / f"{name}.csv").open(newline="") as file:
+        known = list(csv.DictReader(file))
+    write_seed(project, name, [*known, *rows])
+
+
 def write_funnels(project: Path, funnels: Iterable[Funnel]) -> None:
     """Put these funnels in the three seeds that define funnels; no experiment is measured by another."""
     funnels = list(funnels)
