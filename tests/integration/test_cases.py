@@ -16,6 +16,7 @@ import pytest
 
 from parley.build.builds import BuildRequest
 from parley.landing.loader import load
+from parley.serving.report import contents, page
 from parley.settings import Settings
 from tests.conftest import Rows, database_copy, read_rows
 from tests.oracle import Tenant
@@ -144,6 +145,13 @@ def test_an_export_with_lines_that_the_plan_lacks_is_built_and_stops_nobody(rows
         {"verdict": "passed"}
     ]
     assert rows("select * from ops.blocked_inputs") == []
+
+
+def test_the_report_names_what_it_does_not_add_up(rows: Rows) -> None:
+    settings = Settings.load()
+    days = (date(2026, 11, 1), date(2026, 11, 8))
+    report = page.render(settings, contents.gather(settings, "hand-money", days=days)).html
+    assert "1 order was in a currency without a rate, and in no sum" in report
 
 
 def test_what_others_do_does_not_lengthen_a_conversation(rows: Rows) -> None:

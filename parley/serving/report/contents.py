@@ -51,6 +51,8 @@ class Figures:
     booking_value: float | None = None
     orders: int | None = None
     revenue: float | None = None
+    other_currency_orders: int = 0
+    """Orders in a currency without a rate: in no sum."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,7 +381,8 @@ _FIGURES = (
     f"""
     select
         coalesce(sum(orders), 0)::bigint as orders,
-        coalesce(sum(revenue), 0)::double precision as revenue
+        coalesce(sum(revenue), 0)::double precision as revenue,
+        coalesce(sum(other_currency_orders), 0)::bigint as other_currency_orders
     from marts.commerce_metrics
     where {_IN_PERIOD}
     having exists (select from marts.commerce_metrics where tenant_id = %(tenant)s and orders > 0)

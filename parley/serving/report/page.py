@@ -226,6 +226,9 @@ def _sentences(report: Report, lines: Mapping[str, Line]) -> list[str]:
         )
     if report.now.unanswered_turns:
         said.append(f"{_number(report.now.unanswered_turns, 'question', 'questions')} stayed without an answer.")
+    if apart := report.now.other_currency_orders:
+        were = _number(apart, "order was", "orders were")
+        said.append(f"{were} in a currency without a rate, and in no sum: add it to exchange_rates.csv.")
     if report.gaps:
         gap = report.gaps[0]
         said.append(
