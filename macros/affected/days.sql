@@ -30,28 +30,30 @@
     {{ affected_beside_changes(spec) }}
 {% endmacro %}
 
-{#-
-    A change of a period affects it and the one after it, which is compared with it; that of a day, which names no period,
-    those that it is in.
--#}
+{#- A change of a period affects it and the one after it, which is compared with it. -#}
 {% macro affected_period_and_next(spec) %}
     select distinct
+        changed.tenant_id,
+        changed.id as period,
+        {{ period_shift('changed.id', 'changed.date', 'shift.periods') }} as period_start
+    from ({{ changed(spec) }}) as changed
+    cross join (values (0), (1)) as shift (periods)
+    where changed.id is not null and changed.date is not null
+    {{ affected_beside_changes(spec) }}
+{% endmacro %}
+
+{#- The same, and the periods that a day is in which has begun: its change names no period. -#}
+{% macro affected_period_next_and_begun(spec) %}
+    {{ affected_period_and_next(spec) }}
+    union
+    select
         changed.tenant_id,
         periods.period,
         {{ period_start('periods.period', 'changed.date', 'tenants.week_start') }} as period_start
     from ({{ changed(spec) }}) as changed
     inner join {{ ref('stg_tenants') }} as tenants using (tenant_id)
     cross join {{ periods(spec.periods) }}
-    where changed.date is not null and changed.id is null
-    union
-    select
-        changed.tenant_id,
-        changed.id as period,
-        {{ period_shift('changed.id', 'changed.date', 'shift.periods') }} as period_start
-    from ({{ changed(spec) }}) as changed
-    cross join (values (0), (1)) as shift (periods)
-    where changed.date is not null and changed.id is not null
-    {{ affected_beside_changes(spec) }}
+    where changed.id is null and changed.date is not null
 {% endmacro %}
 
 {#- The named periods, as a table to join. -#}

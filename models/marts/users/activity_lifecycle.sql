@@ -3,7 +3,7 @@
     meta={'rebuild': {
         'key': {'period': 'id', 'period_start': 'date'},
         'reads': {'activity_periods': 'period', 'tenant_days': 'day'},
-        'affected_by': 'affected_period_and_next',
+        'affected_by': 'affected_period_next_and_begun',
         'periods': ['day', 'week', 'month'],
         'time_triggered': 'time_triggered_begun_activity_periods',
         'end': 'next_period_start',
