@@ -79,7 +79,7 @@ def test_a_story_has_the_values_worked_out_by_hand(rows: Rows, value: by_hand.Va
 def _same(actual: Any, expected: Any) -> bool:
     if isinstance(actual, float) and isinstance(expected, int | float):
         return isclose(actual, expected, rel_tol=1e-9, abs_tol=1e-9)
-    return (str(actual) if isinstance(actual, datetime) else actual) == expected
+    return bool((str(actual) if isinstance(actual, datetime) else actual) == expected)
 
 
 def waits(rows: Rows, tenant_id: str) -> list[float]:
