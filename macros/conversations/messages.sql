@@ -9,3 +9,9 @@
 {% macro is_message_to_customer(events) -%}
     {{ events }}.event_name = 'message.sent' and {{ events }}.is_private is not true
 {%- endmacro %}
+
+{#- The customer saw or heard an answer, of the assistant or of an agent. A call of a model is none. -#}
+{% macro is_answer(events) -%}
+    ({{ is_message_to_customer(events) }} or {{ events }}.event_name = 'voice.first_response')
+    and {{ events }}.actor in ('assistant', 'agent')
+{%- endmacro %}

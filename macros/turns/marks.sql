@@ -19,18 +19,16 @@
 
         select
             *,
-            event_name = 'message.received' and actor = 'customer' as asks,
+            {{ is_customers_message('events') }} as asks,
             event_name = 'conversation.escalated' as hands_over,
-            event_name in ('message.sent', 'voice.first_response')
-            and actor in ('assistant', 'agent')
-            and not coalesce(is_private, false) as answers,
+            {{ is_answer('events') }} as answers,
             event_name in ('conversation.resolved', 'conversation.abandoned') as ends,
             event_name in ('ai.response', 'voice.first_response') and duration_ms >= 0 as measures,
             bool_or(
                 event_name in ('message.received', 'voice.first_response')
-                or (event_name = 'message.sent' and is_private is not true)
+                or ({{ is_message_to_customer('events') }})
             ) over (partition by tenant_id, thread_id) as has_messages
-        from {{ events }}
+        from {{ events }} as events
         where
             event_name in ('ai.response', 'voice.first_response')
             or (

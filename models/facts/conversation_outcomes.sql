@@ -29,7 +29,7 @@ events as (
         and events.event_name not in ('conversation.rated', 'conversation.scored') as is_talk,
         {{ is_customers_message('events') }} as is_customers_message,
         {{ is_message_to_customer('events') }} as is_message_to_customer,
-        {{ is_message_to_customer('events') }} and events.actor = 'agent'
+        {{ is_answer('events') }} and events.actor = 'agent'
         and count(*) filter (where events.event_name = 'conversation.escalated') over (
             partition by events.tenant_id, events.conversation_id
             order by {{ event_order('events') }}

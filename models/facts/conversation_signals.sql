@@ -47,11 +47,7 @@ turn_events as (
     {{ only_affected('events', conversation_id='thread_id') }}
     where
         events.conversation_id is not null
-        and (
-            {{ is_customers_message('events') }}
-            or {{ is_message_to_customer('events') }}
-            or events.event_name in ('ai.response', 'voice.first_response')
-        )
+        and ({{ is_customers_message('events') }} or {{ is_answer('events') }})
 
 ),
 

@@ -16,6 +16,7 @@ from tests.oracle.world import (
     events_by_conversation,
     grouped,
     identity,
+    is_answer,
     is_customers_message,
     is_message_to_customer,
 )
@@ -118,9 +119,7 @@ def resolution_times(events: list[Event]) -> Row:
     resolved = [place for place, event in enumerate(events) if event["event_name"] == "conversation.resolved"]
     reopened = reopenings(events)[:1]
     escalated = [place for place, event in enumerate(events) if event["event_name"] == "conversation.escalated"][:1]
-    taken_over = [
-        place for place, event in enumerate(events) if is_message_to_customer(event) and actor(event) == "agent"
-    ]
+    taken_over = [place for place, event in enumerate(events) if is_answer(event) and actor(event) == "agent"]
 
     def seconds(begins: list[int], ends: list[int]) -> float | None:
         if not begins or not ends:

@@ -21,6 +21,7 @@ from tests.oracle.world import (
     World,
     events_by_conversation,
     grouped,
+    is_answer,
     is_customers_message,
     is_message_to_customer,
     thread,
@@ -28,7 +29,6 @@ from tests.oracle.world import (
 
 SEEDS = Path(__file__).resolve().parents[2] / "seeds"
 SCORES = ("helpfulness", "accuracy", "politeness", "overall")
-MEASUREMENTS = ("ai.response", "voice.first_response")
 KINDS_OF_WORDS = (range(0x3040, 0x3100), range(0x3400, 0xA000))  # kana, and Chinese characters
 BETWEEN_WORDS = (
     *(range(1, 0x30), range(0x3A, 0x41), range(0x5B, 0x61), range(0x7B, 0xC0), range(0xD7, 0xD8), range(0xF7, 0xF8)),
@@ -222,7 +222,7 @@ def answered(events: Iterable[Event]) -> Fraction | None:
         if is_customers_message(event):
             turns += not is_waiting
             is_waiting = True
-        elif is_message_to_customer(event) or event["event_name"] in MEASUREMENTS:
+        elif is_answer(event):
             replies += is_waiting
             is_waiting = False
     return _share(replies, turns)

@@ -11,6 +11,7 @@ from tests.oracle.world import (
     World,
     actor,
     grouped,
+    is_answer,
     is_customers_message,
     is_message_to_customer,
     thread,
@@ -83,7 +84,7 @@ def told(events: list[Event]) -> tuple[list[Turn], list[Event]]:
             if waiting is not None:
                 waiting.end = event
             waiting = latest = None
-        elif answers(event) and waiting is not None and actor(event) in (waiting.wait_for, "agent"):
+        elif is_answer(event) and waiting is not None and actor(event) in (waiting.wait_for, "agent"):
             waiting.answer = event
             waiting = None
         if measures(event):
@@ -97,12 +98,6 @@ def told(events: list[Event]) -> tuple[list[Turn], list[Event]]:
 def asks(event: Event) -> bool:
     """Whether it is a customer's message in a conversation."""
     return is_customers_message(event) and thread(event) is not None
-
-
-def answers(event: Event) -> bool:
-    """Whether it is something that the customer sees or hears of the assistant or an agent; a private note is not."""
-    is_seen = is_message_to_customer(event) or event["event_name"] == "voice.first_response"
-    return is_seen and actor(event) in ("assistant", "agent")
 
 
 def measures(event: Event) -> bool:

@@ -206,6 +206,12 @@ def is_message_to_customer(event: Event) -> bool:
     return event["event_name"] == "message.sent" and event["attributes"].get("is_private") is not True
 
 
+def is_answer(event: Event) -> bool:
+    """Whether it is something that the customer sees or hears of the assistant or an agent; a private note is not."""
+    is_seen = is_message_to_customer(event) or event["event_name"] == "voice.first_response"
+    return is_seen and actor(event) in ("assistant", "agent")
+
+
 def identity(event: Event) -> tuple[str, UUID]:
     """What makes it the same event: two tenants may use the same event id."""
     return event["tenant_id"], event["event_id"]
