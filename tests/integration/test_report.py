@@ -16,8 +16,9 @@ from dagster_project.jobs import reports
 from parley.config import report_recipients
 from parley.errors import ParleyError
 from parley.serving.report import sending
-from parley.serving.report.contents import Report, gather
+from parley.serving.report.contents import gather
 from parley.serving.report.page import Page, render
+from parley.serving.report.rows import Report
 from parley.settings import Settings
 from parley.warehouse import audit
 from parley.warehouse import database as postgres

@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
-from parley.serving.report.contents import Day, Report
 from parley.serving.report.formats import MINUTE_MS, SECOND_MS, SPACE, count, duration, share
+from parley.serving.report.rows import Day, Report
 
 THIS = "these days"
 NOW, BEFORE, BEHIND, LIMIT = "#1f5fa8", "#98a4b1", "#d3dae2", "#b3261e"

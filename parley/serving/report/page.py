@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from parley.serving.report import charts, formats
 from parley.serving.report.charts import Chart
-from parley.serving.report.contents import Cell, Report
+from parley.serving.report.rows import Cell, Report
 from parley.settings import Settings
 
 METRICS = Path("models", "metrics")

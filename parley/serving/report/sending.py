@@ -16,9 +16,9 @@ from parley.alerts.channels import Attachment, Message
 from parley.config import report_recipients
 from parley.errors import ParleyError
 from parley.serving.report import contents, page, periods
-from parley.serving.report.contents import Report
 from parley.serving.report.page import Page
 from parley.serving.report.periods import Period
+from parley.serving.report.rows import Report
 from parley.settings import Settings
 from parley.warehouse import audit, database, migrate
 from parley.warehouse.database import Connection
