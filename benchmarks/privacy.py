@@ -20,7 +20,8 @@ import phonenumbers
 
 from parley.config import tracking_plan
 from parley.config.tenants import Tenant
-from parley.landing.rules import Accepted, Rules
+from parley.landing.rules import Rules
+from parley.landing.verdicts import Accepted
 
 FOLDER = Path(__file__).parents[1] / tracking_plan.FOLDER
 ZONES = {

@@ -87,7 +87,8 @@ def validate(
 
     from parley.landing import recognition, sources
     from parley.landing.judging import verdicts
-    from parley.landing.rules import Accepted, Dropped, Rules, arguments
+    from parley.landing.rules import Rules, arguments
+    from parley.landing.verdicts import Accepted, Dropped
     from parley.settings import Settings
     from parley.warehouse import migrate
 

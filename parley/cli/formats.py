@@ -67,7 +67,8 @@ def try_format(
 
     from parley.landing import formats, recognition, sources
     from parley.landing.envelope import has_digits_in
-    from parley.landing.rules import Rejected, Rules, arguments
+    from parley.landing.rules import Rules, arguments
+    from parley.landing.verdicts import Rejected
     from parley.settings import Settings
     from parley.warehouse import migrate
 

@@ -16,8 +16,9 @@ import orjson
 
 from parley.landing.envelope import KNOWN, decode, has_digits_in
 from parley.landing.formats import MAX_UNREAD, Failure, Mapper, shown
-from parley.landing.rules import Accepted, Dropped, Rejected, Rules, Verdict
+from parley.landing.rules import Rules
 from parley.landing.sources import MAX_DOCUMENT, MAX_EVENT, Chunk
+from parley.landing.verdicts import Accepted, Dropped, Rejected, Verdict
 from parley.warehouse.names import UNKNOWN_TENANT
 
 MakeRules = Callable[[], Rules]

@@ -16,7 +16,8 @@ from parley.landing.batches import SubjectsErased
 from parley.landing.envelope import KNOWN
 from parley.landing.judging import collect
 from parley.landing.loads import Report
-from parley.landing.rules import Dropped, Rejected, Rules, Verdict, arguments
+from parley.landing.rules import Rules, arguments
+from parley.landing.verdicts import Dropped, Rejected, Verdict
 from parley.settings import Settings
 from parley.warehouse import database, migrate
 from parley.warehouse.database import Connection

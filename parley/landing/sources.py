@@ -29,7 +29,7 @@ from parley.errors import ParleyError
 from parley.landing.documents import BrokenDocument, documents, is_stream
 from parley.landing.envelope import KNOWN, Digits, decode, exact
 from parley.landing.formats import Format
-from parley.landing.rules import Reason
+from parley.landing.verdicts import Reason
 
 STDIN = "-"
 MAX_EVENT = 64 * 1024  # bytes of one event

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 
 from psycopg import sql
 
-from parley.landing.rules import EARLIEST
+from parley.landing.fields import EARLIEST
 from parley.warehouse.database import Connection
 from parley.warehouse.names import UNKNOWN_TENANT
 

@@ -12,8 +12,9 @@ import orjson
 
 from parley.landing.envelope import decode
 from parley.landing.judging import Judged, collect
-from parley.landing.rules import Accepted, Arguments, Dropped, Rejected, Rules, Verdict, arguments
+from parley.landing.rules import Arguments, Rules, arguments
 from parley.landing.sources import MAX_EVENT
+from parley.landing.verdicts import Accepted, Dropped, Rejected, Verdict
 from parley.server.keys import Key
 from parley.server.problems import Problem
 from parley.settings import Settings

@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 
 from parley.config.tenants import DEFAULT_CURRENCY
-from parley.landing.rules import Accepted, Verdict
+from parley.landing.verdicts import Accepted, Verdict
 
 BUCKET = 5
 """Seconds that are added up together."""

@@ -8,7 +8,8 @@ import pytest
 from parley.config import tenants, tracking_plan
 from parley.config.tracking_plan import EventType, Plan
 from parley.errors import ParleyError
-from parley.landing.rules import Accepted, Rules, arguments
+from parley.landing.rules import Rules, arguments
+from parley.landing.verdicts import Accepted
 from parley.settings import Settings
 from parley.warehouse import database as warehouse
 from tests.conftest import Rows, parley

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from parley.landing.envelope import FIELDS
 from parley.landing.patterns import Scrubber, Words
-from parley.landing.rules import Accepted, Dropped, Rejected, Verdict
+from parley.landing.verdicts import Accepted, Dropped, Rejected, Verdict
 from tests.support.contract import PLAN, RECEIVED, event, rules
 
 BY = rules(default_tenant="shop", erased=("nobody",))

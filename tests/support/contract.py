@@ -10,7 +10,8 @@ from parley.config import tracking_plan
 from parley.config.tenants import Tenant
 from parley.config.tracking_plan import EventType, Plan
 from parley.landing import formats
-from parley.landing.rules import Accepted, Rejected, Rules, Verdict
+from parley.landing.rules import Rules
+from parley.landing.verdicts import Accepted, Rejected, Verdict
 
 FOLDER = Path(__file__).parents[2] / tracking_plan.FOLDER
 PLAN = tracking_plan.load(FOLDER)

@@ -22,7 +22,8 @@ from parley.config import tenants, tracking_plan
 from parley.demo.tenants import PLANS
 from parley.demo.world import Demo, blocks, outage
 from parley.errors import ParleyError
-from parley.landing.rules import Accepted, Dropped, Rejected, Rules
+from parley.landing.rules import Rules
+from parley.landing.verdicts import Accepted, Dropped, Rejected
 
 PROJECT = Path(__file__).parents[2]
 OF_OTHER_SOURCES = {

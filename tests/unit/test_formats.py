@@ -14,8 +14,8 @@ from parley.errors import ParleyError
 from parley.landing import formats
 from parley.landing.formats import Failure, Format, Mapper, Sample
 from parley.landing.judging import Unread, verdicts
-from parley.landing.rules import Accepted, Dropped, Rejected
 from parley.landing.sources import Chunk
+from parley.landing.verdicts import Accepted, Dropped, Rejected
 from tests.support.contract import FOLDER, FORMATS, rules
 
 SHIPPED = {

@@ -13,7 +13,8 @@ import pytest
 from parley.config.tenants import Tenant
 from parley.config.tracking_plan import EventType
 from parley.landing.privacy import hashed, subject_hmacs
-from parley.landing.rules import Accepted, Dropped, Rejected, Rules
+from parley.landing.rules import Rules
+from parley.landing.verdicts import Accepted, Dropped, Rejected
 from tests.support.contract import (
     EVENT_ID,
     FORMATS,
