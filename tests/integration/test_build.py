@@ -53,7 +53,13 @@ def test_a_build_is_recorded_with_the_time_it_judged_by(built: Settings) -> None
 
 @pytest.mark.builds
 def test_the_rules_of_the_models_hold_on_hand_computed_rows(database: Settings) -> None:
+    def sessions() -> int:
+        [(opened,)] = execute(database, "select sessions from pg_stat_database where datname = current_database()")
+        return int(str(opened))
+
+    before = sessions()
     done = dbt.invoke(database, ["test", "--select", "test_type:unit"])
+    assert sessions() - before < 20, "dbt's threads keep their connections"
     tests = [result for result in done.results if result.node.resource_type == "unit_test"]
     assert len(tests) > 50
     assert {test.node.name: test.message for test in tests if test.status != "pass"} == {}
