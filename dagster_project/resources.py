@@ -23,7 +23,7 @@ class WarehouseDbt(DbtCliResource):
 
 
 def warehouse_dbt(project: DbtProject) -> WarehouseDbt:
-    """dbt of this Python environment on the project, by way of `quick_dbt`."""
+    """dbt of this Python environment on the project, by way of `parley-dbt` (`parley.build.dbt`)."""
     return WarehouseDbt(
         project_dir=str(project.project_dir),
         profiles_dir=str(project.profiles_dir),
