@@ -175,7 +175,8 @@ def conversation_signals(world: World, rubric: Rubric | None = None) -> list[Row
         said = conversation["outcome"] not in ("open", "no_reply") and not conversation["outcome_inferred"]
         sent = conversation["messages_sent"]
         reports_fallbacks = any(
-            is_message_to_customer(event) and "is_fallback" in event["attributes"] for event in events
+            is_answer(event) and is_message_to_customer(event) and "is_fallback" in event["attributes"]
+            for event in events
         )
         signals = {
             "resolution": int(conversation["outcome"] == "resolved") if said else None,
