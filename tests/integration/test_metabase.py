@@ -96,7 +96,6 @@ def test_every_chart_of_every_board_runs_and_shows_what_its_table_has(metabase: 
         "Revenue per customer so far, by number of periods since the first",
         *("Revenue and refunds", "From view to order"),  # a salon books
         "Calls of models",  # a voice bot measures its first responses, and no calls
-        "People's answers",  # which it may not have in June
         "People and teams",  # the demo's conversations name no agent
         *("Orders one by one", "Rejected lines by reason", "Why lines are rejected", "Anomalies"),
     }
