@@ -116,7 +116,8 @@ waits as (
 
 ),
 
-timed as (
+-- computed once: a few rows are expected of it, and it would be computed for each row that it is joined to
+timed as materialized (
 
     select
         tenant_id,
