@@ -137,11 +137,7 @@ def make_database(settings: Settings) -> bool:
 
 def _make_role(connection: database.Connection, name: str, password: str) -> None:
     """A role that logs in, and has what it owns and nothing else. Parley's user is a member: erasure reads its log."""
-    known = connection.execute("select from pg_roles where rolname = %s", [name]).fetchone()
-    statement = sql.SQL("{} role {} with login password {}").format(
-        sql.SQL("create" if known is None else "alter"), sql.Identifier(name), sql.Literal(password)
-    )
-    connection.execute(statement)
+    tenant_roles.put_role(connection, name, password)
     is_member = connection.execute("select pg_has_role(%s::name, 'usage')", [name]).fetchone()
     if is_member != (True,):
         connection.execute(sql.SQL("grant {} to current_user with inherit true, set true").format(sql.Identifier(name)))

@@ -64,3 +64,14 @@
     ) as days
     full outer join {{ rows }} on days.tenant_id = {{ rows }}.tenant_id and days.date = {{ rows }}.date
 {% endmacro %}
+
+{#- Condition: the tenant has a day in the period of this alias, which has `period_start` and `next_period_start`. -#}
+{% macro has_days(periods) -%}
+    exists (
+        select 1 from {{ ref('tenant_days') }} as days
+        where
+            days.tenant_id = {{ periods }}.tenant_id
+            and days.date >= {{ periods }}.period_start
+            and days.date < {{ periods }}.next_period_start
+    )
+{%- endmacro %}

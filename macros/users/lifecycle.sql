@@ -136,13 +136,7 @@ periods_of_tenants as (
     {% if definitions -%}
     inner join {{ definitions }} as definitions on definitions.tenant_id in ('*', periods.tenant_id)
     {% endif -%}
-    where exists (
-        select 1 from {{ ref('tenant_days') }} as days
-        where
-            days.tenant_id = periods.tenant_id
-            and days.date >= periods.period_start
-            and days.date < periods.next_period_start
-    )
+    where {{ has_days('periods') }}
 
 ),
 

@@ -14,6 +14,7 @@ with events as (
     select
         events.*,
         events.actor = 'customer' as is_customers,
+        {{ is_customers_message('events') }} as is_customers_message,
         {{ is_customers_message('events') }} or {{ is_message_to_customer('events') }} as is_message
     from {{ ref('stg_events') }} as events
     {{ only_affected('events', date='occurred_on') }}
@@ -46,7 +47,7 @@ summed as (
         max(occurred_at) filter (where is_customers) as last_event_at,
         count(*) filter (where is_customers) as events,
         count(distinct conversation_id) filter (where marks_conversation and is_customers) as conversations,
-        count(*) filter (where event_name = 'message.received' and is_customers) as messages_received,
+        count(*) filter (where is_customers_message) as messages_received,
         count(*) filter (where is_message) as messages,
         count(*) filter (where event_name like 'commerce.%' and is_customers) as commerce_events
     from events

@@ -141,12 +141,12 @@ class _Build:
 
     def _rebuild(self, connection: Connection, table: Table, script: Script) -> None:
         [(reread, is_frozen)] = _execute(connection, script.steps["look"])
-        if self._circumstances.full_refresh:
-            if not (is_frozen and script.steps["freezes"]):
-                _execute(connection, script.steps["refresh"])
-                return
-            reread = "everything"
-        way = reread if reread == "everything" else self._circumstances.asked or reread
+        keeps_frozen = is_frozen and script.steps["freezes"]
+        if self._circumstances.full_refresh and not keeps_frozen:
+            _execute(connection, script.steps["refresh"])
+            return
+        is_all = self._circumstances.full_refresh or reread == "everything"
+        way = "everything" if is_all else self._circumstances.asked or reread
         *_, is_affected = _execute(connection, script.steps["collect"][way])[0]
         if is_affected:
             if _execute(connection, script.steps["recompute"]):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         Firing,
         FunnelStep,
         Gap,
-        Refusal,
+        RejectedLines,
         Revenue,
         Summary,
         Tenant,
@@ -68,8 +68,8 @@ def _screen(found: "Summary") -> "Iterable[RenderableType]":
         return
     yield _title(found)
     yield _side_by_side(_landed(found), _figures(found))
-    if found.refusals:
-        yield _refusals(found.refusals)
+    if found.rejected:
+        yield _rejected(found.rejected)
     if found.tenants:
         yield _tenants(found.tenants)
     if found.funnel or found.gaps:
@@ -150,10 +150,10 @@ def _revenue(revenue: "Sequence[Revenue]") -> str:
     )
 
 
-def _refusals(refusals: "Sequence[Refusal]") -> "RenderableType":
+def _rejected(rejected: "Sequence[RejectedLines]") -> "RenderableType":
     table = _table("", "lines", "for example")
-    for refusal in refusals:
-        table.add_row(escape(refusal.reason), f"{refusal.lines:,}", escape(refusal.example))
+    for each in rejected:
+        table.add_row(escape(each.reason), f"{each.lines:,}", escape(each.example))
     return _panel("Rejected, in raw.rejected_events (fixed? parley replay-rejected)", table)
 
 

@@ -65,7 +65,7 @@ def _old_rejected(connection: Connection, terms: Terms, now: datetime) -> Iterat
 
 
 def _delete_rejected(connection: Connection, terms: Terms, now: datetime) -> int:
-    """Delete refused lines that are past their tenant's term; the counts of their loads stay."""
+    """Delete rejected lines that are past their tenant's term; the counts of their loads stay."""
     statement = sql.SQL(
         f"delete from raw.rejected_events where rejected_id = any(array(select rejected_id {_OLD_REJECTED} limit %s))"
     )

@@ -38,7 +38,7 @@ class Accepted(NamedTuple):
 
 
 class Rejected(NamedTuple):
-    """An event that is refused. Nothing in it is personal: `payload` is the event in the sender's envelope, made
+    """An event that does not land. Nothing in it is personal: `payload` is the event in the sender's envelope, made
     private, with the `event_id` that it would have landed under."""
 
     tenant_id: str | None

@@ -33,8 +33,8 @@ class Landed:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """Lines refused for one reason and not replayed since; `example` is the sentence that most of them got."""
+class RejectedLines:
+    """Lines rejected for one reason and not replayed since; `example` is the sentence that most of them got."""
 
     reason: str
     lines: int
@@ -169,7 +169,7 @@ class Summary:
     landed: Landed
     landed_first: Landed
     """The same without lines of files that were sent again: what shares are of."""
-    refusals: list[Refusal]
+    rejected: list[RejectedLines]
     accounting: Accounting | None
     conversations: Conversations | None
     response_times: ResponseTimes | None
@@ -195,7 +195,7 @@ def summarise(settings: Settings, tenant: str | None = None) -> Summary:
             tenant=tenant,
             landed=read.one(Landed, _LANDED, "raw.load_batches") or Landed(0, 0, 0, 0, 0, 0),
             landed_first=read.one(Landed, _LANDED_FIRST, "raw.load_batches") or Landed(0, 0, 0, 0, 0, 0),
-            refusals=read.all(Refusal, _REFUSALS, "raw.rejected_events", limit=MOST_REASONS),
+            rejected=read.all(RejectedLines, _REJECTED, "raw.rejected_events", limit=MOST_REASONS),
             accounting=read.one(Accounting, _ACCOUNTING, "marts.event_reconciliation", "facts.event_days"),
             conversations=read.one(Conversations, _CONVERSATIONS, "marts.daily_metrics"),
             response_times=read.one(ResponseTimes, _RESPONSE_TIMES, "marts.latency_histogram"),
@@ -265,7 +265,7 @@ _LANDED_FIRST = f"""
     where {_OF_TENANT}
 """
 
-_REFUSALS = f"""
+_REJECTED = f"""
     select reason, count(*) as lines, mode() within group (order by message) as example
     from raw.rejected_events
     where replayed_by is null and {_OF_TENANT}

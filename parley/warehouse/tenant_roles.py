@@ -270,14 +270,21 @@ def _make_login(
     )
 
 
-def _make_role(connection: Connection, name: str, password: str | None) -> None:
-    """A role that can read what it is granted, log in where it has a password, and do nothing else."""
+def put_role(connection: Connection, name: str, password: str | None) -> None:
+    """Make a role, or change the one there is: it logs in where it has a password, and has no rights of its own."""
     known = connection.execute("select from pg_roles where rolname = %s", [name]).fetchone()
-    role = sql.Identifier(name)
     login = sql.SQL("nologin") if password is None else sql.SQL("login password {}").format(sql.Literal(password))
     connection.execute(
-        sql.SQL("{} role {} with {}").format(sql.SQL("create" if known is None else "alter"), role, login)
+        sql.SQL("{} role {} with {}").format(
+            sql.SQL("create" if known is None else "alter"), sql.Identifier(name), login
+        )
     )
+
+
+def _make_role(connection: Connection, name: str, password: str | None) -> None:
+    """A role that can read what it is granted, log in where it has a password, and do nothing else."""
+    put_role(connection, name, password)
+    role = sql.Identifier(name)
     for setting, value in LIMITS.items():
         connection.execute(
             sql.SQL("alter role {} set {} = {}").format(role, sql.Identifier(setting), sql.Literal(value))

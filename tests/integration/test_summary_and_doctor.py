@@ -69,7 +69,7 @@ def test_the_summary_shows_what_the_marts_hold(built: Settings) -> None:
         "shop-newyork",
         "voice-tokyo",
     }
-    assert sum(refusal.lines for refusal in summary.refusals) == summary.landed.rejected
+    assert sum(each.lines for each in summary.rejected) == summary.landed.rejected
     assert summary.funnel[0].conversion_from_start == 1
     assert summary.build
     assert summary.build.failed + summary.build.errors == 0

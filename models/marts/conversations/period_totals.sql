@@ -94,13 +94,7 @@ final as (
     ) as responses
     where
         conversations.total_conversations > 0
-        or exists (
-            select 1 from {{ ref('tenant_days') }} as days
-            where
-                days.tenant_id = periods.tenant_id
-                and days.date >= periods.period_start
-                and days.date < periods.next_period_start
-        )
+        or {{ has_days('periods') }}
 
 )
 

@@ -27,7 +27,7 @@ from parley.serving.report.rows import (
     Step,
     Tool,
 )
-from parley.serving.summary import Refusal
+from parley.serving.summary import RejectedLines
 from parley.settings import Settings
 from parley.warehouse import database, migrate
 from parley.warehouse.database import Connection
@@ -96,7 +96,7 @@ def read(connection: Connection, tenant: Tenant, kind: Kind, days: tuple[date, d
         tools=of.all(Tool, queries.TOOLS),
         errors=of.all(Failure, queries.ERRORS),
         landed=of.one(Landed, queries.LANDED),
-        refusals=of.all(Refusal, queries.REFUSALS),
+        rejected=of.all(RejectedLines, queries.REJECTED),
         anomalies=of.all(Anomaly, queries.ANOMALIES),
         alerts=of.all(Firing, queries.ALERTS),
     )

@@ -250,7 +250,7 @@ LANDED = f"""
     having sum(received) > 0
 """
 
-REFUSALS = """
+REJECTED = """
     select reason, count(*) as lines, mode() within group (order by message) as example
     from raw.rejected_events
     where

@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from parley.config.tenants import Tenant
+from parley.serving import summary
 from parley.serving.report.periods import Period
-from parley.serving.summary import Refusal
+from parley.serving.summary import RejectedLines
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,15 +121,9 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Landed:
+class Landed(summary.Landed):
     """What became of the lines received in the period."""
 
-    received: int
-    accepted: int
-    duplicate: int
-    rejected: int
-    no_consent: int
-    erased_subject: int
     blocked_events: int
     """Accepted, and kept out of the figures by the input gate."""
     is_accounted_for: bool
@@ -177,6 +172,6 @@ class Report:
     tools: list[Tool] = field(default_factory=list)
     errors: list[Failure] = field(default_factory=list)
     landed: Landed | None = None
-    refusals: list[Refusal] = field(default_factory=list)
+    rejected: list[RejectedLines] = field(default_factory=list)
     anomalies: list[Anomaly] = field(default_factory=list)
     alerts: list[Firing] = field(default_factory=list)
