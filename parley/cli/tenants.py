@@ -89,7 +89,7 @@ def remove(
             settings, tenant, by=by or whoami(), on_step=lambda step: status.update(f"{step.capitalize()} …")
         )
     with database.connect(settings, autocommit=True) as connection:
-        news.forget(connection, tenant)
+        news.forget(connection, settings, tenant)
         waiting = collected.since(connection, settings, 0).waiting.bytes
     table = Table("removed from", "rows", box=None, header_style="bold")
     table.columns[1].justify = "right"

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Set
 from dataclasses import astuple, dataclass, fields
 from typing import LiteralString
 
+from parley.errors import ParleyError
 from parley.landing import partitions
 from parley.landing.judging import EVENT_COLUMNS, ID_LENGTH, REJECTED_COLUMNS, Judged, cell
 from parley.warehouse.database import Connection
@@ -69,7 +70,8 @@ def store(
 ) -> Counts:
     """Store a batch of a load, which is then done with so many lines, and return what became of those of the batch.
 
-    `erased` is how many erased subjects it was judged with. Raises SubjectsErased where there are others by now.
+    `erased` is how many erased subjects it was judged with. Raises SubjectsErased where there are others by now, and
+    ParleyError where the load has been taken back.
     """
     by_tenant: dict[str, Counter[str]] = {}
     for (tenant_id, outcome), lines in judged.counts.items():
@@ -102,7 +104,11 @@ def store(
         columns = ("tenant_id", "received", *OUTCOMES, "resent", *_STAMP)
         _copy(connection, "raw.load_batches", columns, _stamped(rows.encode(), stamp))
         total = sum(counts.values(), Counts())
-        connection.execute(_COUNT, [lines_done, fingerprint, batch_id, *astuple(total), load_id])
+        counted = connection.execute(_COUNT, [lines_done, fingerprint, batch_id, *astuple(total), load_id])
+        if not counted.rowcount:
+            raise ParleyError(
+                f"Load {load_id} is no longer there: what is left of it lands as a new one when it is run again."
+            )
     return total
 
 

@@ -7,6 +7,8 @@
 A name that begins with a dot or ends in `.part` or `.tmp` is a file still being written: it waits until it is renamed.
 """
 
+import os
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain, count
@@ -38,8 +40,8 @@ class Waiting:
 
     def is_unchanged(self) -> bool:
         """Whether nobody has written to it since it was found."""
-        found = self.path.stat()
-        return (found.st_size, found.st_mtime_ns) == (self.size, self.modified_ns)
+        found = _stat(self.path)
+        return found is not None and (found.st_size, found.st_mtime_ns) == (self.size, self.modified_ns)
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,9 @@ def land_all(inbox: Path, land: Callable[[Waiting], Report]) -> Iterator[Outcome
     """Land every waiting file and put it away. One that cannot be landed, or of which most was rejected, is set aside
     under `failed/` with the reason beside it, and the others go on.
 
-    A file that was written to meanwhile stays too: landed again, only what is new in it counts. An error that may pass
-    by itself (a database that is down) is nothing about the file, and is raised.
+    A file that was written to meanwhile stays, whatever came of it: landed again, only what is new in it counts. One
+    that another process has taken meanwhile is that one's. An error that may pass by itself (a database that is down)
+    is nothing about the file, and is raised.
     """
     for file in waiting(inbox):
         try:
@@ -64,14 +67,28 @@ def land_all(inbox: Path, land: Callable[[Waiting], Report]) -> Iterator[Outcome
         except ParleyError as error:
             if may_pass(error):
                 raise
-            _set_aside(file, inbox, str(error))
-            yield Outcome(file.name, problem=str(error))
+            if file.is_unchanged() and _is_moved(_set_aside, file, inbox, str(error)):
+                yield Outcome(file.name, problem=str(error))
             continue
-        if report.problem:
-            _set_aside(file, inbox, report.problem)
-        elif file.is_unchanged():
-            put_away(file, inbox)
+        if file.is_unchanged():
+            _is_moved(*((_set_aside, file, inbox, report.problem) if report.problem else (put_away, file, inbox)))
         yield Outcome(file.name, report, report.problem)
+
+
+def _is_moved(move: Callable[..., object], file: Waiting, inbox: Path, *why: str) -> bool:
+    """Move a file that has been dealt with; false where it is gone: another process has dealt with it too.
+
+    Raises ParleyError where it cannot be moved: it would be landed over and over.
+    """
+    try:
+        move(file, inbox, *why)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise ParleyError(
+            f"{file.name} was read, and cannot be moved within {inbox} ({error.strerror}): correct that."
+        ) from error
+    return True
 
 
 def waiting(inbox: Path) -> list[Waiting]:
@@ -85,8 +102,8 @@ def _files(inbox: Path) -> Iterator[Waiting]:
         folders = relative.parts[:-1]
         if folders[:1] in ((DONE,), (FAILED,)) or any(part.startswith(".") for part in relative.parts):
             continue
-        if path.is_file() and not path.name.endswith(UNFINISHED):
-            found = path.stat()
+        found = None if path.name.endswith(UNFINISHED) else _stat(path)
+        if found and stat.S_ISREG(found.st_mode):
             yield Waiting(
                 path=path,
                 name=relative.as_posix(),
@@ -95,6 +112,14 @@ def _files(inbox: Path) -> Iterator[Waiting]:
                 size=found.st_size,
                 modified_ns=found.st_mtime_ns,
             )
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    """What a path is; None where it is gone: somebody else may take files out of the inbox too."""
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
 
 
 def set_aside(inbox: Path) -> list[Outcome]:

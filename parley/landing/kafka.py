@@ -32,6 +32,7 @@ SECONDS_OF_BATCH = 1.0
 MESSAGES_OF_BATCH = 5_000
 SECONDS_BETWEEN_RULES = 5.0
 PAUSE = 5.0  # seconds, where Postgres is away
+SECONDS_TO_ANSWER = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,7 @@ class _Landing:
         self._assigned: set[int] = set()
         self._at_end: set[int] = set()
         self._is_lost = False
+        self._cluster = ""
         self._fetched: list[Message] = []
         self._total = Counts()
         self._lines = 0
@@ -184,6 +186,7 @@ class _Landing:
 
     def _assign(self, consumer: "Consumer", partitions: "list[TopicPartition]") -> None:
         """Go on after what has landed, whatever Kafka knows of it."""
+        self._cluster = consumer.list_topics(self._topic.name, SECONDS_TO_ANSWER).cluster_id or ""
         with database.connect(self._settings, autocommit=True) as connection:
             for partition in partitions:
                 if landed := positions.read(connection, self._position_id(partition.partition)):
@@ -199,7 +202,8 @@ class _Landing:
         self._assigned -= gone
 
     def _position_id(self, partition: int) -> str:
-        return f"kafka:{self._topic.group}/{self._topic.name}/{partition}"
+        """Two clusters may have groups and topics of the same names."""
+        return f"kafka:{self._cluster}/{self._topic.group}/{self._topic.name}/{partition}"
 
 
 def as_chunk(values: Sequence[Any], first_line: int) -> Chunk:

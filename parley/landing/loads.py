@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import psycopg
 from psycopg.rows import args_row
 
+from parley.errors import ParleyError
 from parley.landing.batches import OUTCOMES, Counts
 from parley.warehouse import database
 from parley.warehouse.database import Connection
@@ -123,10 +124,11 @@ def begin(
     loaded_by: str | None = None,
 ) -> int:
     """Begin a load, and return its id. It is this process's until the connection closes."""
-    row = connection.execute(_BEGIN, [source, fingerprint, source_format, tenant_id, loaded_by]).fetchone()
-    assert row
-    load_id = int(str(row[0]))
-    _hold(connection, load_id)
+    with connection.transaction():  # nobody sees it before it is held
+        row = connection.execute(_BEGIN, [source, fingerprint, source_format, tenant_id, loaded_by]).fetchone()
+        assert row
+        load_id = int(str(row[0]))
+        _hold(connection, load_id)
     return load_id
 
 
@@ -151,6 +153,18 @@ def complete(connection: Connection, head: str, source_format: str, tenant_id: s
 def resume(connection: Connection, load_id: int, *, source: str, loaded_by: str | None) -> None:
     """Take up an unfinished load again, under the name that its source has now."""
     connection.execute(_RESUME, [source, loaded_by, load_id])
+
+
+@contextmanager
+def held(connection: Connection, load_id: int) -> Iterator[None]:
+    """Keep everybody from a load. Raises ParleyError where a process is at it."""
+    if not _hold(connection, load_id):
+        raise ParleyError(f"Load {load_id} is still at work: stop it, or wait for its end.")
+    try:
+        yield
+    finally:
+        with suppress(psycopg.Error):  # of a connection that is no more: its end let go
+            connection.execute("select pg_advisory_unlock(%s, %s)", _key(load_id))
 
 
 def at_work(connection: Connection) -> set[int]:

@@ -24,6 +24,10 @@ CACHED_SUBJECTS: Final = 50_000
 CACHED_TEXTS: Final = 20_000  # values of attributes come again and again
 CACHED_TEXT: Final = 64  # characters of the longest that is remembered
 MAX_ID: Final = 128
+MOST_SEARCHED: Final = 10_000  # words, of each tenant, looked up among the erased: a fraction of a second
+TOO_MUCH: Final = (
+    "It has too many words to look for erased people in, and nothing of it is kept: correct it, and send it again."
+)
 SHORTEST_NUMBER: Final = 999_999  # no phone number has fewer digits
 
 Action = Callable[[Any, int], Any]
@@ -292,9 +296,16 @@ def visitor_hmac(secret: bytes, tenant_id: str, anonymous_id: str) -> str:
 
 
 class Erased:
-    """Who was erased, by what `raw.erased_subjects` knows them by (`hmacs`)."""
+    """Who was erased, by what `raw.erased_subjects` knows them by (`hmacs`), and of which tenants they were."""
 
-    def __init__(self, secret: bytes, hmacs: Collection[str], placeholders: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        secret: bytes,
+        hmacs: Collection[str],
+        placeholders: frozenset[str] = frozenset(),
+        tenants: Collection[str] = (),
+    ) -> None:
+        self._tenants = frozenset(tenants)
         self._secret = secret
         self._placeholders = placeholders
         self._hmacs = frozenset(hmacs)
@@ -312,6 +323,19 @@ class Erased:
         if is_id(anonymous_id, self._placeholders):
             return self.has_visitor(tenant_id, anonymous_id)
         return type(thread_id) is str and self.has_thread(tenant_id, thread_id)
+
+    def is_named(self, content: Any, tenant_id: str | None) -> bool | None:
+        """Whether a JSON value that is no proper event names an erased subject, or a conversation of such a one alone,
+        anywhere. Where its tenant cannot be read it may be anybody's. None: there is too much in it to look for."""
+        tenants = (tenant_id,) if tenant_id else self._tenants
+        named = {word for text in texts(content) for word in (text, *words(text))}
+        if len(named) * len(tenants) > MOST_SEARCHED:
+            return None
+        return any(
+            self.has_user(tenant, word) or self.has_thread(tenant, word) or self.has_visitor(tenant, word)
+            for tenant in tenants
+            for word in named
+        )
 
     def _has_user(self, tenant_id: str, user_id: str) -> bool:
         return not self._hmacs.isdisjoint(subject_hmacs(self._secret, tenant_id, user_id))

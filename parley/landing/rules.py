@@ -27,10 +27,11 @@ from parley.landing.attributes import TypeRules, valid, with_digits
 from parley.landing.envelope import KNOWN, canonical_uuid, named_uuid
 from parley.landing.fields import MAX_ID, MAX_SOURCE, MAX_TENANT
 from parley.landing.formats import Format
-from parley.landing.privacy import Erased, Privacy, Unstorable, dump, storable, texts, words
+from parley.landing.privacy import TOO_MUCH, Erased, Privacy, Unstorable, dump, storable
 from parley.landing.rejections import Rejection, json_path, sentence, stored_json, what_cannot_be_stored
 from parley.landing.verdicts import Accepted, Dropped, Reason, Rejected, Verdict
 from parley.settings import TENANT_PATTERN, Settings
+from parley.warehouse import secret as secrets
 from parley.warehouse.database import Connection
 from parley.warehouse.names import EVERY_TENANT, UNKNOWN_TENANT
 
@@ -38,10 +39,6 @@ UNREGISTERED_VERSION = 0
 CACHED_USERS = 50_000
 CACHED_TENANTS = 10_000
 CACHED_CONTEXTS = 5_000  # a session's events have the same one
-MOST_SEARCHED = 10_000  # words, of each tenant, looked up among the erased: a fraction of a second
-TOO_MUCH = (
-    "It has too many words to look for erased people in, and nothing of it is kept: correct it, and send it again."
-)
 CACHED_CONTEXT = 1_000  # bytes of the longest that is remembered
 
 
@@ -75,8 +72,10 @@ def arguments(
 ) -> Arguments:
     """Return what holds now, from the project's files and the database, for a load in a source format. Commits.
 
-    Raises ParleyError where a file is wrong, where there is no such format, or no tenant can have such a name.
+    Raises ParleyError where a file is wrong, where there is no such format, no tenant can have such a name, or the
+    secret is not the warehouse's.
     """
+    secrets.check(connection, settings)
     if default_tenant is not None:
         tenants.check_id(default_tenant, settings.tenant_pattern)
     folder = settings.project / tracking_plan.FOLDER
@@ -118,8 +117,7 @@ class Rules:
         self.mapper = formats.Mapper(source_format) if source_format and not source_format.is_native else None
         """Makes events of the documents of a source; None where documents are events."""
         self._default_tenant = default_tenant
-        self._erased = Erased(secret, erased, placeholders) if erased else None
-        self._erased_tenants = frozenset(erased_tenants)
+        self._erased = Erased(secret, erased, placeholders, erased_tenants) if erased else None
         self._placeholders = placeholders
         self._strict_tenants = strict_tenants
         self._max_future = max_future
@@ -378,7 +376,7 @@ class Rules:
         tenant_id = event.get("tenant_id")
         tenant_id = self._readable(default_tenant if tenant_id is None else tenant_id)
         if self._erased:
-            is_named = self._names_erased(self._erased, tenant_id, content)
+            is_named = self._erased.is_named(content, tenant_id)
             if is_named:
                 return Dropped(tenant_id, "erased_subject")  # whatever the key: of what is wrong, more may be wrong
             if is_named is None:
@@ -412,19 +410,6 @@ class Rules:
         if field == "tenant_id" and type(value) is str and value not in self._tenants and self._is_personal(value):
             return False
         return fields.is_whole(field, value)
-
-    def _names_erased(self, erased: Erased, tenant_id: str | None, content: Json) -> bool | None:
-        """Whether an event that is wrong in some way names an erased subject, or a conversation of such a one alone,
-        anywhere. Where its tenant cannot be read it may be anybody's. None: there is too much in it to look for."""
-        named = {word for text in texts(content) for word in (text, *words(text))}
-        searched = (tenant_id,) if tenant_id else self._erased_tenants
-        if len(named) * len(searched) > MOST_SEARCHED:
-            return None
-        return any(
-            erased.has_user(tenant, word) or erased.has_thread(tenant, word) or erased.has_visitor(tenant, word)
-            for tenant in searched
-            for word in named
-        )
 
     def judge_again(self, event: object, altered: fidelity.Altered, received_at: datetime) -> Verdict | str:
         """What becomes today of the payload of a rejected event, given what making it private had changed; a sentence

@@ -347,8 +347,9 @@ def is_not_of(batch: pa.RecordBatch, subject: Subject, traces: Traces) -> pa.Boo
 
 def erased(connection: Connection, settings: Settings) -> Erased:
     """Who was erased so far."""
-    found = connection.execute("select subject_hmac from raw.erased_subjects").fetchall()
-    return Erased(settings.secret, [str(hmac) for (hmac,) in found], people.placeholders(settings.project))
+    found = connection.execute("select subject_hmac, tenant_id from raw.erased_subjects").fetchall()
+    hmacs, tenants = ({str(row[column]) for row in found} for column in (0, 1))
+    return Erased(settings.secret, hmacs, people.placeholders(settings.project), tenants)
 
 
 def is_of_nobody(batch: pa.RecordBatch, erased: Erased) -> pa.BooleanArray:

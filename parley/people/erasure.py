@@ -25,7 +25,7 @@ from parley.landing.privacy import hashed, subject_hmacs, text_hmac, thread_hmac
 from parley.landing.subjects import EVENT_IS_OF, STAGED, Subject, Traces
 from parley.people import residue, superset
 from parley.settings import Settings
-from parley.warehouse import audit, database, migrate
+from parley.warehouse import audit, database, migrate, secret
 from parley.warehouse.database import Connection
 
 COUNTED = "facts.event_days"
@@ -154,8 +154,9 @@ class Outcome:
 def request(connection: Connection, settings: Settings, tenant_id: str, user_id: str, by: str | None = None) -> int:
     """Ask for a person to be erased; returns the id of the erasure, which is the open one where there is one.
 
-    Only hashes of the person are written.
+    Only hashes of the person are written. Raises ParleyError where the secret is not the warehouse's.
     """
+    secret.check(connection, settings)
     hmacs = sorted(subject_hmacs(settings.secret, tenant_id, user_id))
     with connection.transaction():
         connection.execute("lock table ops.erasures in share row exclusive mode")
@@ -179,6 +180,7 @@ def request(connection: Connection, settings: Settings, tenant_id: str, user_id:
 def preview(settings: Settings, tenant_id: str, user_id: str) -> dict[str, int]:
     """The rows that an erasure would delete, by table: it is done, and undone. Landing waits meanwhile."""
     with migrate.connect(settings, autocommit=True) as connection, connection.transaction(force_rollback=True):
+        secret.check(connection, settings)
         return _delete(connection, Subject.of(settings, tenant_id, user_id), _specs(connection, settings))[1]
 
 
@@ -195,6 +197,7 @@ def work_off(
     stays open then, with nothing of the person but in figures that count them, and the next call goes on.
     """
     with migrate.connect(settings, autocommit=True) as connection, builds.only_one(connection, wait=True):
+        secret.check(connection, settings)
         erasures = _open(connection)
         specs = _specs(connection, settings)
         for each in erasures:
@@ -388,6 +391,7 @@ def search(settings: Settings, tenant_id: str, user_id: str) -> dict[str, int]:
     subject = Subject.of(settings, tenant_id, user_id)
     names = (user_id, hashed(settings.secret, user_id))
     with migrate.connect(settings, autocommit=True) as connection:
+        secret.check(connection, settings)
         said = connection.execute(
             "select unnest(text_hmacs) from ops.erasures where tenant_id = %s and subject_hmacs && %s",
             [tenant_id, sorted(subject.hmacs)],

@@ -103,12 +103,12 @@ def remove(
     Raises ParleyError where there is no such tenant, or a load of it is at work.
     """
     with migrate.connect(settings, autocommit=True) as connection, builds.only_one(connection, wait=True):
-        at_work = _check(connection, settings, tenant_id)
+        _check(connection, settings, tenant_id)
         on_step("rewriting archives")
         rows = _from_archives(connection, settings, tenant_id)
         on_step("deleting rows")
         with connection.transaction():
-            rows |= _delete(connection, tenant_id, at_work)
+            rows |= _delete(connection, tenant_id)
             audit.record(connection, "tenant.removed", tenant_id=tenant_id, actor=by, details={"rows": rows})
         on_step("dropping logins")
         logins = tenant_roles.revoke(settings, tenant_id)
@@ -126,14 +126,18 @@ def events_of(settings: Settings, tenant_id: str) -> int:
     return int(str(row[0])) if row else 0
 
 
-def _check(connection: Connection, settings: Settings, tenant_id: str) -> list[int]:
-    """The loads that are at work, none of which is a file of the tenant's."""
+def _check(connection: Connection, settings: Settings, tenant_id: str) -> None:
     if tenant_id in (EVERY_TENANT, UNKNOWN_TENANT):
         raise ParleyError(f"{tenant_id} is no tenant: name one of `parley tenants list`.")
     if tenant_id not in tenants.read(settings.project / tenants.SEED) and not any(
         _holds(connection, table, tenant_id) for table in _tables(connection) if table not in KEPT
     ):
         raise ParleyError(f"There is no tenant {tenant_id!r}: `parley tenants list` shows them.")
+    _none_at_work(connection, tenant_id)
+
+
+def _none_at_work(connection: Connection, tenant_id: str) -> list[int]:
+    """The loads that are at work, none of which is a file of the tenant's."""
     at_work = loads.at_work(connection)
     for (load_id,) in connection.execute(_AT_WORK, {"tenant": tenant_id}).fetchall():
         if load_id in at_work:
@@ -150,10 +154,10 @@ def _holds(connection: Connection, table: str, tenant_id: str) -> bool:
     return connection.execute(query, [tenant_id]).fetchone() == (True,)
 
 
-def _delete(connection: Connection, tenant_id: str, at_work: list[int]) -> dict[str, int]:
+def _delete(connection: Connection, tenant_id: str) -> dict[str, int]:
     """Delete a tenant's rows from every table; how many, by table. Nothing lands or builds meanwhile."""
-    named = {"tenant": tenant_id, "at_work": at_work}
     partitions.take_turn(connection)
+    named = {"tenant": tenant_id, "at_work": _none_at_work(connection, tenant_id)}
     connection.execute("lock table ops.watermarks in exclusive mode")  # no model is built, by plain dbt neither
     connection.execute(_TAKE_LOADS, named)
     for statement in _OF_ALERTS:

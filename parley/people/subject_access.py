@@ -17,7 +17,7 @@ from parley.history import archives, streams
 from parley.landing import subjects
 from parley.landing.subjects import Subject, Traces
 from parley.settings import Settings
-from parley.warehouse import audit, database, migrate
+from parley.warehouse import audit, database, migrate, secret
 from parley.warehouse.database import Connection
 
 README = """What {tenant} holds about you in its conversation analytics
@@ -67,6 +67,7 @@ def export(settings: Settings, tenant_id: str, user_id: str, folder: Path, by: s
     subject = Subject.of(settings, tenant_id, user_id)
     with database.connect(settings, autocommit=True) as connection, connection.transaction():
         connection.execute("set transaction isolation level repeatable read")
+        secret.check(connection, settings)
         found = subjects.find(connection, subject)
         files = {
             name: file

@@ -75,11 +75,15 @@ def unload(settings: Settings, load_id: int, *, by: str | None = None) -> Unload
     Raises ParleyError where there is no such load, where it is at work, and where it cannot be taken back exactly:
     some of its events are frozen history or archived, or its rejected lines have landed by a replay.
     """
-    with migrate.connect(settings, autocommit=True) as connection, builds.only_one(connection, wait=True):
-        source, events, rejected = _check(connection, load_id)
+    with (
+        migrate.connect(settings, autocommit=True) as connection,
+        builds.only_one(connection, wait=True),
+        loads.held(connection, load_id),
+    ):
         specs = builds.rebuilt_models(settings) if subjects.is_built(connection) else {}
         with connection.transaction():
             partitions.take_turn(connection)
+            source, events, rejected = _check(connection, load_id)
             connection.execute("lock table ops.watermarks in exclusive mode")  # no model is built meanwhile
             connection.execute(_TAKE, [load_id])
             later = tuple(int(str(found)) for (found,) in connection.execute(_LATER, {"load": load_id}))
@@ -102,8 +106,6 @@ def _check(connection: Connection, load_id: int) -> tuple[str, int, int]:
     if found is None:
         raise ParleyError(f"There is no load {load_id}: `select load_id, source from raw.loads` lists them.")
     source, accepted, rejected = str(found[0]), int(str(found[1])), int(str(found[2]))
-    if load_id in loads.at_work(connection):
-        raise ParleyError(f"Load {load_id} is still at work: stop it, or wait for its end.")
     if replays := [str(each) for (each,) in connection.execute(_REPLAYED, [load_id])]:
         raise ParleyError(f"Rejected lines of load {load_id} landed by a replay: unload {', '.join(replays)} first.")
     (stored,) = connection.execute(_STORED, [load_id]).fetchone() or (0,)

@@ -1,4 +1,7 @@
-"""How the processes of a server, and of other servers, tell each other what they acknowledged: by NOTIFY."""
+"""How the processes of a server, and of other servers, tell each other what they acknowledged: by NOTIFY.
+
+Whoever may connect to a database may listen to any channel whose name he knows, and notify it: the name is a secret.
+"""
 
 import asyncio
 import logging
@@ -9,10 +12,10 @@ from psycopg import sql
 
 from parley.alerts.states import RAISED
 from parley.errors import ParleyError
-from parley.server.live import CHANNEL, TELL_SECONDS, WINDOWS, Live, Sums
+from parley.server.live import TELL_SECONDS, WINDOWS, Live, Sums
 from parley.server.writer import SOURCE
 from parley.settings import Settings
-from parley.warehouse import database
+from parley.warehouse import database, secret
 from parley.warehouse.database import Connection
 from parley.warehouse.names import EVERY_TENANT
 
@@ -56,6 +59,7 @@ class News:
         self._settings = settings
         self._live = live
         self._own_pid = 0
+        self._channel = channel(settings)
 
     def recall(self, connection: Connection) -> None:
         """Read what the last half hour brought by HTTP."""
@@ -81,7 +85,7 @@ class News:
                     connection = await self._connect()
                     self._own_pid = connection.info.backend_pid
                 for payload in payloads:
-                    await connection.execute("select pg_notify(%s, %s)", [CHANNEL, payload])
+                    await connection.execute("select pg_notify(%s, %s)", [self._channel, payload])
             except (psycopg.Error, ParleyError):
                 connection = None
                 await asyncio.sleep(PAUSE)
@@ -91,7 +95,7 @@ class News:
         while True:
             try:
                 connection = await self._connect()
-                await connection.execute(sql.SQL("listen {}").format(sql.Identifier(CHANNEL)))
+                await connection.execute(sql.SQL("listen {}").format(sql.Identifier(self._channel)))
                 async for notify in connection.notifies():
                     if notify.pid != self._own_pid:
                         self._live.hear(notify.payload)
@@ -118,9 +122,15 @@ class News:
         return await psycopg.AsyncConnection.connect(found, autocommit=True)
 
 
-def forget(connection: Connection, tenant_id: str) -> None:
+def forget(connection: Connection, settings: Settings, tenant_id: str) -> None:
     """Tell every server that a tenant was removed: none is to show what it counted of it."""
-    connection.execute("select pg_notify(%s, %s)", [CHANNEL, orjson.dumps([tenant_id, None]).decode()])
+    told = [channel(settings), orjson.dumps([tenant_id, None]).decode()]
+    connection.execute("select pg_notify(%s, %s)", told)
+
+
+def channel(settings: Settings) -> str:
+    """The channel of all servers with the installation's secret."""
+    return f"parley_{secret.derived(settings, 'live')[:40]}"
 
 
 def _text(value: object) -> str | None:

@@ -19,7 +19,7 @@ from parley.landing import batches, loads, partitions, positions, subjects
 from parley.landing.batches import SubjectsErased
 from parley.landing.judging import EVENT_COLUMNS, ID_LENGTH, REJECTED_COLUMNS, Judged
 from parley.landing.positions import START, Position
-from parley.landing.privacy import Erased, texts
+from parley.landing.privacy import TOO_MUCH, Erased
 from parley.server.spool import Spool
 from parley.settings import Settings
 from parley.warehouse import database
@@ -36,9 +36,14 @@ MAX_ROWS_IN_MEMORY = 50_000
 log = logging.getLogger("parley.server")
 
 _TENANT, _EVENT_ID = EVENT_COLUMNS.index("tenant_id"), EVENT_COLUMNS.index("event_id")
-_USER, _CONVERSATION, _SESSION = (EVENT_COLUMNS.index(f"{name}_id") for name in ("user", "conversation", "session"))
+_USER, _CONVERSATION, _SESSION, _VISITOR = (
+    EVENT_COLUMNS.index(f"{name}_id") for name in ("user", "conversation", "session", "anonymous")
+)
 _OCCURRED_AT = EVENT_COLUMNS.index("occurred_at")
-_REJECTED_TENANT, _PAYLOAD = REJECTED_COLUMNS.index("tenant_id"), REJECTED_COLUMNS.index("payload")
+_REJECTED_TENANT, _PAYLOAD, _ALTERED, _NOT_REPLAYABLE = map(
+    REJECTED_COLUMNS.index, ("tenant_id", "payload", "altered", "not_replayable")
+)
+_NULL = "\\N"
 _UNESCAPED = {"\\\\": "\\", "\\t": "\t", "\\n": "\n", "\\r": "\r"}
 
 
@@ -76,12 +81,12 @@ def merge(records: Iterable[bytes], erased: Erased | None = None, erased_count: 
             else:
                 events[key] = row
         for row in _rows(rejected_rows):
-            if look is not None and _names_erased(look, row):
-                cells = row.split("\t")
-                tenant_id = _text(cells[_REJECTED_TENANT]) or UNKNOWN_TENANT
-                counts.update({(tenant_id, "rejected"): -1, (tenant_id, "erased_subject"): 1})
+            kept = row if look is None else _without_erased(look, row)
+            if kept:
+                rejected.append(kept)
             else:
-                rejected.append(row)
+                tenant_id = _text(row.split("\t")[_REJECTED_TENANT]) or UNKNOWN_TENANT
+                counts.update({(tenant_id, "rejected"): -1, (tenant_id, "erased_subject"): 1})
     ids: dict[str, list[str]] = {}
     for key in sorted(events):
         ids.setdefault(_text(key[: -ID_LENGTH - 1]) or "", []).append(key[-ID_LENGTH:])
@@ -230,24 +235,25 @@ def _reason(error: Exception) -> str:
 
 
 def _is_of_erased(erased: Erased, row: str) -> bool:
-    cells = row.split("\t")
-    thread_id = _text(cells[_CONVERSATION]) or _text(cells[_SESSION])
-    return erased.has(_text(cells[_TENANT]) or "", _text(cells[_USER]), thread_id)
-
-
-def _names_erased(erased: Erased, row: str) -> bool:
     cells = row.rstrip("\n").split("\t")
-    tenant_id, payload = _text(cells[_REJECTED_TENANT]), _text(cells[_PAYLOAD])
-    if tenant_id is None or payload is None:
-        return False
-    return any(
-        erased.has_user(tenant_id, text) or erased.has_thread(tenant_id, text) for text in texts(orjson.loads(payload))
-    )
+    thread_id = _text(cells[_CONVERSATION]) or _text(cells[_SESSION])
+    return erased.has(_text(cells[_TENANT]) or "", _text(cells[_USER]), thread_id, _text(cells[_VISITOR]))
+
+
+def _without_erased(erased: Erased, row: str) -> str | None:
+    """The row of a rejected event, as `Rules` makes it of one that comes after the erasure; None where it names one."""
+    cells = row.rstrip("\n").split("\t")
+    payload = _text(cells[_PAYLOAD])
+    is_named = payload is not None and erased.is_named(orjson.loads(payload), _text(cells[_REJECTED_TENANT]))
+    if is_named is None:
+        cells[_PAYLOAD], cells[_ALTERED], cells[_NOT_REPLAYABLE] = _NULL, _NULL, TOO_MUCH
+        return "\t".join(cells) + "\n"
+    return None if is_named else row
 
 
 def _text(cell: str) -> str | None:
     """A cell of COPY's text format as the text that it stands for."""
-    if cell == "\\N":
+    if cell == _NULL:
         return None
     if "\\" not in cell:
         return cell

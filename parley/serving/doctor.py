@@ -4,7 +4,7 @@ import os
 import shutil
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal
@@ -17,7 +17,7 @@ from parley.errors import ParleyError
 from parley.landing import loads, partitions
 from parley.quality_gate import expectations, validation
 from parley.settings import Settings
-from parley.warehouse import database, embedded, migrate, tenant_roles
+from parley.warehouse import database, embedded, migrate, secret, tenant_roles
 from parley.warehouse.database import Connection
 
 Verdict = Literal["good", "look", "broken"]
@@ -56,6 +56,7 @@ def examine(settings: Settings, *, fix: bool = False) -> list[Finding]:
             findings += [
                 _judged("event types", lambda: _event_types(settings, connection)),
                 _partitions(connection, datetime.now(UTC).date()),
+                *_other_secret(settings, connection),
                 _loads(connection),
                 _judged("input gate", lambda: _input_gate(settings, connection)),
                 _arrears(connection),
@@ -104,6 +105,15 @@ def _secret(settings: Settings) -> Finding:
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         return Finding("secret", "broken", f"{path} may be read by others ({mode:04o})", f"chmod 600 {path}")
     return Finding("secret", "good", f"{path}; keep a copy of it: without it erased customers are not recognised")
+
+
+def _other_secret(settings: Settings, connection: Connection) -> Iterator[Finding]:
+    """Where there is a secret, and it is not the one that the warehouse knows its people by."""
+    if "PARLEY_SECRET" in os.environ or (settings.home / "secret").exists():
+        try:
+            secret.check(connection, settings)
+        except ParleyError as error:
+            yield Finding("secret", "broken", "of another warehouse", str(error))
 
 
 def _space(settings: Settings) -> Finding:

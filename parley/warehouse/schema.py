@@ -697,6 +697,16 @@ erasures = Table(
     comment="One row per erasure asked for: open until finished_at.",
 )
 
+secret = Table(
+    "secret",
+    metadata,
+    Column("is_the_only_row", Boolean, primary_key=True, server_default="true"),
+    Column("fingerprint", Text, nullable=False),
+    CheckConstraint("is_the_only_row", name="is_the_only_row"),
+    schema=OPS,
+    comment="One row: what the secret that people are hashed with comes to.",
+)
+
 tenant_roles = Table(
     "tenant_roles",
     metadata,

@@ -6,8 +6,6 @@ member of a role that carries the rights: `one_tenant`, whose policies cost a qu
 `several_tenants`. Neither sees a row by itself.
 """
 
-import hashlib
-import hmac
 import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -21,6 +19,7 @@ from parley.errors import ParleyError
 from parley.settings import Settings
 from parley.warehouse import database, migrate, role_names
 from parley.warehouse.database import Connection
+from parley.warehouse.secret import derived
 
 SCHEMAS = ("facts", "marts")
 LOCK = 0x726561646572  # "reader" in ASCII: several processes may prepare roles at once
@@ -238,11 +237,6 @@ def _prepare_groups(settings: Settings, connection: Connection) -> None:
 def group_password(settings: Settings, kind: str) -> str:
     """The password of a role that carries rights, the same on every machine that has the installation's secret."""
     return derived(settings, group(settings, kind))
-
-
-def derived(settings: Settings, purpose: str) -> str:
-    """A secret of its own for a purpose, from the installation's."""
-    return hmac.new(settings.secret, purpose.encode(), hashlib.sha256).hexdigest()
 
 
 def _make_login(

@@ -133,6 +133,19 @@ def test_a_killed_consumer_loses_nothing_and_counts_nothing_twice(
     assert_accounted_for(rows)
 
 
+def test_another_cluster_with_a_topic_of_the_same_name_is_read_from_its_beginning(
+    producer: Producer, brokers: str, database: Settings, rows: Rows
+) -> None:
+    to_end = ("--topic", TOPIC, "--tenant", "shop", "--until-end", *FORGOTTEN_SOON)
+    send(producer, *(event() for _ in range(5)))
+    assert parley("consume", "--brokers", brokers, *to_end).returncode == 0
+    another = Producer({"bootstrap.servers": "mock", "test.mock.num.brokers": 1})
+    [broker] = another.list_topics(TOPIC, timeout=30).brokers.values()
+    send(another, event(), event())
+    assert parley("consume", "--brokers", f"{broker.host}:{broker.port}", *to_end).returncode == 0
+    assert rows("select count(*)::int as n from raw.events") == [{"n": 7}]
+
+
 def test_what_cannot_be_read_is_said(database: Settings, brokers: str) -> None:
     wrong = parley("consume", "--brokers", brokers, "--topic", TOPIC, "--option", "no.such=1")
     assert (wrong.returncode, "Traceback" in wrong.stderr) == (1, False)

@@ -15,9 +15,10 @@ from parley.config import seeds
 from parley.errors import ParleyError
 from parley.landing.loader import load
 from parley.landing.sources import SourceError
+from parley.serving.doctor import examine
 from parley.settings import Settings
 from parley.warehouse import database as warehouse
-from tests.conftest import Rows
+from tests.conftest import Rows, parley
 from tests.support.landing import content, event, totals, write
 
 JINJA = "{{ run_query('create table public.pwned (a int)') }}"
@@ -152,6 +153,37 @@ def test_a_secret_is_written_wholly_or_not_at_all(tmp_path: Path, monkeypatch: p
     assert len(secret) == 64
     assert (tmp_path / "home/secret").stat().st_mode & 0o777 == 0o600
     assert Settings.load().secret == secret
+
+
+def test_with_another_secret_than_the_warehouses_nobody_is_hashed(
+    database: Settings, rows: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A home that is lost, or another machine's: people would be somebody else, and who was erased would come back."""
+    path = write(tmp_path / "a.ndjson", [event(1)])
+    assert parley("load", path).returncode == 0
+    person = ("--tenant", "tenant-1", "--user", "user-1")
+    with monkeypatch.context() as changed:
+        changed.delenv("PARLEY_SECRET")
+        assert Settings.load().secret != database.secret
+        for command in (
+            ("load", write(tmp_path / "b.ndjson", [event(4)])),
+            ("forget", *person, "--yes"),
+            ("forget", *person, "--dry-run"),
+            ("forget", "--open"),
+            ("forget", *person, "--verify"),
+            ("export-subject", *person, "--to", str(tmp_path / "theirs")),
+            ("replay-rejected",),
+        ):
+            done = parley(*command)
+            assert done.returncode == 1, command
+            assert "is not the one that this warehouse knows its people by" in " ".join(done.stderr.split()), command
+        [finding] = [found for found in examine(Settings.load()) if "of another warehouse" in found.found]
+        assert finding.verdict == "broken"
+    assert rows("select (select count(*) from raw.events) as events, (select count(*) from ops.erasures) as erasures")[
+        0
+    ] == {"events": 1, "erasures": 0}
+    assert parley("load", str(tmp_path / "b.ndjson")).returncode == 0
+    assert len(rows("select from raw.events")) == 2
 
 
 @pytest.mark.parametrize(

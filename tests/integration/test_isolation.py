@@ -19,6 +19,7 @@ from psycopg import sql
 from dashboards.superset import serve
 from parley.build.builds import BuildRequest, build
 from parley.errors import ParleyError
+from parley.server import news
 from parley.serving.doctor import Finding, examine
 from parley.settings import Settings
 from parley.warehouse import bi_role, database, role_names, tenant_roles
@@ -136,6 +137,23 @@ def test_no_sql_of_a_tenant_tells_of_another(built: Settings) -> None:
             assert seen == [(OWN,)], attack
     assert holes == {}
     assert owner_rows(built, "select relation::text, fault from ops.unprotected()") == []
+
+
+def test_what_servers_tell_each_other_no_login_hears_or_says(built: Settings, tenant: psycopg.Connection[Any]) -> None:
+    """Whoever may connect may listen: all tenants' sums go over a channel that only the installation can name."""
+    own, other = news.channel(built), news.channel(replace(built, home=built.home / "another"))
+    assert own == other, "the secret makes it, which the environment gives here"
+    told: list[str] = []
+    with database.connect(built, autocommit=True) as hearing, database.connect(built, autocommit=True) as telling:
+        hearing.execute(sql.SQL("listen {}").format(sql.Identifier(own)))
+        for name in ("parley_live", "parley", "parley_%", "live"):
+            tenant.execute(sql.SQL("listen {}").format(sql.Identifier(name)))
+        seen = tenant.execute("select string_agg(a::text, ' ') from pg_stat_activity as a").fetchone()
+        assert own not in str(seen)
+        news.forget(telling, built, OTHER)
+        told += [each.payload for each in hearing.notifies(timeout=10, stop_after=1)]
+        assert [each.payload for each in tenant.notifies(timeout=0.2)] == []
+    assert told == [f'["{OTHER}",null]']
 
 
 def said(connection: psycopg.Connection[Any], attack: str) -> list[str]:

@@ -13,6 +13,7 @@ from parley.build.builds import BuildRequest, build
 from parley.config import tenants
 from parley.errors import ParleyError
 from parley.history import archives
+from parley.landing import loads
 from parley.people import removal
 from parley.server import keys
 from parley.settings import Settings
@@ -147,6 +148,23 @@ def test_a_seed_without_the_column_gets_it(tmp_path: Path) -> None:
         "shop": ("My Shop", "left"),
         "other": ("other", "paused"),
     }
+
+
+def test_a_load_that_begins_while_a_tenant_is_removed_keeps_the_tenant(
+    project: Path, rows: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings.load()
+    parley("load", write(tmp_path / "a.ndjson", [event(number) for number in range(6)])).check_returncode()
+    with postgres.connect(settings, autocommit=True) as other:
+
+        def begin(*_: object) -> dict[str, int]:
+            loads.begin(other, source="b.ndjson", source_format="parley", fingerprint="f", tenant_id=GONE)
+            return {}
+
+        monkeypatch.setattr(removal, "_from_archives", begin)
+        with pytest.raises(ParleyError, match=f"of {GONE} is still at work"):
+            removal.remove(settings, GONE)
+    assert len(rows("select from raw.events where tenant_id = %s", GONE)) == 2
 
 
 def test_star_and_unknown_are_no_tenants(database: Settings) -> None:

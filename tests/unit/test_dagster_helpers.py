@@ -180,6 +180,50 @@ def test_a_file_written_to_while_it_lands_stays_in_the_inbox(tmp_path: Path) -> 
     assert [file.name for file in waiting(tmp_path)] == ["growing"]
 
 
+def test_a_file_that_is_still_written_to_is_not_set_aside_under_its_writer(tmp_path: Path) -> None:
+    write(tmp_path, "growing", "growing.gz")
+
+    def land(file: Waiting) -> Report:
+        file.path.write_text("one line more")
+        if file.name.endswith(".gz"):
+            raise ParleyError("The file ends too early: send it again.")
+        return report(Counts(received=2, rejected=2), Reason("invalid_json", 2, "This is no JSON."))
+
+    assert [outcome.name for outcome in land_all(tmp_path, land)] == ["growing"]
+    assert [file.name for file in waiting(tmp_path)] == ["growing", "growing.gz"]
+    assert set_aside(tmp_path) == []
+
+
+def test_two_who_watch_an_inbox_do_not_stop_each_other(tmp_path: Path) -> None:
+    write(tmp_path, "a", "b", "broken", "last")
+
+    def land(file: Waiting) -> Report:
+        if file.name != "last":
+            put_away(file, tmp_path)  # the other one was as quick
+        if file.name == "broken":
+            raise ParleyError("There is no file broken: correct its name.")
+        return report(Counts(received=1, accepted=1))
+
+    assert [(found.name, found.problem) for found in land_all(tmp_path, land)] == [
+        ("a", None),
+        ("b", None),
+        ("last", None),
+    ]
+    assert sorted(path.name for path in (tmp_path / "done").iterdir()) == ["a", "b", "broken", "last"]
+    assert (waiting(tmp_path), set_aside(tmp_path)) == ([], [])
+
+
+def test_an_inbox_in_which_nothing_can_be_moved_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, "a")
+
+    def refuse(path: Path, target: Path) -> Path:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(ParleyError, match="Permission denied"):
+        list(land_all(tmp_path, lambda file: report(Counts(received=1, accepted=1))))
+
+
 def test_a_database_that_is_down_is_no_fault_of_the_file(tmp_path: Path) -> None:
     write(tmp_path, "a", "b")
 
