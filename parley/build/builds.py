@@ -5,6 +5,7 @@ dbt runs twice: in between, Python computes what SQL cannot (`parley.analytics.a
 
 import json
 import time
+import traceback
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -177,7 +178,10 @@ def _build_all(
         settings, connection, manifest, asked, circumstances.as_of, on_progress, in_one_run=bool(order.select)
     )
     if not order.select and all(result.status.value not in ("error", "skipped") for result in of_dbt):
-        plans.remember(connection, project, manifest, of_dbt)
+        if asking := plans.asking(manifest):
+            dbt.note(settings, [f"Every build is dbt's: {', '.join(asking)} ask the database while it compiles them."])
+        else:
+            plans.remember(connection, project, manifest, of_dbt)
     return [Result.of_dbt(result) for result in of_dbt if result.node.resource_type != "operation"]
 
 
@@ -267,9 +271,10 @@ def _run_all(
         except (psycopg.Error, ParleyError):
             raise
         except Exception as error:
-            raise ParleyError(
-                f"The analysis {analysis.name} failed ({type(error).__name__}: {error}). The facts are built: "
-                f"run `{COMMAND}` again, and report it where it fails again."
+            dbt.note(settings, traceback.format_exception(error))
+            raise ParleyError(  # what went wrong may quote what somebody wrote
+                f"The analysis {analysis.name} failed ({type(error).__name__}; {dbt.LOG} says where). The facts are "
+                f"built: run `{COMMAND}` again, and report it where it fails again."
             ) from error
     return results + _run(settings, manifest, [*asked, "--select", AFTER_ANALYSES], on_progress)
 

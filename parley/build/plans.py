@@ -8,12 +8,15 @@ seed is no part of it (`parley.build.seed_tables`).
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import yaml
 
 from parley import __version__
 from parley.analytics import analyses
@@ -26,10 +29,14 @@ if TYPE_CHECKING:
 FROM_ANALYSES = "analyses"
 """The source, as dbt calls it, of what analyses write."""
 _FILES = ("dbt_project.yml", "profiles.yml")
-_FOLDERS = ("models", "macros", "seeds", "tests/data", "docs/catalog")
-_READ_BY_DBT = (".sql", ".yml", ".yaml", ".md")
+_PATHS = ("model-paths", "macro-paths", "seed-paths", "test-paths", "docs-paths")  # of dbt_project.yml
+_PACKAGES = "packages-install-path"
+_READ_BY_DBT = (".sql", ".yml", ".yaml", ".md", ".csv")
 _SEEDS_IN_SQL = ("segment_definitions.csv",)  # their rows become SQL when dbt compiles it: macros/segments
 _CODE = (Path(__file__).parent, Path(analyses.__file__))
+_ASKING = frozenset(("macro.dbt.run_query", "macro.dbt.statement"))
+_FORESEEN = frozenset(("macro.parley.segment_conditions", "macro.parley.history_is_frozen"))
+"""Macros whose questions to the database are answered by the fingerprint, or asked again by what is recorded."""
 _CLOCK = "current_setting('parley.as_of')"
 _SHAPE = """
     select md5(concat_ws(
@@ -128,18 +135,32 @@ class Script:
 def fingerprint(project: Path) -> str:
     """What everything that dbt makes SQL of comes to: the files, and the code and versions that read them."""
     found = hashlib.sha256(f"{__version__} {version('dbt-core')} {version('dbt-postgres')}".encode())
-    for path in (*(project / name for name in _FILES), *_files(project), *_code()):
+    read = {path.relative_to(project): path for path in (*(project / name for name in _FILES), *_files(project))}
+    for name, path in (*read.items(), *((Path(path.name), path) for path in _code())):
         content = path.read_bytes()
-        found.update(f"{path.name} {len(content)} ".encode() + content)
-    for path in sorted(project.glob("seeds/**/*.csv")):
-        content = path.read_bytes()
-        columns = content if path.name in _SEEDS_IN_SQL else content.partition(b"\n")[0].strip()
-        found.update(f"{path.name} {len(columns)} ".encode() + columns)
+        if path.suffix == ".csv" and path.name not in _SEEDS_IN_SQL:
+            content = content.partition(b"\n")[0].strip()  # its columns
+        found.update(f"{name} {len(content)} ".encode() + content)
     return found.hexdigest()
 
 
 def _files(project: Path) -> list[Path]:
-    return sorted(path for folder in _FOLDERS for path in (project / folder).rglob("*") if path.suffix in _READ_BY_DBT)
+    """What dbt reads in the folders that its own configuration names, packages' and those that links lead to too."""
+    try:
+        named = yaml.safe_load((project / _FILES[0]).read_text(encoding="utf-8")) or {}
+    except (OSError, ValueError, yaml.YAMLError):
+        named = {}  # dbt says what is wrong
+    folders = {folder for paths in _PATHS for folder in named.get(paths) or ()}
+    folders.add(named.get(_PACKAGES) or "dbt_packages")
+    return sorted(
+        {
+            Path(place, name)
+            for folder in folders
+            for place, _, names in os.walk(project / folder, followlinks=True)
+            for name in names
+            if name.endswith(_READ_BY_DBT)
+        }
+    )
 
 
 def _code() -> list[Path]:
@@ -183,6 +204,28 @@ def settled(connection: Connection) -> dict[str, datetime]:
     """When each check last passed on everything, if it has, by name."""
     rows = connection.execute("select name, settled_at from ops.owed where kind = 'check' and settled_at is not null")
     return {str(name): at for name, at in rows}  # type: ignore[misc]
+
+
+def asking(manifest: "Manifest") -> list[str]:
+    """Models and checks that ask the database while dbt compiles them, such as by `run_query`: what they become is not
+    the same each time, and cannot be recorded."""
+    return sorted(
+        node.name
+        for node in manifest.nodes.values()
+        if node.resource_type.value in ("model", "test") and _asks(manifest, node.depends_on.macros)
+    )
+
+
+def _asks(manifest: "Manifest", macros: Iterable[str]) -> bool:
+    left, seen = [*macros], set(_FORESEEN)
+    while left:
+        name = left.pop()
+        if name in _ASKING:
+            return True
+        if name not in seen and name in manifest.macros:
+            seen.add(name)
+            left += manifest.macros[name].depends_on.macros
+    return False
 
 
 def remember(connection: Connection, project: str, manifest: "Manifest", results: Iterable[Any]) -> None:

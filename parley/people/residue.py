@@ -21,7 +21,7 @@ from parley.landing.privacy import texts, words
 from parley.landing.subjects import Subject
 from parley.settings import Settings
 from parley.warehouse.database import Connection
-from parley.warehouse.embedded import data_folder
+from parley.warehouse.embedded import data_folder, log_file
 
 _IN_QUOTES = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _BETWEEN_TAGS = re.compile(r"<[^>]*>")
@@ -99,10 +99,12 @@ def _search(settings: Settings, is_meant: Callable[[str], bool]) -> dict[str, in
 
 
 def files(settings: Settings) -> set[Path]:
-    """The files that may hold something of a person: under PARLEY_HOME, the inbox, and dbt's logs and artifacts."""
+    """The files that may hold something of a person: under PARLEY_HOME, the inbox, dbt's logs and artifacts, and the
+    log of the embedded Postgres."""
     target = Path(os.environ.get("DBT_TARGET_PATH", "target"))
     folders = (settings.home, settings.inbox, (settings.project / LOG).parent, settings.project / target)
-    return {path for folder in folders for path in _files(folder, data_folder(settings))}
+    found = {path for folder in folders for path in _files(folder, data_folder(settings))}
+    return found | {path for path in [log_file(settings)] if path.is_file()}
 
 
 def _files(folder: Path, database: Path) -> Iterator[Path]:

@@ -61,7 +61,9 @@ def variables(settings: Settings) -> dict[str, str]:
         raise ParleyError(
             f"{found['PGPORT']!r} is not a port: set PGPORT to a number such as 5432 (DATABASE_URL: {_EXAMPLE})."
         )
-    options = found.get("PGOPTIONS") or os.environ.get("PGOPTIONS", "")
+    of_url, options = found.get("PGOPTIONS", ""), os.environ.get("PGOPTIONS", "")
+    if of_url not in options:  # a build says what it is about in the environment's
+        options = f"{of_url} {options}".strip()
     found["PGOPTIONS"] = options if options.endswith(SESSION) else f"{options} {SESSION}".strip()
     return found
 

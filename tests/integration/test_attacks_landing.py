@@ -20,6 +20,7 @@ from parley.settings import Settings
 from parley.warehouse import database as warehouse
 from tests.conftest import Rows, parley
 from tests.support.landing import content, event, totals, write
+from tests.support.warehouse import execute
 
 JINJA = "{{ run_query('create table public.pwned (a int)') }}"
 
@@ -179,10 +180,11 @@ def test_with_another_secret_than_the_warehouses_nobody_is_hashed(
             assert "is not the one that this warehouse knows its people by" in " ".join(done.stderr.split()), command
         [finding] = [found for found in examine(Settings.load()) if "of another warehouse" in found.found]
         assert finding.verdict == "broken"
-    assert rows("select (select count(*) from raw.events) as events, (select count(*) from ops.erasures) as erasures")[
-        0
-    ] == {"events": 1, "erasures": 0}
-    assert parley("load", str(tmp_path / "b.ndjson")).returncode == 0
+        held = "select (select count(*) from raw.events) as events, (select count(*) from ops.erasures) as erasures"
+        assert rows(held) == [{"events": 1, "erasures": 0}]
+        execute("delete from ops.secret")  # the warehouse's is lost for good
+        assert parley("load", str(tmp_path / "b.ndjson")).returncode == 0
+    assert parley("load", path).returncode == 1
     assert len(rows("select from raw.events")) == 2
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
+import psycopg
 import pytest
 
 from parley.errors import ParleyError
@@ -54,6 +55,12 @@ def test_several_may_start_it_at_once_and_all_reach_it(home: Path) -> None:
     with database.connect(Settings.load()) as connection:
         row = connection.execute("select current_setting('timezone'), current_setting('checkpoint_timeout')").fetchone()
         assert row == ("UTC", "15min")  # tuned
+        connection.execute("create temporary table people (name text primary key)")
+        with pytest.raises(psycopg.errors.UniqueViolation, match="jane-doe"):
+            connection.execute("insert into people values ('jane-doe'), ('jane-doe')")
+    log = embedded.log_file(Settings.load()).read_text()
+    assert "duplicate key value" in log
+    assert "jane-doe" not in log
 
 
 def test_it_comes_back_after_a_crash_also_when_its_number_is_another_programs(home: Path) -> None:

@@ -53,6 +53,16 @@ def test_a_url_overrules_the_single_variables(monkeypatch: pytest.MonkeyPatch) -
     assert (found["PGHOST"], found["PGUSER"], found["PGPASSWORD"]) == ("db.example", "ada", "other")
 
 
+def test_options_of_a_url_stand_beside_those_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A build tells its sessions by the latter what it is about."""
+    monkeypatch.setenv("DATABASE_URL", "postgresql://ada@db.example/shop?options=-c%20statement_timeout%3D9")
+    monkeypatch.setenv("PGOPTIONS", "-c parley.as_of=now")
+    found = variables()["PGOPTIONS"]
+    assert found == f"-c statement_timeout=9 -c parley.as_of=now {database.SESSION}"
+    monkeypatch.setenv("PGOPTIONS", found)
+    assert variables()["PGOPTIONS"] == found
+
+
 def test_what_is_not_said_is_left_to_libpq(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGHOST", "db.example")
     monkeypatch.setenv("PGUSER", "ada")

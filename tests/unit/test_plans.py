@@ -1,0 +1,69 @@
+"""What a build without dbt follows from: all that dbt reads, wherever the project keeps it."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from parley.build.plans import fingerprint
+
+FILES = {
+    "dbt_project.yml": "model-paths: [models, own]\nseed-paths: [seeds]\nmacro-paths: [macros]\n",
+    "profiles.yml": "parley: {}\n",
+    "models/marts/a.sql": "select 1",
+    "own/deep/b.sql": "select 2",
+    "macros/c.sql": "{% macro c() %}{% endmacro %}",
+    "seeds/d.csv": "tenant_id,x\nshop,1\n",
+    "seeds/segment_definitions.csv": "segment_id\nall\n",
+    "dbt_packages/theirs/models/e.sql": "select 3",
+    "elsewhere/f.sql": "select 4",
+    "elsewhere/g.py": "pass",
+}
+
+
+def write(project: Path) -> Path:
+    for name, content in FILES.items():
+        path = project / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    (project / "models/linked").symlink_to(project / "elsewhere")
+    return project
+
+
+def put(name: str, content: str) -> Callable[[Path], object]:
+    return lambda project: (project / name).write_text(content)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        put("dbt_project.yml", "model-paths: [models, own]\nseed-paths: [seeds]\n"),
+        put("profiles.yml", "parley: {target: x}\n"),
+        put("models/marts/a.sql", "select 5"),
+        put("models/marts/_a.yml", "version: 2\n"),
+        put("own/deep/b.sql", "select 5"),
+        put("macros/c.sql", ""),
+        put("seeds/d.csv", "tenant_id,y\nshop,1\n"),
+        put("seeds/segment_definitions.csv", "segment_id\nnone\n"),
+        put("dbt_packages/theirs/models/e.sql", "select 5"),
+        put("elsewhere/f.sql", "select 5"),
+        lambda project: (project / "models/marts/a.sql").rename(project / "models/a.sql"),
+        lambda project: (project / "own/deep/b.sql").unlink(),
+    ],
+)
+def test_whatever_dbt_reads_makes_another_project(tmp_path: Path, change: Callable[[Path], object]) -> None:
+    project = write(tmp_path / "project")
+    before = fingerprint(project)
+    change(project)
+    assert fingerprint(project) != before
+
+
+def test_rows_of_seeds_and_the_place_of_the_project_do_not(tmp_path: Path) -> None:
+    project = write(tmp_path / "project")
+    before = fingerprint(project)
+    for change in (put("seeds/d.csv", "tenant_id,x\nbank,2\n"), put("elsewhere/g.py", ""), put("README.md", "")):
+        change(project)
+        assert fingerprint(project) == before
+    shutil.rmtree(project)
+    assert fingerprint(write(tmp_path / "another")) == before
