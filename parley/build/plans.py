@@ -147,7 +147,8 @@ def fingerprint(project: Path) -> str:
 def _files(project: Path) -> list[Path]:
     """What dbt reads in the folders that its own configuration names, packages' and those that links lead to too."""
     try:
-        named = yaml.safe_load((project / _FILES[0]).read_text(encoding="utf-8")) or {}
+        text = (project / _FILES[0]).read_text(encoding="utf-8")
+        named = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {}
     except (OSError, ValueError, yaml.YAMLError):
         named = {}  # dbt says what is wrong
     folders = {folder for paths in _PATHS for folder in named.get(paths) or ()}

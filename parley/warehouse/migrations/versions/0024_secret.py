@@ -15,7 +15,7 @@ def upgrade() -> None:
             is_the_only_row boolean not null default true,
             fingerprint text not null,
             constraint secret_pkey primary key (is_the_only_row),
-            constraint is_the_only_row check (is_the_only_row)
+            constraint secret_is_the_only_row_check check (is_the_only_row)
         );
         comment on table ops.secret is 'One row: what the secret that people are hashed with comes to.';
         """
