@@ -30,6 +30,8 @@ _OPPOSITE: Final[dict[Said, Said]] = {"yes": "no", "no": "yes", "unclear": "uncl
 
 def said(consent: Any, depth: int = 0) -> Said:
     """What a consent says of analytics. One that says nothing of it is no refusal."""
+    if type(consent) is dict and len(consent) == 1 and type(plain := consent.get("analytics")) is bool:
+        return "yes" if plain else "no"  # as most are written
     if consent is None or depth > _DEPTH:
         return "yes" if consent is None else "unclear"
     if type(consent) is bool:

@@ -67,7 +67,7 @@ def plain(text: str) -> str:
     found = _decoded(text)
     if not found.isascii():
         found = _shaped(found)
-    if _BRACKETED.search(found):
+    if ("(" in found or "[" in found or "{" in found or "<" in found) and _BRACKETED.search(found):
         found = _DOT.sub(".", _AT.sub("@", found))
     if "@" in found:
         found = _AROUND_AT.sub("@", found)

@@ -35,6 +35,9 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 # A number of so many digits that it may be inexact: where it begins a value, for ids and times in texts have as many.
 _PERHAPS_INEXACT = re.compile(rb"-?\d(?:[\d.]{15}|[\d.]*[eE][+-]?\d{3})")
 _PERHAPS_INEXACT_WITHIN = re.compile(rb"[\s:,\[]" + _PERHAPS_INEXACT.pattern)
+# A line in which digits and points are 0 and signs are -: most lines show by it that they have no such number.
+_OUTLINE = bytes.maketrans(b"123456789.E+", b"0000000000e-")
+_EXPONENT = re.compile(rb"0e-?000")
 
 
 class Digits(str):
@@ -61,7 +64,7 @@ def named_uuid(name: bytes) -> str:
 def decode(line: bytes | str) -> tuple[Any, bool]:
     """A JSON value, and whether it holds `Digits`. Raises orjson.JSONDecodeError where the line is no JSON."""
     raw = line.encode("utf-8", "surrogatepass") if isinstance(line, str) else line
-    if not _PERHAPS_INEXACT_WITHIN.search(raw) and not _PERHAPS_INEXACT.match(raw):
+    if not is_perhaps_inexact(raw):
         return orjson.loads(raw), False
     found: list[Digits] = []
 
@@ -77,6 +80,21 @@ def decode(line: bytes | str) -> tuple[Any, bool]:
     except (ValueError, RecursionError):
         return value, False
     return (kept, True) if found else (value, False)
+
+
+def is_perhaps_inexact(raw: bytes) -> bool:
+    """Whether JSON holds a number of so many digits that it may not be kept exactly."""
+    outline = raw.translate(_OUTLINE)
+    if b"0000000000000000" not in outline and not (_EXPONENT.search(outline) and _has_exponent(outline)):
+        return False
+    return bool(_PERHAPS_INEXACT_WITHIN.search(raw) or _PERHAPS_INEXACT.match(raw))
+
+
+def _has_exponent(outline: bytes) -> bool:
+    """Whether one stands where a value begins, and not within a text, as those of UUIDs do."""
+    return any(
+        outline[: found.start() + 1].rstrip(b"0-")[-1:] in b" \t\r\n\v\f:,[" for found in _EXPONENT.finditer(outline)
+    )
 
 
 @lru_cache(maxsize=1_000)

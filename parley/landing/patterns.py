@@ -30,7 +30,6 @@ _AT = re.compile(r"@|＠|%40|&#64;|\s?[\[(]\s?at\s?[\])]\s?", re.I)
 _DOMAIN = re.compile(
     rf"\[[^\]\s]{{1,64}}\]|(?![v^~]?\d+\.\d+[.-])(?:{_LABEL}\.){{1,8}}[^\W\d_][\w-]{{0,62}}|(?:{_LABEL}\.){{2,8}}[^\W\d_]{{2,62}}\b(?!\.\d)"
 )
-_SIGNS = ("%40", "＠", "&#64;")
 _NOT_LOCAL = frozenset('@＠<>()[],;:"')
 _USER_OF_URL = re.compile(r"(?<=://)[^\s/?#@]{1,256}@(?=[\w\[])")
 _SPOKEN: Final = {"at": "dot|punkt", "arroba": "punto|ponto", "arobase": "point", "chiocciola": "punto", "ät": "punkt"}
@@ -216,7 +215,13 @@ def emails(text: str) -> str:
     """E-mail addresses, also with a sign in full width, encoded, in brackets or spoken (`jane at mail dot com`)."""
     if "://" in text and "@" in text:
         text = _USER_OF_URL.sub("", text)
-    if "@" in text or any(sign in text for sign in _SIGNS) or ("at" in text and ("(" in text or "[" in text)):
+    if (
+        "@" in text
+        or "%40" in text
+        or "＠" in text
+        or "&#64;" in text
+        or (("(" in text or "[" in text) and "at" in text)
+    ):
         text = _without(text, _email_at(text))
     if len(text) > 12 and _is_spoken(text.lower()):
         text = _without(text, _spoken_email_at(text))

@@ -7,7 +7,7 @@ What is personal is said by the rules of an event type's attributes, and for eve
 import hmac
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import isfinite
 from typing import Any, Final
 
@@ -39,7 +39,10 @@ _QUOTED = re.compile(r"[^\s\"'`,;|<>()\[\]{}=&?#*\\]+")
 _UNPARTED = re.compile(r"[^\s\"'`,;<>()\[\]{}\\]+")
 _ENDS = ".:!?|=&#*"  # of a sentence, or of what stands around a word
 _PLAIN_ID = re.compile(
-    r"[A-Za-z][a-z.-]*\d{0,6}|\d{0,7}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32,}", re.ASCII
+    r"[A-Za-z][a-z.-]*\d{0,6}|\d{0,7}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32,}"
+    # such as c-9f03…, which is no number, as it has a letter, and begins no IBAN
+    r"|[A-Za-z]{1,8}[-_](?=\d*[a-f])(?!(?:a[de]|b[ae]|de|ee)\d\d)[0-9a-f]{8,64}",
+    re.ASCII,
 )
 _VERSION: Final = 3
 """Of what is found personal: raised when the code finds more or less in the same text."""
@@ -94,6 +97,8 @@ class Privacy:
         self._fingerprint = hmac.digest(secret, said, "sha256").hex()[:16]
         self.scrub = patterns.Scrubber(lists.patterns, patterns.Words(lists.phone_words, lists.other_words), region)
         self._known = lru_cache(CACHED_TEXTS)(self._cleaned)
+        self.source = lru_cache(CACHED_KEYS)(partial(self.scrub, is_free=False))
+        """Where an event comes from, as it is kept."""
         self.identifier = lru_cache(CACHED_SUBJECTS)(self._identifier)
         """An id as it is kept: hashed where it is somebody's address or number, so that it joins as before."""
 

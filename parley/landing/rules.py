@@ -248,7 +248,7 @@ class Rules:
         source = get("source")
         if source is not None:
             source = fields.text("source", source, MAX_SOURCE)
-            source = source and tenant.privacy.scrub(source, is_free=False)
+            source = source and tenant.privacy.source(source)
         sequence = get("sequence")
         if sequence is not None:
             sequence = fields.sequence(sequence)
