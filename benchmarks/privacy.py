@@ -7,6 +7,8 @@ cards and IBANs have their check digits, phone numbers are of the tenant's count
 """
 
 import argparse
+import base64
+import binascii
 import random
 import sys
 from collections import Counter
@@ -33,6 +35,7 @@ CALL = {
     "FR": "appelez-moi au {}", "SE": "ring mig på {}", "GB": "call me on {} please", "US": "my number is {}",
     "DE": "meine Nummer ist {}", "ES": "mi teléfono es {}", "JP": "電話は{}です",
 }  # fmt: skip
+DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 NAMES = ("Jane Doe", "Åsa Lindqvist", "José García", "Chloé Dubois", "田中太郎", "O'Brien, Pat")
 
 
@@ -201,6 +204,15 @@ def beyond_the_contract(make: Maker, each: int) -> list[Planted]:
         add("context text", {}, email, "commerce.view", context={"page": {"title": f"Hello {email}"}})
         add("context text", {}, e164, "commerce.view", context={"note": f"call {e164}"})
         field = ("user_id", "conversation_id", "session_id", "source")[n % 4]
+        written = make.random.choice((base64.urlsafe_b64encode, binascii.hexlify))
+        token = written(make.random.choice([email, f"call {e164}"]).encode()).decode().rstrip("=")
+        add("encoded, other text", {"note": f"see {token}"}, token)
+        beside = make.random.choice(("{}", "u-{}", "user_{}")).format(token)
+        add("encoded, as an id", {}, beside, "commerce.view", session_id=beside)
+        spelled = " ".join(DIGITS[int(digit)] for digit in phone if digit.isdecimal())
+        add("phone, spelled out", {"note": f"call {spelled}"}, spelled)
+        wide = "".join(chr(ord(sign) + 0xFEE0) if sign.isdecimal() else sign for sign in card)
+        add("card, full width", {"note": f"paid with {wide}."}, wide)
         value = make.random.choice([email[-30:].lstrip("."), e164])
         add("address or number as an id", {}, value, "commerce.view", **{field: value})
     return found
@@ -252,6 +264,11 @@ def harmless(make: Maker, each: int) -> list[Planted]:
             "token_ref",
             f"{make.random.getrandbits(32):08x}-1234-4567-89ab-{make.random.getrandbits(48):012x}",
         )
+        value("hash", make.random.choice(("etag", "checksum", "commit")), f"{make.random.getrandbits(160):040x}")
+        value("random token", "cursor", base64.urlsafe_b64encode(make.random.randbytes(24)).decode())
+        value("text in base64", "state", base64.b64encode(b'{"step": "checkout", "n": 12}').decode())
+        session = f"{make.random.choice('csu')}-{make.random.getrandbits(64):016x}"
+        found.append(Planted("session id", make.event("commerce.view", {}, region, session_id=session), (session,)))
         value("name of a thing", "product_name", "Cut and colour")
         value("measure", "duration_ms", make.random.randint(1, 10**7))
         path = f"/orders/{make.digits(10)}"

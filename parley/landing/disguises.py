@@ -35,6 +35,8 @@ _UNSEEN: Final = (0x34F, 0x115F, 0x1160, 0x20E3, 0x3164, 0xFFA0, *range(0xFE00, 
 _LONG: Final = dict.fromkeys((0xFDFA, 0xFDFB))  # which are many letters each
 _SHORTEST_TOKEN = 12
 _TOKEN = re.compile(rf"[A-Za-z0-9+/_-]{{{_SHORTEST_TOKEN},}}")
+_MARK = re.compile(r"[-_/]")
+_MOST_MARKS = 3
 _DIGIT = re.compile(r"\d")
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{2}){8,}")
 
@@ -90,7 +92,17 @@ def encoded(text: str, hides: Callable[[str], bool]) -> str:
 
 @lru_cache(maxsize=10_000)
 def _said(token: str) -> str | None:
-    """What a token in base64 or hexadecimal says, None where it says nothing that can be read."""
+    """What a token in base64 or hexadecimal says, also beside words (`user_amFu…`); None where nothing can be read."""
+    if found := _read(token):
+        return found
+    marks = [mark.start() for mark in _MARK.finditer(token)]
+    if len(marks) > _MOST_MARKS:  # a UUID, or words
+        return None
+    parts = (part for mark in marks for part in (token[mark + 1 :], token[:mark]) if len(part) >= _SHORTEST_TOKEN)
+    return next(filter(None, map(_read, parts)), None)
+
+
+def _read(token: str) -> str | None:
     if _HEX.fullmatch(token) and (found := _readable(bytes.fromhex(token))):
         return found
     whole = token.replace("-", "+").replace("_", "/")

@@ -38,13 +38,14 @@ _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+|\d+")
 _QUOTED = re.compile(r"[^\s\"'`,;|<>()\[\]{}=&?#*\\]+")
 _UNPARTED = re.compile(r"[^\s\"'`,;<>()\[\]{}\\]+")
 _ENDS = ".:!?|=&#*"  # of a sentence, or of what stands around a word
+_NO_TEXT = r"(?!(?:[2-9a-f].)+$)"  # in hexadecimal: some byte cannot be read
 _PLAIN_ID = re.compile(
-    r"[A-Za-z][a-z.-]*\d{0,6}|\d{0,7}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32,}"
-    # such as c-9f03…, which is no number, as it has a letter, and begins no IBAN
-    r"|[A-Za-z]{1,8}[-_](?=\d*[a-f])(?!(?:a[de]|b[ae]|de|ee)\d\d)[0-9a-f]{8,64}",
+    rf"[A-Za-z][a-z.-]*\d{{0,6}}|\d{{0,7}}|[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}|{_NO_TEXT}[0-9a-f]{{32,}}"
+    # such as c-9f03…: no number, as it has a letter, nor the beginning of an IBAN
+    rf"|[A-Za-z]{{1,8}}[-_](?=\d*[a-f])(?!(?:a[de]|b[ae]|de|ee)\d\d){_NO_TEXT}[0-9a-f]{{8,64}}",
     re.ASCII,
 )
-_VERSION: Final = 3
+_VERSION: Final = 4
 """Of what is found personal: raised when the code finds more or less in the same text."""
 
 

@@ -107,6 +107,10 @@ def test_what_is_encoded_is_masked_whole(given: str) -> None:
     for encode in (base64.b64encode, base64.urlsafe_b64encode, binascii.hexlify):
         token = encode(given.encode()).decode()
         assert scrub(f"see {token.rstrip('=')} there") == "see [masked] there"
+        for beside in ("user_{}", "u-{}", "{}-eu", "app-user_{}", "users/{}"):
+            hidden = beside.format(token.rstrip("="))
+            assert scrub(f"see {hidden} there") == "see [masked] there"
+            assert scrub.is_contact(hidden)
     token = base64.b64encode(b"nothing of anybody").decode()
     assert scrub(token) == token
 

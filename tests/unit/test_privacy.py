@@ -275,6 +275,8 @@ CONTACTS = (
     "jane@mail.example", "mailto:jane@mail.example", "jane%40mail.example", "jane\u200b@mail.example",
     "46701234567@s.whatsapp.net", "+46701234567", "whatsapp:+46701234567", "u_+46701234567", "user_+12125550134",
     "4111111111111111", "card:4111-1111-1111-1111", "DE89370400440532013000", "amFuZUBtYWlsLmV4YW1wbGU=",
+    "6a616e652e646f65406d61696c2e6578616d706c65", "u-6a616e65406d61696c2e6578616d706c65",
+    "user_amFuZUBtYWlsLmV4YW1wbGU", "c-de89370400440532013000",
 )  # fmt: skip
 FIELDS = ("user_id", "anonymous_id", "conversation_id", "session_id", "site_id")
 
