@@ -172,7 +172,7 @@ def test_with_another_secret_than_the_warehouses_nobody_is_hashed(
             ("forget", *person, "--dry-run"),
             ("forget", "--open"),
             ("forget", *person, "--verify"),
-            ("export-subject", *person, "--to", str(tmp_path / "theirs")),
+            ("export-subject", *person, "--out", str(tmp_path / "theirs")),
             ("replay-rejected",),
         ):
             done = parley(*command)
