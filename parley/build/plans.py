@@ -208,12 +208,12 @@ def settled(connection: Connection) -> dict[str, datetime]:
 
 
 def asking(manifest: "Manifest") -> list[str]:
-    """Models and checks that ask the database while dbt compiles them, such as by `run_query`: what they become is not
-    the same each time, and cannot be recorded."""
+    """Models that ask the database while dbt compiles them, such as by `run_query`: what they become is not the same each
+    time, and cannot be recorded."""
     return sorted(
         node.name
         for node in manifest.nodes.values()
-        if node.resource_type.value in ("model", "test") and _asks(manifest, node.depends_on.macros)
+        if node.resource_type.value == "model" and _asks(manifest, node.depends_on.macros)
     )
 
 

@@ -3,10 +3,12 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from parley.build.plans import fingerprint
+from parley.build.plans import asking, fingerprint
 
 FILES = {
     "dbt_project.yml": "model-paths: [models, own]\nseed-paths: [seeds]\nmacro-paths: [macros]\n",
@@ -67,3 +69,31 @@ def test_rows_of_seeds_and_the_place_of_the_project_do_not(tmp_path: Path) -> No
         assert fingerprint(project) == before
     shutil.rmtree(project)
     assert fingerprint(write(tmp_path / "another")) == before
+
+
+def node(kind: str, name: str, *macros: str) -> Any:
+    return SimpleNamespace(
+        resource_type=SimpleNamespace(value=kind), name=name, depends_on=SimpleNamespace(macros=list(macros))
+    )
+
+
+def test_a_model_that_asks_the_database_while_it_is_compiled_is_left_to_dbt() -> None:
+    calls = {
+        "macro.dbt.run_query": ("macro.dbt.statement",),
+        "macro.dbt.statement": (),
+        "macro.own.columns": ("macro.own.values",),
+        "macro.own.values": ("macro.dbt.run_query", "macro.own.columns"),
+        "macro.own.plain": (),
+        "macro.parley.segment_conditions": ("macro.dbt.run_query",),
+    }
+    manifest: Any = SimpleNamespace(
+        macros={name: node("macro", name, *others) for name, others in calls.items()},
+        nodes={
+            "a": node("model", "pivoted", "macro.own.columns"),
+            "b": node("model", "stated", "macro.dbt.statement"),
+            "c": node("model", "plain", "macro.own.plain", "macro.elsewhere.unknown"),
+            "d": node("model", "segments", "macro.parley.segment_conditions"),
+            "e": node("test", "a_check", "macro.dbt.statement"),  # as dbt runs each of them
+        },
+    )
+    assert asking(manifest) == ["pivoted", "stated"]
