@@ -208,8 +208,8 @@ def settled(connection: Connection) -> dict[str, datetime]:
 
 
 def asking(manifest: "Manifest") -> list[str]:
-    """Models that ask the database while dbt compiles them, such as by `run_query`: what they become is not the same each
-    time, and cannot be recorded."""
+    """Models that ask the database while dbt compiles them, such as by `run_query`: what they become is not the same
+    each time, and cannot be recorded."""
     return sorted(
         node.name
         for node in manifest.nodes.values()
