@@ -163,9 +163,10 @@ def test_with_another_secret_than_the_warehouses_nobody_is_hashed(
     path = write(tmp_path / "a.ndjson", [event(1)])
     assert parley("load", path).returncode == 0
     person = ("--tenant", "tenant-1", "--user", "user-1")
+    own = database.secret
     with monkeypatch.context() as changed:
         changed.delenv("PARLEY_SECRET")
-        assert Settings.load().secret != database.secret
+        assert Settings.load().secret != own
         for command in (
             ("load", write(tmp_path / "b.ndjson", [event(4)])),
             ("forget", *person, "--yes"),
