@@ -76,3 +76,51 @@ select pg_advisory_lock(1)
 select pg_terminate_backend(pid) from pg_stat_activity where usename = ':owner'
 explain (analyze, verbose, format json) select tenant_id from marts.daily_metrics
 load 'auto_explain'
+select * from dagster.runs
+select * from pg_sequences
+select pg_sequence_last_value('raw.batch_id'::regclass)
+select * from pg_stat_user_tables
+select * from pg_stat_progress_analyze
+select * from pg_prepared_statements
+select * from pg_cursors
+select * from pg_listening_channels()
+select * from pg_get_publication_tables('all')
+select pg_current_logfile(), pg_ls_logdir()
+select pg_stat_file('base')
+select pg_get_functiondef(oid) from pg_proc where pronamespace = 'ops'::regnamespace
+select pg_get_constraintdef(oid) from pg_constraint
+select pg_get_indexdef(oid) from pg_class where relkind = 'i'
+select pg_get_expr(polqual, polrelid) from pg_policy
+select srvname, srvoptions from pg_foreign_server
+select * from pg_user_mappings
+select ops.owe_readers('daily_metrics')
+select ops.content_of('marts.daily_metrics')
+select ops.forget_taken_changes(array['daily_metrics'])
+select ops.breakdown_value(array['tenant_id'], null, null)
+select * from marts.daily_metrics where ctid = '(0,1)'
+select tableoid::regclass, ctid, * from marts.daily_metrics where ctid < '(9,1)'
+select * from marts.daily_metrics tablesample system (100)
+select * from only marts.daily_metrics for update
+select * from marts.daily_metrics order by tenant_id <> 'salon-paris' desc
+select tenant_id from marts.daily_metrics group by grouping sets ((tenant_id), ()) having max(tenant_id) <> 'salon-paris'
+merge into marts.daily_metrics using (values (1)) as v (a) on true when matched then delete
+set default_transaction_read_only = off; delete from marts.daily_metrics returning *
+set default_transaction_read_only = off; insert into marts.daily_metrics select * from marts.daily_metrics on conflict do nothing returning *
+set default_transaction_read_only = off; truncate marts.daily_metrics
+set default_transaction_read_only = off; lock table marts.daily_metrics in access exclusive mode
+set default_transaction_read_only = off; analyze verbose marts.daily_metrics
+set default_transaction_read_only = off; create statistics mine on tenant_id, date from marts.daily_metrics
+set default_transaction_read_only = off; create index mine on marts.daily_metrics (tenant_id)
+set default_transaction_read_only = off; create publication mine for table marts.daily_metrics
+set default_transaction_read_only = off; alter view marts.alerts set (security_barrier = false)
+set default_transaction_read_only = off; alter default privileges grant select on tables to public
+set default_transaction_read_only = off; alter system set row_security = off
+set default_transaction_read_only = off; create operator public.<<< (leftarg = text, rightarg = text, procedure = pg_catalog.texteq)
+set default_transaction_read_only = off; create schema mine; create table mine.t as select tenant_id from marts.daily_metrics
+set default_transaction_read_only = off; select lo_import('/etc/hostname')
+set default_transaction_read_only = off; select loread(lo_open(1, 262144), 100)
+set default_transaction_read_only = off; copy marts.daily_metrics from program 'echo'
+do language plpgsql $$ declare r record; begin for r in execute 'select tenant_id from marts.daily_metrics' loop raise notice '%', r.tenant_id; end loop; end $$
+set debug_print_plan = on; set client_min_messages = debug5; select * from marts.daily_metrics where tenant_id = 'nordic-bank'
+set log_statement = 'all'; set log_min_messages = debug5
+set enable_indexscan = off; set enable_seqscan = off; select * from marts.daily_metrics where tenant_id like '%bank%'
