@@ -16,24 +16,59 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
 import httpx
 import orjson
+import psutil
 
-from parley.server import keys
+from parley.cli.serve import serve
+from parley.server import app, keys
 from parley.settings import Settings
 from parley.warehouse import database, embedded, migrate
 
 EVENTS = "/api/v1/analytics/events"
 LIVE = "/api/v1/analytics/realtime"
 TENANT = "bench"
+IMPORTED = app.create
+"""What a forked server need not import."""
+
+
+class Forked:
+    """A `parley serve` that begins as a copy of this process: it need not import what this one has."""
+
+    def __init__(self, port: int) -> None:
+        self.returncode: int | None = None
+        self.pid = os.fork()
+        if self.pid:
+            return
+        os.setsid()
+        for stream in (1, 2):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
+        try:
+            serve(port=port)
+        finally:
+            os._exit(1)
+
+    def poll(self) -> int | None:
+        if self.returncode is None:
+            found, status = os.waitpid(self.pid, os.WNOHANG)
+            self.returncode = os.waitstatus_to_exitcode(status) if found else None
+        return self.returncode
+
+    def wait(self) -> int:
+        while (status := self.poll()) is None:
+            time.sleep(0.01)
+        return status
 
 
 @dataclass
@@ -42,7 +77,7 @@ class Server:
 
     port: int
     key: str
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | Forked
 
     @property
     def url(self) -> str:
@@ -52,6 +87,13 @@ class Server:
         os.killpg(self.process.pid, how)
         self.process.wait()
 
+    def end_one(self, how: signal.Signals) -> None:
+        """End one of its processes, which another one takes the place of."""
+        serving = [
+            child for child in psutil.Process(self.process.pid).children() if "spawn_main" in str(child.cmdline())
+        ]
+        os.kill(random.choice(serving).pid, how)
+
 
 @dataclass
 class Sent:
@@ -59,7 +101,8 @@ class Sent:
 
     seconds: list[float] = field(default_factory=list)
     acknowledged: set[str] = field(default_factory=set)
-    failures: int = 0
+    failed: Counter[str] = field(default_factory=Counter)
+    """Requests that were not acknowledged, by what came instead."""
 
 
 def main() -> None:
@@ -81,46 +124,59 @@ def main() -> None:
 
 def measure(settings: Settings, seconds: float, rounds: int) -> None:
     """Latencies, throughput beside a file's, and how soon an event shows live."""
+    print(f"load of the machine at the beginning: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    reader = make_key(settings, "read")
     with serving(settings) as server:
-        singles, hundreds, fastest, lives = [], [], [], []
+        singles, hundreds, fastest, here, elsewhere = [], [], [], [], []
         for _ in range(rounds):
             singles.append(p95(asyncio.run(load(server, rate=200, batch=1, seconds=seconds)).seconds))
             hundreds.append(p95(asyncio.run(load(server, rate=20, batch=100, seconds=seconds)).seconds))
-            lives.append(p95(shown_live(server, make_key(settings, "read"))))
+        with serving(settings, "--only", "read") as reading:
+            for _ in range(rounds):
+                here.append(p95(shown_live(server, server, reader)))
+                elsewhere.append(p95(shown_live(server, reading, reader)))
+        failed = 0
         for _ in range(rounds):
             began, before = time.perf_counter(), landed(settings)
-            asyncio.run(load(server, rate=100, batch=100, seconds=seconds))
-            while landed(settings) - before < 10_000 * seconds and time.perf_counter() - began < 4 * seconds:
+            sent = asyncio.run(load(server, rate=100, batch=100, seconds=seconds))
+            failed += sent.failed.total()
+            expected = 100 * (len(sent.seconds) - sent.failed.total())
+            while landed(settings) - before < expected and time.perf_counter() - began < 4 * seconds:
                 time.sleep(0.1)
             fastest.append((landed(settings) - before) / (time.perf_counter() - began))
     by_file = from_file(settings, int(10_000 * seconds))
     rate = statistics.median(fastest)
     print(f"one event, 200 requests a second   p95 {statistics.median(singles) * 1000:>7.1f} ms   goal  60")
     print(f"batches of 100, 20 a second        p95 {statistics.median(hundreds) * 1000:>7.1f} ms   goal 200")
-    print(f"10,000 events a second: landed         {rate:>7,.0f} a second")
+    print(f"10,000 events a second: landed         {rate:>7,.0f} a second, {failed} of the requests failed")
     print(f"the same events from a file            {by_file:>7,.0f} a second, ratio {rate / by_file:.2f}")
-    print(f"acknowledged to shown live         p95 {statistics.median(lives) * 1000:>7.1f} ms   goal 100")
+    print(f"acknowledged to shown live         p95 {statistics.median(here) * 1000:>7.1f} ms   goal 100")
+    print(f"the same, by another process       p95 {statistics.median(elsewhere) * 1000:>7.1f} ms   goal 100")
 
 
 def killed(settings: Settings, kills: int) -> None:
-    """Kill the server or Postgres under load, again and again; compare at the end."""
+    """Kill the server, one of its processes or Postgres under load, again and again; compare at the end.
+
+    One server in four is two processes, all of which are killed, or one. The others are copies of this process. Each
+    sees up to three ends of Postgres before its own. SIGTERM ends it earlier, with the comparison.
+    """
     chance = random.Random(kills)
     sent = Sent()
-    for number in range(kills):
-        with serving(settings, *("--processes", "2") if number % 2 else ()) as server:
-            until = chance.uniform(0.2, 1.5)
-            if chance.random() < 0.3:
-                asyncio.run(load(server, rate=50, batch=5, seconds=until, sent=sent))
-                os.kill(postmaster(settings), signal.SIGKILL)
-                time.sleep(0.2)
-                embedded.start(settings)
-                asyncio.run(load(server, rate=50, batch=5, seconds=until, sent=sent))
-            else:
-                kill = (until, lambda server=server: server.end(signal.SIGKILL))
-                asyncio.run(load(server, rate=50, batch=5, seconds=until + 0.3, sent=sent, then=kill))
-            if server.process.poll() is None:
-                server.end(signal.SIGKILL)
-        print(f"\r{number + 1} kills, {len(sent.acknowledged):,} events acknowledged", end="", flush=True)
+    of_postgres, servers, is_ended = 0, 0, threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: is_ended.set())
+    while of_postgres + servers < kills and not is_ended.is_set():
+        is_double = servers % 4 == 0
+        with serving(settings, *("--processes", "2") if is_double else (), is_forked=not is_double) as server:
+            for _ in range(chance.randrange(4)):
+                kill = (chance.uniform(0.2, 1.5), lambda: kill_postgres(settings))
+                asyncio.run(load(server, rate=50, batch=5, seconds=kill[0] + 1, sent=sent, then=kill))
+                of_postgres += 1
+            end = server.end_one if servers % 8 == 4 else server.end
+            kill = (chance.uniform(0.2, 1.5), partial(end, signal.SIGKILL))
+            asyncio.run(load(server, rate=50, batch=5, seconds=kill[0] + 0.3, sent=sent, then=kill))
+            servers += 1
+        told = f"{servers} kills of servers, {of_postgres} of Postgres, {len(sent.acknowledged):,} acknowledged"
+        print(f"\r{told}", end="", flush=True)
     print()
     drained(settings)
     compare(settings, sent)
@@ -137,9 +193,10 @@ def without_postgres(settings: Settings, seconds: float) -> None:
         sent.acknowledged |= meanwhile.acknowledged
         server.end(signal.SIGTERM)
     drained(settings)
-    print(
-        f"Postgres stopped {seconds:.0f} s: p95 {p95(meanwhile.seconds) * 1000:.1f} ms, {meanwhile.failures} failures"
-    )
+    times = [1000 * found for found in (statistics.median(meanwhile.seconds), p95(meanwhile.seconds))]
+    slowest = 1000 * max(meanwhile.seconds)
+    print(f"Postgres stopped {seconds:.0f} s: p50 {times[0]:.1f} ms, p95 {times[1]:.1f} ms, slowest {slowest:.0f} ms")
+    print(f"requests that failed: {dict(meanwhile.failed) or 'none'}")
     compare(settings, sent)
 
 
@@ -183,24 +240,25 @@ async def load(
         content = body(ids)
         began = time.perf_counter()
         try:
-            accepted = await asyncio.wait_for(connections.post(content), 20)
-        except (OSError, EOFError, TimeoutError):
-            accepted = 0
+            status, accepted = await asyncio.wait_for(connections.post(content), 20)
+        except (OSError, EOFError, TimeoutError) as error:
+            status, accepted = type(error).__name__, 0
         sent.seconds.append(time.perf_counter() - began)
         if accepted == batch:
             sent.acknowledged.update(ids)
         else:
-            sent.failures += 1
+            sent.failed[status] += 1
 
     start = time.perf_counter()
     for number in range(int(rate * seconds)):
         await asyncio.sleep(max(0.0, start + number / rate - time.perf_counter()))
+        begun = [one()]
         if then and time.perf_counter() - start > then[0]:
-            await asyncio.to_thread(then[1])
+            begun.append(asyncio.to_thread(then[1]))
             then = None
-        task = asyncio.create_task(one())
-        running.add(task)
-        task.add_done_callback(running.discard)
+        for task in map(asyncio.create_task, begun):
+            running.add(task)
+            task.add_done_callback(running.discard)
     await asyncio.gather(*running)
     connections.close()
     return sent
@@ -214,8 +272,10 @@ class Connections:
         self._head = f"POST {EVENTS} HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer {server.key}\r\n".encode()
         self._free: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
-    async def post(self, content: bytes) -> int:
-        """Send events; how many were accepted, 0 where the answer is another."""
+    async def post(self, content: bytes) -> tuple[str, int]:
+        """Send events; the status, and how many were accepted."""
+        while self._free and self._free[-1][0].at_eof():
+            self._free.pop()
         reader, writer = self._free.pop() if self._free else await asyncio.open_connection("127.0.0.1", self._port)
         length = f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n".encode()
         try:
@@ -227,7 +287,8 @@ class Connections:
             writer.close()
             raise
         self._free.append((reader, writer))
-        return int(answer["accepted"]) if head.startswith(b"HTTP/1.1 202") else 0
+        status = head.split(b" ", 2)[1].decode()
+        return status, int(answer["accepted"]) if status == "202" else 0
 
     def close(self) -> None:
         """End them."""
@@ -251,11 +312,11 @@ def event(event_id: str) -> dict[str, object]:
     }
 
 
-def shown_live(server: Server, reader: str) -> list[float]:
-    """Seconds from an acknowledgement to the snapshot that counts it."""
+def shown_live(server: Server, reading: Server, reader: str) -> list[float]:
+    """Seconds from an acknowledgement of one server to the snapshot of another that counts it."""
     found = []
     headers = {"Authorization": f"Bearer {reader}"}
-    with httpx.stream("GET", f"{server.url}{LIVE}?metrics=events_30m", headers=headers, timeout=30) as stream:
+    with httpx.stream("GET", f"{reading.url}{LIVE}?metrics=events_30m", headers=headers, timeout=30) as stream:
         counts = (orjson.loads(line[6:])["events_30m"] for line in stream.iter_lines() if line.startswith("data: "))
         seen = next(counts)
         for _ in range(30):
@@ -295,10 +356,16 @@ def make_key(settings: Settings, scope: str) -> str:
         return keys.create(connection, TENANT, [scope])
 
 
-def postmaster(settings: Settings) -> int:
-    """The process id of the benchmark's Postgres."""
+def kill_postgres(settings: Settings) -> None:
+    """End the benchmark's Postgres by SIGKILL, and start it again once that has come about."""
     [path] = settings.home.glob("**/postmaster.pid")
-    return int(path.read_text().split()[0])
+    number = int(path.read_text().split()[0])
+    os.kill(number, signal.SIGKILL)
+    for _ in range(300):
+        time.sleep(0.1)
+        if not psutil.pid_exists(number):
+            break
+    embedded.start(settings)
 
 
 @contextmanager
@@ -318,14 +385,18 @@ def warehouse() -> Iterator[Settings]:
 
 
 @contextmanager
-def serving(settings: Settings, *options: str) -> Iterator[Server]:
+def serving(settings: Settings, *options: str, is_forked: bool = False) -> Iterator[Server]:
     """A server that answers."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "parley", "serve", "--port", str(port), *options]
-    process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    server = Server(port, make_key(settings, "write"), process)
+    key = make_key(settings, "write")
+    quiet = subprocess.DEVNULL
+    process = (
+        Forked(port) if is_forked else subprocess.Popen(command, start_new_session=True, stdout=quiet, stderr=quiet)
+    )
+    server = Server(port, key, process)
     try:
         while True:
             try:

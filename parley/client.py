@@ -14,6 +14,7 @@ again lands once.
 import atexit
 import json
 import logging
+import os
 import queue
 import random
 import threading
@@ -21,6 +22,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -29,6 +31,7 @@ from typing import Any
 log = logging.getLogger("parley.client")
 
 MAX_BATCH_BYTES = 450 * 1024
+TOO_LARGE = 413
 _RETRIED = (408, 429, 500, 502, 503, 504)
 _ENVELOPE = ("user_id", "anonymous_id", "conversation_id", "session_id", "site_id", "tenant_id", "source", "actor")
 
@@ -58,13 +61,20 @@ class Client:
             timeout,
         )
         self._envelope = envelope
-        self._queue: queue.Queue[bytes] = queue.Queue(max_queue)
-        self._closing = threading.Event()
+        self._max_queue = max_queue
         self.dropped = 0
         """Events that found the queue full, or that the server did not take after all retries."""
+        self._begin()
+        atexit.register(self.close)
+        begin = weakref.WeakMethod(self._begin)
+        os.register_at_fork(after_in_child=lambda: (again := begin()) and again())
+
+    def _begin(self) -> None:
+        """Start with an empty queue: in a forked process too, whose parent sends what was queued before."""
+        self._queue: queue.Queue[bytes] = queue.Queue(self._max_queue)
+        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._send_forever, name="parley-client", daemon=True)
         self._thread.start()
-        atexit.register(self.close)
 
     def track(
         self,
@@ -144,8 +154,7 @@ class Client:
         while True:
             batch = self._take()
             if batch:
-                if not self._send(batch):
-                    self._drop(len(batch), "the server did not take it")
+                self._send(batch)
                 for _ in batch:
                     self._queue.task_done()
             elif self._closing.is_set():
@@ -166,28 +175,34 @@ class Client:
             size += len(event)
         return batch
 
-    def _send(self, batch: list[bytes]) -> bool:
-        request = urllib.request.Request(
-            self._url, b'{"events":[' + b",".join(batch) + b"]}", self._headers, method="POST"
-        )
+    def _send(self, batch: list[bytes]) -> None:
         for attempt in range(self._retries + 1):
             wait = random.uniform(0, min(30.0, 0.2 * 2**attempt))  # full jitter: clients do not come back all at once
             try:
+                request = urllib.request.Request(
+                    self._url, b'{"events":[' + b",".join(batch) + b"]}", self._headers, method="POST"
+                )
                 with urllib.request.urlopen(request, timeout=self._timeout) as answer:
                     rejected = json.load(answer).get("rejected") or []
                 for one in rejected:
                     log.warning("Parley rejected an event (%s): %s", one.get("reason"), one.get("message"))
-                return True
+                return
             except urllib.error.HTTPError as error:
+                if error.code == TOO_LARGE and len(batch) > 1:
+                    half = len(batch) // 2
+                    self._send(batch[:half])
+                    self._send(batch[half:])
+                    return
                 if error.code not in _RETRIED:
                     log.warning("Parley answered %s to a batch of %s events.", error.code, len(batch))
-                    return False
-                wait = max(wait, float(error.headers.get("Retry-After") or 0))
-            except (OSError, ValueError):
-                pass  # it is away, or answered half: the event_ids make sending again harmless
+                    break
+                asked = error.headers.get("Retry-After") or ""
+                wait = max(wait, float(asked) if asked.isdecimal() else 0.0)
+            except Exception as error:  # it is away, or answered half: the event_ids make sending again harmless
+                log.debug("Parley did not answer (%s).", type(error).__name__)
             if attempt < self._retries:
                 self._closing.wait(wait) if not self._closing.is_set() else time.sleep(min(wait, 1.0))
-        return False
+        self._drop(len(batch), "the server did not take it")
 
     def _drop(self, events: int, why: str) -> None:
         self.dropped += events

@@ -17,6 +17,8 @@
 | `PARLEY_DATA_DOCS_DAYS` | 30 | how long the pages of the input gate are kept |
 | `PARLEY_HTTP_RATE` | 5000 | requests a second that the HTTP server takes of a tenant |
 | `PARLEY_HTTP_QUOTA` | none | events a day (UTC) that the HTTP server takes of a tenant |
+| `PARLEY_HTTP_BODY_KIB` | 500 | KiB of a request's body, unpacked, that the HTTP server takes at the most |
+| `PARLEY_HTTP_EVENTS` | 500 | events of a request that the HTTP server takes at the most |
 | `PARLEY_ENVIRONMENT` | local | where this is: schedules run by themselves in `production` only |
 
 The database is named by `DATABASE_URL` or libpq's `PG*`; see `parley.warehouse.database`.
@@ -111,6 +113,8 @@ class Settings:
     http_rate: int = 5000
     http_quota: int = 0
     """Zero: none."""
+    http_body_kib: int = 500
+    http_events: int = 500
 
     @classmethod
     def load(cls) -> "Settings":
@@ -136,6 +140,8 @@ class Settings:
             exports=tuple(filter(None, map(str.strip, os.environ.get("PARLEY_EXPORTS", "").split(",")))),
             http_rate=max(_number("PARLEY_HTTP_RATE", 5000), 1),
             http_quota=max(_number("PARLEY_HTTP_QUOTA", 0), 0),
+            http_body_kib=max(_number("PARLEY_HTTP_BODY_KIB", 500), 1),
+            http_events=max(_number("PARLEY_HTTP_EVENTS", 500), 1),
         )
 
     @cached_property

@@ -6,6 +6,7 @@ from parley.cli import console, instant, typer
 
 app = typer.Typer(no_args_is_help=True, help="Keys of the HTTP server: who may send events and read answers.")
 
+ONCE = "This is the only time that the key is shown."
 KeyId = Annotated[str, typer.Argument(help="The key's id, as `parley keys list` shows it.")]
 
 
@@ -41,7 +42,7 @@ def create(
             actor=whoami(),
         )
     typer.echo(key)
-    console.print("[dim]This is the only time that the key is shown.[/]")
+    typer.echo(ONCE, err=True)
 
 
 @app.command(name="list")
@@ -50,13 +51,14 @@ def list_() -> None:
 
     Example: [bold]parley keys list[/]
     """
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from parley.server import keys
     from parley.settings import Settings
     from parley.warehouse import migrate
 
-    table = Table("key", "tenant", "scope", "name", "created", "last used", "expires")
+    key_id = Column("key", no_wrap=True, min_width=12)  # `revoke` asks for all of it
+    table = Table(key_id, "tenant", "scope", "name", "created", "last used", "expires")
     with migrate.connect(Settings.load(), autocommit=True) as connection:
         for key in keys.listed(connection):
             times = (key.created_at, key.last_used_at, key.expires_at)
@@ -94,7 +96,7 @@ def rotate(key: KeyId) -> None:
 
     with migrate.connect(Settings.load(), autocommit=True) as connection:
         typer.echo(keys.rotate(connection, key, actor=whoami()))
-    console.print("[dim]This is the only time that the key is shown.[/]")
+    typer.echo(ONCE, err=True)
 
 
 def _rate(text: str | None) -> int | None:

@@ -16,16 +16,34 @@ def serve(
 
     Example: [bold]parley keys create --tenant my-shop --scope write && parley serve --processes 2[/]
     """
+    import os
+    import socket
+
     import uvicorn
 
     from parley.errors import ParleyError
-    from parley.server.collector import Options
+    from parley.server import spool
+    from parley.server.collector import Options, is_away
     from parley.settings import Settings
     from parley.warehouse import migrate
 
     if only not in ("", "collect", "read"):
         raise ParleyError(f"--only {only!r} is no half of the server: give collect or read, or leave it out.")
-    migrate.upgrade(Settings.load())
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+        raise ParleyError(
+            f"{host}:{port} cannot be listened on ({why}): stop what does, or give another --port."
+        ) from None
+    settings = Settings.load()
+    if only != "read":
+        spool.Spool.create(spool.home(settings), max_bytes=0).close()  # in one sentence, if it cannot be
+    try:
+        migrate.upgrade(settings)
+    except ParleyError as error:
+        if not is_away(error):
+            raise  # else each process says so, and waits
     Options(processes, spool_mib * 2**20, only).export()
     console.print(f"Parley listens on http://{host}:{port} · http://{host}:{port}/docs")
     uvicorn.run(
@@ -38,4 +56,5 @@ def serve(
         access_log=False,  # a query string may hold a key
         server_header=False,
         timeout_graceful_shutdown=5,
+        timeout_keep_alive=75,  # longer than proxies and clients keep theirs: no request meets a connection that ends
     )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from parley.errors import ParleyError, may_pass
-from parley.landing import batches, loads, positions
+from parley.landing import batches, loads, partitions, positions
 from parley.landing.batches import Counts, SubjectsErased
 from parley.landing.judging import judge_chunk
 from parley.landing.positions import Position
@@ -136,10 +136,9 @@ class _Landing:
                 if self._fetched:
                     if time.monotonic() - read_at > SECONDS_BETWEEN_RULES:
                         rules, erased, read_at = self._rules(connection)
-                    while True:
+                    while self._fetched:
                         try:
                             self._land(connection, load_id, rules, erased)
-                            break
                         except SubjectsErased:
                             rules, erased, read_at = self._rules(connection)
                 if is_last or (until_end and self._assigned and self._assigned <= self._at_end):
@@ -175,6 +174,11 @@ class _Landing:
         after = {message.partition() or 0: (message.offset() or 0) + 1 for message in self._fetched}
         judged = judge_chunk(rules, chunk)
         with connection.transaction():
+            partitions.take_turn(connection)
+            left = self._not_landed(connection)
+            if len(left) < len(self._fetched):
+                self._fetched = left
+                return
             lines = self._lines + chunk.lines
             counts = batches.store(connection, load_id, judged, lines_done=lines, fingerprint=None, erased=erased)
             for partition, offset in sorted(after.items()):
@@ -184,20 +188,28 @@ class _Landing:
         offsets = [TopicPartition(self._topic.name, partition, offset) for partition, offset in after.items()]
         self._consumer.commit(offsets=offsets, asynchronous=False)
 
-    def _assign(self, consumer: "Consumer", partitions: "list[TopicPartition]") -> None:
+    def _not_landed(self, connection: Connection) -> "list[Message]":
+        """What of it has not landed since it was fetched: by a consumer that its partition went to, or by a transaction
+        that was stored though its connection was lost."""
+        numbers = {message.partition() or 0 for message in self._fetched}
+        found = {number: positions.read(connection, self._position_id(number)) for number in numbers}
+        landed = {number: position.offset for number, position in found.items() if position}
+        return [one for one in self._fetched if (one.offset() or 0) >= landed.get(one.partition() or 0, 0)]
+
+    def _assign(self, consumer: "Consumer", given: "list[TopicPartition]") -> None:
         """Go on after what has landed, whatever Kafka knows of it."""
         self._cluster = consumer.list_topics(self._topic.name, SECONDS_TO_ANSWER).cluster_id or ""
         with database.connect(self._settings, autocommit=True) as connection:
-            for partition in partitions:
+            for partition in given:
                 if landed := positions.read(connection, self._position_id(partition.partition)):
                     partition.offset = landed.offset
-        consumer.assign(partitions)
-        self._assigned = {partition.partition for partition in partitions}
+        consumer.assign(given)
+        self._assigned = {partition.partition for partition in given}
         self._at_end &= self._assigned
 
-    def _revoke(self, consumer: "Consumer", partitions: "list[TopicPartition]") -> None:
+    def _revoke(self, consumer: "Consumer", taken: "list[TopicPartition]") -> None:
         """Another consumer takes them over: it fetches again what has not landed here."""
-        gone = {partition.partition for partition in partitions}
+        gone = {partition.partition for partition in taken}
         self._fetched = [message for message in self._fetched if message.partition() not in gone]
         self._assigned -= gone
 

@@ -26,6 +26,8 @@ from parley.warehouse import audit, migrate, tenant_roles
 from parley.warehouse.database import Connection
 from parley.warehouse.names import EVERY_TENANT, UNKNOWN_TENANT
 
+ACTION = "tenant.removed"
+"""What the audit log calls it."""
 KEPT = ("ops.audit_log", "ops.erasures", "raw.erased_subjects", "raw.loads")
 """What stays: who did what, and hashes of people who are to stay erased. Loads are recounted."""
 
@@ -109,7 +111,7 @@ def remove(
         on_step("deleting rows")
         with connection.transaction():
             rows |= _delete(connection, tenant_id)
-            audit.record(connection, "tenant.removed", tenant_id=tenant_id, actor=by, details={"rows": rows})
+            audit.record(connection, ACTION, tenant_id=tenant_id, actor=by, details={"rows": rows})
         on_step("dropping logins")
         logins = tenant_roles.revoke(settings, tenant_id)
         on_step("searching files")

@@ -1,11 +1,13 @@
 """Who calls: the key of a request, what it may do, and how often."""
 
+import asyncio
 import base64
 import binascii
 import threading
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from http import HTTPStatus
@@ -42,7 +44,8 @@ def key_of(request: HTTPConnection) -> str | None:
 
 class KeyRing:
     """The keys of the database, remembered. Known ones are looked up again every few seconds, but not by requests:
-    these do not wait for Postgres, and while it is down the known keys go on."""
+    these do not wait for Postgres, and while it is down the known keys go on. Unknown ones are asked for one after the
+    other, in a thread of their own: however long Postgres takes, nothing else waits."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -50,6 +53,8 @@ class KeyRing:
         self._unknown: OrderedDict[str, float] = OrderedDict()
         self._lock = threading.Lock()
         self._connection: Connection | None = None
+        self._asking = ThreadPoolExecutor(1, "keys")
+        self._failed_at = -FRESH_SECONDS
         self._used: set[str] = set()
 
     def remembered(self, given: str) -> tuple[Key | None, bool]:
@@ -61,16 +66,31 @@ class KeyRing:
             return key, True
         return None, time.monotonic() - self._unknown.get(given, -FRESH_SECONDS) < FRESH_SECONDS
 
-    def look_up(self, given: str) -> Key | None:
-        """Ask the database of a key that is not known yet. Raises Problem where it cannot be asked."""
+    async def find(self, given: str) -> Key | None:
+        """The key, asked of the database where it is not known yet. Raises Problem where it cannot be asked."""
+        key, is_known = self.remembered(given)
+        if is_known:
+            return key
+        return await asyncio.get_running_loop().run_in_executor(self._asking, self._look_up, given)
+
+    def close(self) -> None:
+        """Ask no more."""
+        self._asking.shutdown(wait=False, cancel_futures=True)
+
+    def _look_up(self, given: str) -> Key | None:
+        key, is_known = self.remembered(given)
+        if is_known:
+            return key  # a request before this one has asked
+        is_away = time.monotonic() - self._failed_at < FRESH_SECONDS  # who waits meanwhile need not try again
+        try:
+            found = None if is_away else keys.find(self._connected(), given)
+        except (psycopg.Error, ParleyError):
+            is_away, self._failed_at, self._connection = True, time.monotonic(), None
+        if is_away:
+            raise Problem(
+                HTTPStatus.SERVICE_UNAVAILABLE, "Keys cannot be looked up now: try again.", {"Retry-After": "5"}
+            )
         with self._lock:
-            try:
-                found = keys.find(self._connected(), given)
-            except (psycopg.Error, ParleyError):
-                self._connection = None
-                raise Problem(
-                    HTTPStatus.SERVICE_UNAVAILABLE, "Keys cannot be looked up now: try again.", {"Retry-After": "5"}
-                ) from None
             if found:
                 self._known[given] = found
                 self._used.add(found.key_id)
@@ -91,6 +111,7 @@ class KeyRing:
         if not asked:
             return
         found = keys.find_many(connection, asked)
+        self._failed_at = -FRESH_SECONDS
         with self._lock:
             for given in asked:
                 if given in found:
@@ -102,11 +123,12 @@ class KeyRing:
     def _connected(self) -> Connection:
         if self._connection is None or self._connection.closed:
             self._connection = database.connect(self._settings, autocommit=True)
+            self._connection.execute(f"set statement_timeout = '{FRESH_SECONDS:.0f}s'".encode())
         return self._connection
 
 
-def check(key: Key | None, scope: str, origin: str | None) -> Key:
-    """The key, if it may do that. Raises Problem with 401 or 403 where not."""
+def check(key: Key | None) -> Key:
+    """The key, if it is one that holds now. Raises Problem with 401 where not."""
     challenge = {"WWW-Authenticate": "Bearer"}
     if key is None:
         raise Problem(
@@ -114,11 +136,15 @@ def check(key: Key | None, scope: str, origin: str | None) -> Key:
         )
     if key.is_expired(datetime.now(UTC)):
         raise Problem(HTTPStatus.UNAUTHORIZED, "The key has expired: `parley keys rotate` makes a new one.", challenge)
+    return key
+
+
+def check_may(key: Key, scope: str, origin: str | None) -> None:
+    """Raises Problem with 403 where the key may not do that."""
     if not key.may(scope):
         raise Problem(HTTPStatus.FORBIDDEN, f"The key has no scope `{scope}`: use one that has it.")
     if key.origins and origin not in key.origins and (origin is not None or scope == "write"):
         raise Problem(HTTPStatus.FORBIDDEN, "The key is bound to web origins, and this is none of them: use another.")
-    return key
 
 
 @dataclass(slots=True)
@@ -170,9 +196,8 @@ class Limits:
 
     def take(self, key: Key) -> Mapping[str, str]:
         """Count a request, and return the RateLimit headers. Raises Problem with 429 where it is one too many."""
-        now = time.time()
         self._turn_day()
-        midnight = int(_DAY - now % _DAY) + 1
+        midnight = int(_DAY - time.time() % _DAY) + 1
         quotas = ((f"key {key.key_id}", key.daily_quota), (f"tenant {key.tenant_id}", self._tenant_quota))
         limits = [_Limit(quota, quota - self._sent[name], midnight) for name, quota in quotas if quota]
         for limit in limits:
@@ -182,6 +207,7 @@ class Limits:
                     "The day's quota of events is used up: wait until midnight UTC, or have it raised.",
                     {**limit.headers(), "Retry-After": str(midnight)},
                 )
+        now = time.monotonic()  # whatever is done to the clock
         rates = ((f"key {key.key_id}", key.rate_per_second), (f"tenant {key.tenant_id}", self._tenant_rate))
         buckets = [(rate, self._bucket(name, rate, now)) for name, rate in rates if rate]
         for rate, bucket in buckets:

@@ -11,7 +11,8 @@ from starlette.middleware.cors import CORSMiddleware
 
 from parley.server import clients, intake, realtime
 from parley.server.collector import Collector, Options, Server
-from parley.server.documents import ACCEPTED, EVENT_BODY, RESPONSES, VALIDATED, describe
+from parley.server.documents import ACCEPTED, BATCH_BODY, EVENT_BODY, RESPONSES, VALIDATED, describe
+from parley.server.faults import Faults
 from parley.server.intake import Received
 from parley.server.problems import Json, Problem
 from parley.server.routes import JSON_TYPES, accept, authorized, body_of, collector_of, content_type, server_of
@@ -41,6 +42,7 @@ def create() -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
+    app.add_middleware(Faults)
     app.add_middleware(
         CORSMiddleware,
         # a key may be bound to origins: `access.check`. sendBeacon asks with credentials, though there are no cookies
@@ -53,7 +55,6 @@ def create() -> FastAPI:
     )
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(Exception, _fault)
     if options.only != "read":
         _add_intake(app)
         clients.add(app)
@@ -77,7 +78,7 @@ def _add_intake(app: FastAPI) -> None:
         """Send one event, a list of events, or `{"events": […]}`; NDJSON too."""
         return await _take(request)
 
-    @app.post(f"{BASE}/events/batch", **taken)
+    @app.post(f"{BASE}/events/batch", **{**taken, "openapi_extra": BATCH_BODY})
     async def send_batch(request: Request) -> Response:
         """Send `{"events": […], "batch_id": …}`. Sent again, it lands once."""
         return await _take(request, is_batch=True)
@@ -105,9 +106,9 @@ async def _received(request: Request, *, is_batch: bool = False) -> Received:
     kind = content_type(request)
     body = await body_of(request)
     if kind in LINES_TYPES:
-        return intake.of_lines(body)
+        return intake.of_lines(body, server_of(request).most)
     if kind in JSON_TYPES:
-        return intake.of_json(body, is_batch=is_batch)
+        return intake.of_json(body, server_of(request).most, is_batch=is_batch)
     raise Problem(
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send application/json, application/x-ndjson or text/plain with JSON in it."
     )
@@ -168,7 +169,3 @@ async def _http_error(request: Request, error: Exception) -> Response:
     }
     status = HTTPStatus(error.status_code)
     return Problem(status, known.get(status, status.description or status.phrase), error.headers).response()
-
-
-async def _fault(request: Request, error: Exception) -> Response:
-    return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "The server failed at this: its log says where.").response()

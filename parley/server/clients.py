@@ -5,23 +5,19 @@ What they send is read by the source formats that read files of it (`tracking_pl
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any
 
 import orjson
 from fastapi import FastAPI, Request, Response
 
-from parley.config import tracking_plan
-from parley.landing import formats
-from parley.landing.formats import Failure, Mapper
-from parley.server import intake
+from parley.landing.formats import Failure
+from parley.server import access, intake
 from parley.server.collector import Collector
 from parley.server.documents import RESPONSES, problem
 from parley.server.intake import Answer, Received
 from parley.server.problems import Json, Problem
-from parley.server.routes import JSON_TYPES, authorized, body_of, collector_of, content_type, taken_in
+from parley.server.routes import JSON_TYPES, authorized, body_of, collector_of, content_type, server_of, taken_in
 
 _CALLS = {
     **{name: name for name in ("track", "page", "screen", "identify", "group", "alias")},
@@ -30,8 +26,17 @@ _CALLS = {
 _BATCHES = ("batch", "b", "import")
 _AROUND = ("sentAt", "context", "integrations")
 _PROTOBUF, _JSON = "application/x-protobuf", "application/json"
+_CALL = {
+    "type": "track",
+    "userId": "u-1",
+    "event": "Order Completed",
+    "properties": {"order_id": "7", "total": 30, "currency": "EUR"},
+}
 _SEGMENT_BODY: dict[str, Any] = {
-    "requestBody": {"required": True, "content": {_JSON: {"schema": {"type": "object"}}, "text/plain": {"schema": {}}}}
+    "requestBody": {
+        "required": True,
+        "content": {_JSON: {"schema": {"type": "object"}, "example": _CALL}, "text/plain": {"schema": {}}},
+    }
 }
 _SEGMENT_RESPONSES = {**RESPONSES, 404: problem("No such call")}
 _OTLP_BODY: dict[str, Any] = {
@@ -69,6 +74,7 @@ def add(app: FastAPI) -> None:
         """Take a call, or a batch of calls, of Segment's libraries."""
         if call not in _CALLS and call not in _BATCHES:
             raise Problem(HTTPStatus.NOT_FOUND, "There is no such call: see the Segment spec.")
+        found_key = await authorized(request, "write") if access.key_of(request) else None
         body = await body_of(request)
         if content_type(request) not in JSON_TYPES:
             raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send application/json, or text/plain with JSON in it.")
@@ -76,8 +82,8 @@ def add(app: FastAPI) -> None:
         if type(content) is not dict:
             raise Problem(HTTPStatus.BAD_REQUEST, "The body is no JSON object: send a call, or a batch of calls.")
         given = content.get("writeKey")
-        key, headers = await authorized(request, "write", given if type(given) is str else None)
-        found = intake.received(_calls(content, call), is_small=False, has_digits=has_digits)
+        key, headers = found_key or await authorized(request, "write", given if type(given) is str else None)
+        found = intake.received(_calls(content, call), server_of(request).most, is_small=False, has_digits=has_digits)
         answer = await taken_in(request, key, found, _maker(collector_of(request), "segment"))
         return Json({"success": True, **answer.as_json()}, headers=dict(headers))
 
@@ -159,7 +165,7 @@ def _otlp_answer(answer: Answer, kind: str, headers: dict[str, str]) -> Response
 
 def _maker(collector: Collector, name: str) -> Callable[[Any], Sequence[Any]]:
     """Makes events of documents of a source format. Raises ValueError with a sentence where it cannot."""
-    mapper = _mapper(str(collector.settings.project / tracking_plan.FOLDER), name)
+    mapper = collector.mapper(name)
 
     def made(document: Any) -> Sequence[Any]:
         try:
@@ -171,8 +177,3 @@ def _maker(collector: Collector, name: str) -> Callable[[Any], Sequence[Any]]:
         return list(found)
 
     return made
-
-
-@lru_cache(maxsize=8)
-def _mapper(folder: str, name: str) -> Mapper:
-    return Mapper(formats.find(Path(folder), name))

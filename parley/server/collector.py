@@ -4,7 +4,9 @@ the moment, and the way to be durable."""
 import asyncio
 import logging
 import os
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -12,23 +14,30 @@ from pathlib import Path
 import psycopg
 
 from parley.config import seeds, tenants, tracking_plan
-from parley.errors import ParleyError
-from parley.landing import batches
-from parley.server import spool
+from parley.errors import ParleyError, may_pass
+from parley.landing import batches, formats
+from parley.landing.formats import Mapper
+from parley.people import removal
+from parley.server import faults, spool
 from parley.server.access import KeyRing, Limits
-from parley.server.intake import Answer, Intake
+from parley.server.intake import Answer, Intake, Known, Most
 from parley.server.live import Live
 from parley.server.news import News
 from parley.server.problems import Problem
 from parley.server.spool import Spool, SpoolFull
 from parley.server.writer import Writer, pack
 from parley.settings import Settings
-from parley.warehouse import database, migrate
+from parley.warehouse import audit, database, migrate
 from parley.warehouse.database import Connection
 
 REFRESH_SECONDS = 3.0
+PAUSE_AT_LEAST = 0.2  # seconds, between two looks
+PAUSE = 1.0  # seconds, after work that failed in a way that nobody thought of
 DRAIN_SECONDS = 20.0
 _TYPES = "select count(*), max(updated_at) from raw.event_types"
+
+Work = Callable[[], Coroutine[object, object, None]]
+"""What goes on for as long as the server does."""
 
 log = logging.getLogger("parley.server")
 
@@ -64,37 +73,54 @@ class Server:
     def __init__(self, settings: Settings, options: Options) -> None:
         self.settings = settings
         self.key_ring = KeyRing(settings)
+        self.most = Most.of(settings)
         self.limits = Limits(options.processes, settings.http_rate, settings.http_quota)
         self.live = Live()
-        self.is_connected = True
-        self._news = News(settings, self.live)
+        self.is_connected = False
+        self._is_prepared = False
+        self._changed = asyncio.Event()
+        self._news = News(settings, self.live, self._changed.set)
         self._signature: tuple[object, ...] = ()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Begin. Raises ParleyError where Postgres is not there yet."""
-        await asyncio.to_thread(self._prepare)
-        self._tasks = [asyncio.create_task(task) for task in self._work()]
+        """Begin. Where Postgres does not answer, it is looked for until it does; no key is known before.
+
+        Raises ParleyError where something else is wrong.
+        """
+        try:
+            await asyncio.to_thread(self._prepare)
+        except ParleyError as error:
+            if not is_away(error):
+                raise
+            log.warning("%s Requests are answered with 503 until it is there.", error)
+        self._tasks = [asyncio.create_task(_kept_up(work)) for work in self._work()]
 
     async def stop(self) -> None:
         """End what `start` began."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.key_ring.close()
 
     @property
     def problem(self) -> str | None:
         """What is in the way now, if anything."""
-        return None if self.is_connected else "Postgres is away"
+        if not self.is_connected:
+            return "Postgres is away"
+        return None if self._is_prepared else "the rules cannot be read: the server's log says why"
 
-    def _work(self) -> Sequence[Coroutine[object, object, None]]:
+    def _work(self) -> Sequence[Work]:
         news = self._news
-        return [self._refresh_forever(), news.hear_forever(), news.watch_alerts_forever()]
+        return [self._refresh_forever, news.hear_forever, news.watch_alerts_forever]
 
     async def _refresh_forever(self) -> None:
         while True:
-            await asyncio.sleep(REFRESH_SECONDS)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), REFRESH_SECONDS)
+            self._changed.clear()
             await asyncio.to_thread(self._refresh)
+            await asyncio.sleep(PAUSE_AT_LEAST)  # however often it is told
 
     def _prepare(self) -> None:
         migrate.upgrade(self.settings)
@@ -103,10 +129,13 @@ class Server:
             self._take_in(connection)
             self.limits.exchange(connection)
             self._news.recall(connection)
+        self.is_connected = self._is_prepared = True
 
     def _refresh(self) -> None:
         """Take in changed keys, plans, seeds and erasures. Where they are wrong now, all stays as it was."""
         try:
+            if not self._is_prepared:
+                self._prepare()
             with database.connect(self.settings, autocommit=True) as connection:
                 self.is_connected = True
                 self.key_ring.refresh(connection)
@@ -128,7 +157,8 @@ class Server:
             for folder in (tracking_plan.FOLDER, seeds.FOLDER)
             for path in sorted(Path(self.settings.project, folder).rglob("*.*"))
         ]
-        return (*files, batches.count_erased(connection), connection.execute(_TYPES).fetchone())
+        gone = (batches.count_erased(connection), audit.last_numbers(connection, removal.ACTION))
+        return (*files, gone, connection.execute(_TYPES).fetchone())
 
 
 class Collector(Server):
@@ -137,30 +167,32 @@ class Collector(Server):
     def __init__(self, settings: Settings, options: Options) -> None:
         super().__init__(settings, options)
         home = spool.home(settings)
-        home.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.spool = Spool.create(home, max_bytes=options.spool_bytes // options.processes)
         self.writer = Writer(settings, self.spool, home)
         self.intake: Intake | None = None
         self.received = 0
+        self._mappers: dict[str, Mapper] = {}
         self._waiting: list[tuple[bytes, asyncio.Future[None]]] = []
         self._wake = asyncio.Event()
+        self._syncing = ThreadPoolExecutor(1, "sync")  # its own: no request waits for what other threads wait for
 
     async def start(self) -> None:
-        """Begin: read the rules and let the writer land. Raises ParleyError where Postgres is not there yet."""
+        """Begin: read the rules and let the writer land. Raises ParleyError as `Server.start` does."""
         await super().start()
         self.writer.start()
 
     async def stop(self) -> None:
         """Drain: everything acknowledged is on disk already; land as much of it as there is time for."""
         await super().stop()
+        self._syncing.shutdown()
         self._sync(self._taken())
-        await asyncio.to_thread(self.writer.stop, DRAIN_SECONDS)
-        self.spool.close()
+        if await asyncio.to_thread(self.writer.stop, DRAIN_SECONDS):
+            self.spool.close()  # else it is held until the process ends: nobody may land it a second time meanwhile
 
     @property
     def problem(self) -> str | None:
         """What keeps events from landing now, if anything; quotes nothing of an event."""
-        return self.writer.state.problem
+        return self.writer.state.problem if self._is_prepared else super().problem
 
     def current(self) -> Intake:
         """The rules of the moment. Raises Problem before they have been read."""
@@ -168,13 +200,19 @@ class Collector(Server):
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "The server is starting: try again.", {"Retry-After": "1"})
         return self.intake
 
-    async def keep(self, answer: Answer, erased: int) -> None:
+    def mapper(self, name: str) -> Mapper:
+        """Makes events of what a source sends, by its format of the moment."""
+        if name not in self._mappers:
+            self._mappers[name] = Mapper(formats.find(self.settings.project / tracking_plan.FOLDER, name))
+        return self._mappers[name]
+
+    async def keep(self, answer: Answer, known: Known) -> None:
         """Make what became of a request durable. Raises Problem where the spool is full."""
         self.received += len(answer.verdicts)
         if not answer.verdicts:
             return
         kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((pack(answer.judged(), erased), kept))
+        self._waiting.append((pack(answer.judged(), known), kept))
         self._wake.set()
         try:
             await kept
@@ -187,7 +225,7 @@ class Collector(Server):
             await self._wake.wait()
             self._wake.clear()
             if waiting := self._taken():
-                await asyncio.to_thread(self._sync, waiting)
+                await asyncio.get_running_loop().run_in_executor(self._syncing, self._sync, waiting)
 
     def _taken(self) -> list[tuple[bytes, asyncio.Future[None]]]:
         waiting, self._waiting = self._waiting, []
@@ -201,15 +239,34 @@ class Collector(Server):
             self.spool.append([record for record, _ in waiting])
         except SpoolFull as error:
             problem = error
+        except Exception as error:  # whatever it is, who waits is told that nothing is kept
+            log.error("The spool cannot be written: %s", faults.told(error))
+            problem = SpoolFull("The spool cannot be written now: send again later.")
         for _, kept in waiting:
             kept.get_loop().call_soon_threadsafe(_settle, kept, problem)
 
-    def _work(self) -> Sequence[Coroutine[object, object, None]]:
-        return [*super()._work(), self._sync_forever(), self._news.tell_forever()]
+    def _work(self) -> Sequence[Work]:
+        return [*super()._work(), self._sync_forever, self._news.tell_forever]
 
     def _take_in(self, connection: Connection) -> None:
         super()._take_in(connection)
         self.intake = Intake.load(connection, self.settings)
+        self._mappers = {}
+
+
+def is_away(error: ParleyError) -> bool:
+    """Whether Postgres may be there in a moment."""
+    return may_pass(error) or may_pass(str(error.__cause__))
+
+
+async def _kept_up(work: Work) -> None:
+    """Do it, and take it up again whatever happens in it."""
+    while True:
+        try:
+            await work()
+        except Exception as error:
+            log.error("The server goes on after a fault: %s", faults.told(error))
+        await asyncio.sleep(PAUSE)
 
 
 def _settle(kept: "asyncio.Future[None]", problem: SpoolFull | None) -> None:

@@ -1,5 +1,10 @@
 """What the OpenAPI document says beyond the routes: bodies, answers, keys, and a page to read it on."""
 
+import json
+import re
+from collections.abc import Iterator
+from html import escape
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
@@ -34,16 +39,19 @@ _EVENT = {
     "example": _EXAMPLE,
 }
 _BODY = {"oneOf": [_EVENT, {"type": "object", "required": ["events"], "properties": {"events": {"type": "array"}}}]}
-EVENT_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {"schema": _BODY},
-            "text/plain": {"schema": {"type": "string"}},
-            "application/x-ndjson": {"schema": {"type": "string"}},
-        },
+
+
+def _body(example: dict[str, Any]) -> dict[str, Any]:
+    content = {
+        "application/json": {"schema": _BODY, "example": example},
+        "text/plain": {"schema": {"type": "string"}},
+        "application/x-ndjson": {"schema": {"type": "string"}},
     }
-}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+EVENT_BODY = _body(_EXAMPLE)
+BATCH_BODY = _body({"batch_id": "b-1", "events": [_EXAMPLE]})
 _PROBLEM = {
     "type": "object",
     "required": ["title", "status", "detail"],
@@ -61,9 +69,10 @@ def problem(description: str) -> dict[str, Any]:
     return {"description": description, "content": {"application/problem+json": {"schema": _PROBLEM}}}
 
 
-def _answer(properties: dict[str, Any]) -> dict[str, Any]:
+def _answer(properties: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:
     schema = {"type": "object", "required": list(properties), "properties": properties}
-    return {"description": "What became of the events", "content": {"application/json": {"schema": schema}}}
+    content = {"application/json": {"schema": schema, "example": example}}
+    return {"description": "What became of the events", "content": content}
 
 
 _COUNT = {"type": "integer", "minimum": 0}
@@ -77,6 +86,12 @@ _REJECTED = {
         "message": {"type": "string", "description": "one sentence: what is wrong, and what to do"},
     },
 }
+_REJECTED_EXAMPLE = {
+    "index": 1,
+    "reason": "missing_field",
+    "path": "attributes.results_count",
+    "message": "attributes.results_count is missing: kb.search needs it.",
+}
 ACCEPTED: dict[int | str, dict[str, Any]] = {
     202: _answer(
         {
@@ -85,7 +100,8 @@ ACCEPTED: dict[int | str, dict[str, Any]] = {
             "rejected": {"type": "array", "items": _REJECTED},
             "no_consent": _COUNT,
             "erased_subject": _COUNT,
-        }
+        },
+        {"received": 2, "accepted": 1, "rejected": [_REJECTED_EXAMPLE], "no_consent": 0, "erased_subject": 0},
     )
 }
 VALIDATED: dict[int | str, dict[str, Any]] = {
@@ -105,7 +121,8 @@ VALIDATED: dict[int | str, dict[str, Any]] = {
                     },
                 },
             },
-        }
+        },
+        {"received": 1, "results": [{"outcome": "rejected", **_REJECTED_EXAMPLE, "index": 0}]},
     )
 }
 RESPONSES: dict[int | str, dict[str, Any]] = {
@@ -117,20 +134,41 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
     429: problem("Too many requests, or the day's quota is used up"),
     503: problem("The spool is full, or the server is starting: try again"),
 }
+READ_RESPONSES = {status: answer for status, answer in RESPONSES.items() if status in (401, 403, 429)} | {
+    503: problem("The server is starting: try again")
+}
 
 _PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Parley API</title>
 <style>
-  body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1b1f24 }}
-  h2 {{ margin-top: 2rem }} code {{ font-family: ui-monospace, monospace; background: #f2f4f7; padding: .1em .3em }}
-  .method {{ display: inline-block; min-width: 4rem; font-weight: 600 }}
-  article {{ border-top: 1px solid #d9dee5; padding: .8rem 0 }} p {{ margin: .3rem 0 }}
+  :root {{ color-scheme: light }}
+  body {{ margin: 0; color: #1c2733; background: #fff;
+    font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif }}
+  main {{ max-width: 960px; margin: 0 auto; padding: 28px 32px 60px }}
+  h1 {{ margin: 0 0 12px; font-size: 27px; line-height: 1.2; letter-spacing: -.01em }}
+  h2 {{ margin: 36px 0 0; padding-bottom: 6px; font-size: 18px }}
+  h3 {{ margin: 0 0 6px; font-size: 15px; font-weight: 600; overflow-wrap: anywhere }}
+  p {{ margin: 0 0 8px }}
+  code, pre {{ font: 13px/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; background: #f4f7fa }}
+  code {{ padding: 1px 4px; border-radius: 4px }} h3 code {{ padding: 0; background: none; font-size: 14px }}
+  pre {{ margin: 0 0 10px; padding: 10px 14px; border-radius: 6px; overflow-x: auto }}
+  article {{ padding: 14px 0; border-top: 1px solid #dfe4ea }}
+  .method {{ display: inline-block; min-width: 46px; color: #1f5fa8 }}
+  .faint {{ color: #5a6775; font-size: 13px }}
+  dl {{ display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: 2px 14px; margin: 0; font-size: 13px }}
+  dt {{ font-variant-numeric: tabular-nums }} dd {{ margin: 0; color: #5a6775 }}
+  dl + dl {{ margin-top: 8px }} a {{ color: #1f5fa8 }}
+  @media (max-width: 640px) {{ main {{ padding: 20px 16px 40px }} }}
 </style>
+<main>
 <h1>Parley API</h1>
-<p>The machine-readable form is <a href="{url}">{url}</a> (OpenAPI 3.1). Send your key as
-<code>Authorization: Bearer KEY</code>.</p>
+<p>Send your key as <code>Authorization: Bearer KEY</code>, as the user name of HTTP Basic, or as <code>?key=KEY</code>;
+<code>parley keys create</code> makes one. Every error is a problem detail (RFC 9457) with one sentence that says what
+to do. Answers carry <code>RateLimit-Limit</code>, <code>-Remaining</code> and <code>-Reset</code>.</p>
+<p>For programs: <a href="{url}">{url}</a> (OpenAPI 3.1).</p>
 {sections}
+</main>
 </html>"""
 
 
@@ -159,10 +197,41 @@ def _sections(document: dict[str, Any]) -> str:
     by_tag: dict[str, list[str]] = {}
     for path, methods in document["paths"].items():
         for method, entry in methods.items():
-            text = entry.get("description") or entry.get("summary", "")
-            answers = ", ".join(sorted(entry.get("responses", {})))
-            by_tag.setdefault(entry.get("tags", ["Other"])[0], []).append(
-                f'<article><span class="method">{method.upper()}</span> <code>{path}</code>'
-                f"<p>{text}</p><p>Answers: {answers}</p></article>"
-            )
-    return "".join(f"<h2>{tag}</h2>{''.join(entries)}" for tag, entries in by_tag.items())
+            article = f"<article>{''.join(_article(path, method, entry))}</article>"
+            by_tag.setdefault(entry.get("tags", ["Other"])[0], []).append(article)
+    return "".join(f"<h2>{escape(tag)}</h2>{''.join(entries)}" for tag, entries in by_tag.items())
+
+
+def _article(path: str, method: str, entry: dict[str, Any]) -> Iterator[str]:
+    """What a call does, takes and answers."""
+    yield f'<h3><span class="method">{method.upper()}</span> <code>{escape(path)}</code></h3>'
+    yield f"<p>{_prose(entry.get('description') or entry.get('summary', ''))}</p>"
+    asked = [one for one in entry.get("parameters", ()) if one["in"] == "query"]
+    if asked:
+        terms = (f"<dt><code>?{one['name']}=</code></dt><dd>{_prose(one['description'])}</dd>" for one in asked)
+        yield f"<dl>{''.join(terms)}</dl>"
+    content = entry.get("requestBody", {}).get("content", {})
+    if content:
+        yield f'<p class="faint">Takes {", ".join(map(escape, content))}; gzip is understood.</p>'
+    yield from (_example("Such as", one["example"]) for one in content.values() if "example" in one)
+    answers = entry.get("responses", {})
+    for answer in answers.values():
+        found = answer.get("content", {}).get("application/json", {})
+        if "example" in found:
+            yield _example("Answer", found["example"])
+    terms = (f"<dt>{status}</dt><dd>{_prose(_meaning(status, one))}</dd>" for status, one in sorted(answers.items()))
+    yield f"<dl>{''.join(terms)}</dl>"
+
+
+def _meaning(status: str, answer: dict[str, Any]) -> str:
+    description = str(answer.get("description", ""))
+    return HTTPStatus(int(status)).phrase if description in ("", "Successful Response") else description
+
+
+def _prose(text: str) -> str:
+    """Text with code in backticks."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text, quote=False))
+
+
+def _example(label: str, content: dict[str, Any]) -> str:
+    return f'<p class="faint">{label}:</p><pre>{escape(json.dumps(content, indent=2), quote=False)}</pre>'

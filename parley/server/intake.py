@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -15,20 +15,42 @@ from parley.landing.judging import Judged, collect
 from parley.landing.rules import Arguments, Rules, arguments
 from parley.landing.sources import MAX_EVENT
 from parley.landing.verdicts import Accepted, Dropped, Rejected, Verdict
+from parley.people import removal
 from parley.server.keys import Key
 from parley.server.problems import Problem
 from parley.settings import Settings
+from parley.warehouse import audit
 from parley.warehouse.database import Connection
 from parley.warehouse.names import EVERY_TENANT
 
-MAX_BODY = 500 * 1024
-MAX_EVENTS = 500
 TOO_LARGE = "The event is larger than 64 KiB: shorten it, or split it."
 FORMAT = "parley"
 
 Document = Any
 Malformed = tuple[str, str]
 """A reason code and a sentence, of something that is no JSON value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Most:
+    """What a request may hold."""
+
+    kib: int
+    """Of its body, unpacked."""
+    events: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Most":
+        """As the settings say."""
+        return cls(settings.http_body_kib, settings.http_events)
+
+    def check_size(self, size: int) -> None:
+        """Raises Problem where a body is too large."""
+        if size > self.kib * 1024:
+            raise Problem(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                f"The body is larger than {self.kib} KiB: send fewer events at once.",
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +63,15 @@ class Received:
     """Whether some numbers are `Digits`: a float would round them."""
 
 
-def unpacked(body: bytes, encoding: str) -> bytes:
+def unpacked(body: bytes, encoding: str, most: Most) -> bytes:
     """The body without its content encoding. Raises Problem where it is too large or damaged."""
     if encoding in ("", "identity"):
         content = body
     elif encoding == "gzip":
         try:
             stream = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
-            content = stream.decompress(body, MAX_BODY + 1)
-            if len(content) <= MAX_BODY and not stream.eof:
+            content = stream.decompress(body, most.kib * 1024 + 1)
+            if len(content) <= most.kib * 1024 and not stream.eof:
                 raise Problem(HTTPStatus.BAD_REQUEST, "The gzip body is cut off: send it whole.")
         except (zlib.error, gzip.BadGzipFile):
             raise Problem(HTTPStatus.BAD_REQUEST, "The body is not gzip: leave out Content-Encoding.") from None
@@ -57,17 +79,8 @@ def unpacked(body: bytes, encoding: str) -> bytes:
         raise Problem(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Only gzip is understood as Content-Encoding: send gzip, or none."
         )
-    check_size(len(content))
+    most.check_size(len(content))
     return content
-
-
-def check_size(size: int) -> None:
-    """Raises Problem where a body is too large."""
-    if size > MAX_BODY:
-        raise Problem(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            f"The body is larger than {MAX_BODY // 1024} KiB: send fewer events at once.",
-        )
 
 
 def decoded(body: bytes) -> tuple[Any, bool]:
@@ -80,7 +93,7 @@ def decoded(body: bytes) -> tuple[Any, bool]:
         ) from None
 
 
-def of_json(body: bytes, *, is_batch: bool = False) -> Received:
+def of_json(body: bytes, most: Most, *, is_batch: bool = False) -> Received:
     """One event, a list of events, or `{"events": […]}`. Raises Problem where it is none of them, or one too large."""
     content, has_digits = decoded(body)
     is_alone = False
@@ -95,10 +108,10 @@ def of_json(body: bytes, *, is_batch: bool = False) -> Received:
     if is_alone and len(body) > MAX_EVENT and len(orjson.dumps(content)) > MAX_EVENT:
         raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, TOO_LARGE)
     documents = content if isinstance(content, list) else [content]
-    return received(documents, is_small=len(body) <= MAX_EVENT, has_digits=has_digits)
+    return received(documents, most, is_small=len(body) <= MAX_EVENT, has_digits=has_digits)
 
 
-def of_lines(body: bytes) -> Received:
+def of_lines(body: bytes, most: Most) -> Received:
     """NDJSON: an event a line; blank lines are none."""
     documents: list[Document] = []
     malformed: dict[int, Malformed] = {}
@@ -114,23 +127,32 @@ def of_lines(body: bytes) -> Received:
             why = f"The line is no JSON (column {error.colno}): write one JSON object per line."
             malformed[len(documents)] = ("invalid_json", why)
             documents.append(None)
-    found = received(documents, is_small=len(body) <= MAX_EVENT)
+    found = received(documents, most, is_small=len(body) <= MAX_EVENT)
     return Received(found.documents, found.malformed | malformed, has_digits)
 
 
-def received(documents: Sequence[Document], *, is_small: bool, has_digits: bool = False) -> Received:
+def received(documents: Sequence[Document], most: Most, *, is_small: bool, has_digits: bool = False) -> Received:
     """The documents of a request, each within the limit of an event; `is_small` says that none can be over it.
 
     Raises Problem where there are too many.
     """
-    if len(documents) > MAX_EVENTS:
-        raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"More than {MAX_EVENTS} events: send several requests.")
+    if len(documents) > most.events:
+        raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"More than {most.events} events: send several requests.")
     if is_small:
         return Received(documents, {}, has_digits)
     too_large = ("too_large", TOO_LARGE)
     sizes = (len(orjson.dumps(document)) for document in documents)
     too_large_ones = {index: too_large for index, size in enumerate(sizes) if size > MAX_EVENT}
     return Received(documents, too_large_ones, has_digits)
+
+
+class Known(NamedTuple):
+    """What the rules knew of who is gone, when they validated an event."""
+
+    erased: int = 0
+    """How many subjects had been erased."""
+    removed: int = 0
+    """The number in the audit log of the last removal of a tenant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,15 +214,15 @@ def _detail(index: int, verdict: Verdict) -> dict[str, Any]:
 class Intake:
     """The rules of the moment, and validation by them."""
 
-    def __init__(self, contract: Arguments) -> None:
+    def __init__(self, contract: Arguments, removed: int) -> None:
         self._rules = Rules(**contract)
-        self.erased = len(contract["erased"])
-        """How many subjects are erased by these rules' knowledge."""
+        self.known = Known(len(contract["erased"]), removed)
 
     @classmethod
     def load(cls, connection: Connection, settings: Settings) -> "Intake":
         """By the tracking plan, tenants and erasures as they are now."""
-        return cls(arguments(connection, settings, FORMAT))
+        removed = audit.last_numbers(connection, removal.ACTION)
+        return cls(arguments(connection, settings, FORMAT), max(removed.values(), default=0))
 
     def validate(
         self, found: Received, key: Key, made: Callable[[Document], Sequence[Document]] | None = None

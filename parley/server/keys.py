@@ -15,6 +15,8 @@ from parley.warehouse import audit
 from parley.warehouse.database import Connection
 from parley.warehouse.names import EVERY_TENANT
 
+CHANNEL = "parley_keys"
+"""Where servers are told that keys have changed."""
 SCOPES = ("write", "read", "admin")
 _ID_BYTES, _SECRET_BYTES = 6, 32
 _PREFIX = "parley"
@@ -150,20 +152,25 @@ def listed(connection: Connection) -> list[Key]:
 
 
 def revoke(connection: Connection, key_id: str, *, actor: str | None = None) -> None:
-    """End a key; servers notice within seconds. Raises ParleyError where there is none of that id."""
+    """End a key, on every server that hears of it. Raises ParleyError where there is none of that id."""
     key_id = _id_of(key_id)
     with connection.transaction():
         if connection.execute(_REVOKE, [key_id]).fetchone() is None:
             raise ParleyError(f"There is no key {key_id!r} in use: `parley keys list` shows them.")
         audit.record(connection, "key.revoked", actor=actor, details={"key": key_id})
+        tell(connection)
 
 
 def rotate(connection: Connection, key_id: str, *, actor: str | None = None) -> str:
-    """A new key with the same rights; the old one ends. Returns the new one."""
+    """A new key with the same rights; the old one ends. Returns the new one. It ends when the old one was to end, and
+    where that is over already, it holds for as long as the old one did."""
     key_id = _id_of(key_id)
     old = next((key for key in listed(connection) if key.key_id == key_id), None)
     if old is None:
         raise ParleyError(f"There is no key {key_id!r} in use: `parley keys list` shows them.")
+    now, expires_at = datetime.now(UTC), old.expires_at
+    if expires_at and old.is_expired(now):
+        expires_at = now + (expires_at - old.created_at)
     with connection.transaction():
         made = create(
             connection,
@@ -173,11 +180,16 @@ def rotate(connection: Connection, key_id: str, *, actor: str | None = None) -> 
             origins=old.origins,
             rate_per_second=old.rate_per_second,
             daily_quota=old.daily_quota,
-            expires_at=old.expires_at,
+            expires_at=expires_at,
             actor=actor,
         )
         revoke(connection, key_id, actor=actor)
     return made
+
+
+def tell(connection: Connection) -> None:
+    """Let servers look at the keys again, once the transaction is over."""
+    connection.execute("select pg_notify(%s, '')", [CHANNEL])
 
 
 def note_used(connection: Connection, key_ids: Iterable[str]) -> None:

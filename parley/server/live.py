@@ -9,8 +9,9 @@ import asyncio
 import time
 from bisect import bisect_left
 from collections import Counter, OrderedDict, deque
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -118,10 +119,11 @@ class Distinct:
 
     def see(self, things: Iterable[int], bucket: int) -> None:
         """Note that these were there in a bucket."""
+        seen, mask = self._seen, self._mask
         for thing in things:
-            if not thing & self._mask:
-                self._seen[thing] = bucket
-                self._seen.move_to_end(thing)
+            if not thing & mask and seen.get(thing) != bucket:
+                seen[thing] = bucket
+                seen.move_to_end(thing)
         while len(self._seen) > MOST_KEPT:
             self._mask = 2 * self._mask + 1
             self._seen = OrderedDict((thing, at) for thing, at in self._seen.items() if not thing & self._mask)
@@ -182,7 +184,9 @@ class Window:
 class Live:
     """The windows of one process."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float] | None = None) -> None:
+        """`now` is the time that windows go by: seconds since 1970 that never go back, though the clock may."""
+        self._now = now or _steady()
         self._windows: dict[str, dict[str, Window]] = {}
         self._untold: dict[str, Sums] = {}
         self._changed: dict[str, asyncio.Event] = {}
@@ -195,18 +199,26 @@ class Live:
         by_tenant: dict[str, Sums] = {}
         for verdict in verdicts:
             if isinstance(verdict, Accepted):
-                sums = by_tenant.setdefault(verdict.tenant_id, Sums())
+                sums = by_tenant.get(verdict.tenant_id)
+                if sums is None:
+                    sums = by_tenant[verdict.tenant_id] = Sums()
                 conversation = verdict.conversation_id or verdict.session_id
                 attributes = orjson.loads(verdict.attributes) if verdict.event_name in READ else {}
                 sums.add(verdict.event_name, verdict.user_id, conversation, attributes)
         for tenant_id, sums in by_tenant.items():
             self._untold.setdefault(tenant_id, Sums()).merge(sums)
-            self._take(tenant_id, sums, time.time())
+            self._take(tenant_id, sums, self._now())
 
     def untold(self) -> list[str]:
         """Payloads for the others, each within the limit of a NOTIFY; what is told once is forgotten."""
         told, self._untold = self._untold, {}
         return [payload for tenant_id, sums in told.items() for payload in _payloads(tenant_id, sums)]
+
+    def tell_again(self, payloads: Iterable[str]) -> None:
+        """Keep for the next time what could not be told."""
+        for payload in payloads:
+            tenant_id, packed = orjson.loads(payload)
+            self._untold.setdefault(tenant_id, Sums()).merge(Sums.unpack(packed))
 
     def hear(self, payload: str) -> None:
         """Count what another process has acknowledged; of a tenant that was removed, forget what was counted."""
@@ -216,11 +228,11 @@ class Live:
                 by_tenant.pop(tenant_id, None)
             self._wake(tenant_id)
             return
-        self._take(tenant_id, Sums.unpack(packed), time.time())
+        self._take(tenant_id, Sums.unpack(packed), self._now())
 
     def recall(self, tenant_id: str, sums: Sums, at: float) -> None:
         """Count what landed before this process began; the oldest first."""
-        self._take(tenant_id, sums, at)
+        self._take(tenant_id, sums, min(at, self._now()))
 
     def note_alerts(self, alerts: Iterable[tuple[str, dict[str, Any]]]) -> None:
         """The alerts that are raised now, each with its tenant. Who listens is told where they changed."""
@@ -234,7 +246,7 @@ class Live:
 
     def snapshot(self, tenant_id: str, names: Iterable[str] = ()) -> dict[str, Any]:
         """The numbers of now. With `names`, events a second of these event names alone."""
-        now = time.time()
+        now = self._now()
         windows = self._windows_of(tenant_id, now)
         half_hour = windows["30m"]
         totals = half_hour.totals
@@ -243,7 +255,8 @@ class Live:
         for currency, amount in totals.revenue.items():
             revenue[currency or own] += amount
         return {
-            "at": now,
+            "at": time.time(),
+            "tenant_id": tenant_id,
             "events_per_second": _rate(half_hour, now, frozenset(names)),
             **{f"events_{label}": window.totals.events.total() for label, window in windows.items()},
             **{f"active_users_{label}": len(window.users) for label, window in windows.items()},
@@ -283,7 +296,7 @@ class Live:
             await asyncio.sleep(shown_at + SECONDS_BETWEEN_SNAPSHOTS - time.monotonic())
 
     def _take(self, tenant_id: str, sums: Sums, at: float) -> None:
-        for window in self._windows_of(tenant_id, time.time()).values():
+        for window in self._windows_of(tenant_id, self._now()).values():
             window.take(int(at // BUCKET), sums)
         self._wake(tenant_id)
 
@@ -299,6 +312,12 @@ class Live:
         for window in windows.values():
             window.move(int(now // BUCKET))
         return windows
+
+
+def _steady() -> Callable[[], float]:
+    """The time by a clock that nobody sets."""
+    difference = time.time() - time.monotonic()
+    return lambda: time.monotonic() + difference
 
 
 def _rate(window: Window, now: float, wanted: frozenset[str]) -> float:
@@ -335,6 +354,7 @@ def _payloads(tenant_id: str, sums: Sums) -> Iterable[str]:
         yield orjson.dumps([tenant_id, packed]).decode()
 
 
+@lru_cache(50_000)  # users and conversations come again and again
 def _short(text: str) -> int:
     """53 bits of a hash: a number that every JSON reader keeps."""
     return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=7).digest()) >> 3

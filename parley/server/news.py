@@ -5,6 +5,7 @@ Whoever may connect to a database may listen to any channel whose name he knows,
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 import orjson
 import psycopg
@@ -12,6 +13,7 @@ from psycopg import sql
 
 from parley.alerts.states import RAISED
 from parley.errors import ParleyError
+from parley.server import keys
 from parley.server.live import TELL_SECONDS, WINDOWS, Live, Sums
 from parley.server.writer import SOURCE
 from parley.settings import Settings
@@ -19,7 +21,7 @@ from parley.warehouse import database, secret
 from parley.warehouse.database import Connection
 from parley.warehouse.names import EVERY_TENANT
 
-PAUSE = 5.0  # seconds, where Postgres is away
+PAUSE = 2.0  # seconds, where Postgres is away
 MOST_RECALLED = 500_000
 ALERT_SECONDS = 2.0
 _ALERT_FIELDS = ("alert_id", "rule", "subject", "severity", "state", "since", "detail")
@@ -55,9 +57,10 @@ _ALERTS = """
 class News:
     """Tells others what this process acknowledged, and hears what they did."""
 
-    def __init__(self, settings: Settings, live: Live) -> None:
+    def __init__(self, settings: Settings, live: Live, on_keys_changed: Callable[[], None]) -> None:
         self._settings = settings
         self._live = live
+        self._on_keys_changed = on_keys_changed
         self._own_pid = 0
         self._channel = channel(settings)
 
@@ -73,7 +76,7 @@ class News:
             self._live.recall(str(tenant_id), sums, float(str(at)))
 
     async def tell_forever(self) -> None:
-        """Send what is new, some thirty times a second. While Postgres is away, others do not hear of it."""
+        """Send what is new, some thirty times a second. While Postgres is away, others hear of it later."""
         connection: psycopg.AsyncConnection[tuple[object, ...]] | None = None
         while True:
             await asyncio.sleep(TELL_SECONDS)
@@ -84,20 +87,26 @@ class News:
                 if connection is None:
                     connection = await self._connect()
                     self._own_pid = connection.info.backend_pid
-                for payload in payloads:
-                    await connection.execute("select pg_notify(%s, %s)", [self._channel, payload])
+                while payloads:
+                    await connection.execute("select pg_notify(%s, %s)", [self._channel, payloads[0]])
+                    payloads.pop(0)
             except (psycopg.Error, ParleyError):
                 connection = None
-                await asyncio.sleep(PAUSE)
+                self._live.tell_again(payloads)
+                await asyncio.sleep(2 * PAUSE)  # those who listen are back before
 
     async def hear_forever(self) -> None:
         """Take in what others send."""
         while True:
             try:
                 connection = await self._connect()
-                await connection.execute(sql.SQL("listen {}").format(sql.Identifier(self._channel)))
+                for name in (self._channel, keys.CHANNEL):
+                    await connection.execute(sql.SQL("listen {}").format(sql.Identifier(name)))
+                self._on_keys_changed()  # what was told before is not heard
                 async for notify in connection.notifies():
-                    if notify.pid != self._own_pid:
+                    if notify.channel == keys.CHANNEL:
+                        self._on_keys_changed()
+                    elif notify.pid != self._own_pid:
                         self._live.hear(notify.payload)
             except (psycopg.Error, ParleyError):
                 log.warning("What other processes acknowledge is not heard: Postgres is away.")
@@ -123,7 +132,8 @@ class News:
 
 
 def forget(connection: Connection, settings: Settings, tenant_id: str) -> None:
-    """Tell every server that a tenant was removed: none is to show what it counted of it."""
+    """Tell every server that a tenant was removed: none is to show what it counted of it, or to know its keys."""
+    keys.tell(connection)
     told = [channel(settings), orjson.dumps([tenant_id, None]).decode()]
     connection.execute("select pg_notify(%s, %s)", told)
 

@@ -11,9 +11,9 @@ from fastapi.responses import HTMLResponse
 from starlette.responses import StreamingResponse
 from starlette.websockets import WebSocketDisconnect
 
-from parley.server.documents import RESPONSES
+from parley.server.documents import READ_RESPONSES
 from parley.server.problems import Json, Problem
-from parley.server.routes import authorized, server_of
+from parley.server.routes import authorized, server_of, still_holds
 
 BASE = "/api/v1/analytics/realtime"
 POLICY_VIOLATION = 1008  # RFC 6455
@@ -25,14 +25,14 @@ Event = Annotated[str | None, Query(description="event names, with commas betwee
 def add(app: FastAPI) -> None:
     """Add the routes."""
 
-    @app.get(f"{BASE}/snapshot", tags=["Live"], responses=RESPONSES)
+    @app.get(f"{BASE}/snapshot", tags=["Live"], responses=READ_RESPONSES)
     async def snapshot(request: Request, metrics: Metrics = None, event: Event = None) -> Response:
         """Return the numbers of now."""
         key, headers = await authorized(request, "read")
         found = server_of(request).live.snapshot(key.tenant_id, _listed(event))
         return Json(_chosen(found, metrics), headers=dict(headers))
 
-    @app.get(BASE, tags=["Live"], responses=RESPONSES)
+    @app.get(BASE, tags=["Live"], responses=READ_RESPONSES)
     async def stream(request: Request, metrics: Metrics = None, event: Event = None) -> Response:
         """Stream the numbers as server-sent events: one at once, then one whenever they change."""
         key, headers = await authorized(request, "read")
@@ -40,6 +40,8 @@ def add(app: FastAPI) -> None:
 
         async def lines() -> AsyncIterator[bytes]:
             async for found in changes:
+                if not still_holds(request):
+                    return  # the client asks again, and is told
                 yield b"event: snapshot\ndata: " + orjson.dumps(_chosen(found, metrics)) + b"\n\n"
 
         return StreamingResponse(
@@ -57,6 +59,9 @@ def add(app: FastAPI) -> None:
         asked = websocket.query_params
         try:
             async for found in server_of(websocket).live.changes(key.tenant_id, _listed(asked.get("event"))):
+                if not still_holds(websocket):
+                    await websocket.close(POLICY_VIOLATION, "The key has ended.")
+                    return
                 await websocket.send_bytes(orjson.dumps(_chosen(found, asked.get("metrics"))))
         except WebSocketDisconnect:
             return

@@ -1,7 +1,7 @@
 """What every route needs: who calls, what the body holds, and the way to be durable."""
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -33,7 +33,7 @@ async def taken_in(request: Request, key: Key, found: Received, made: Made | Non
     collector = collector_of(request)
     rules = collector.current()
     answer = rules.validate(found, key, made)
-    await collector.keep(answer, rules.erased)
+    await collector.keep(answer, rules.known)
     collector.live.acknowledge(answer.verdicts)
     collector.limits.count(key, len(answer.verdicts))
     return answer
@@ -46,13 +46,14 @@ def content_type(request: Request) -> str:
 
 async def body_of(request: Request) -> bytes:
     """The body, unpacked. Raises Problem as soon as it is too large."""
+    most = server_of(request).most
     pieces: list[bytes] = []
     size = 0
     async for piece in request.stream():
         size += len(piece)
-        intake.check_size(size)
+        most.check_size(size)
         pieces.append(piece)
-    return intake.unpacked(b"".join(pieces), request.headers.get("content-encoding", "").strip().lower())
+    return intake.unpacked(b"".join(pieces), request.headers.get("content-encoding", "").strip().lower(), most)
 
 
 async def authorized(request: HTTPConnection, scope: str, given: str | None = None) -> tuple[Key, Mapping[str, str]]:
@@ -65,13 +66,17 @@ async def authorized(request: HTTPConnection, scope: str, given: str | None = No
             "The request has no key: send it as `Authorization: Bearer KEY`.",
             {"WWW-Authenticate": "Bearer"},
         )
-    key, is_known = server.key_ring.remembered(sent)
-    if not is_known:
-        key = await asyncio.to_thread(server.key_ring.look_up, sent)
-    checked = access.check(key, scope, request.headers.get("origin"))
-    headers = server.limits.take(checked)
+    key = access.check(await server.key_ring.find(sent))
+    headers = server.limits.take(key)
     request.state.rate_limit = headers  # of an answer that is a problem too
-    return checked, headers
+    access.check_may(key, scope, request.headers.get("origin"))
+    return key, headers
+
+
+def still_holds(request: HTTPConnection) -> bool:
+    """Whether the key of a stream has neither ended nor been revoked since it began."""
+    key, _ = server_of(request).key_ring.remembered(access.key_of(request) or "")
+    return key is not None and not key.is_expired(datetime.now(UTC))
 
 
 def server_of(request: HTTPConnection) -> Server:

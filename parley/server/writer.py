@@ -7,8 +7,9 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 
 import orjson
@@ -17,12 +18,15 @@ import psycopg
 from parley.errors import ParleyError
 from parley.landing import batches, loads, partitions, positions, subjects
 from parley.landing.batches import SubjectsErased
-from parley.landing.judging import EVENT_COLUMNS, ID_LENGTH, REJECTED_COLUMNS, Judged
+from parley.landing.judging import EVENT_COLUMNS, ID_LENGTH, REJECTED_COLUMNS, Judged, cell
 from parley.landing.positions import START, Position
 from parley.landing.privacy import TOO_MUCH, Erased
+from parley.people import removal
+from parley.server import faults
+from parley.server.intake import Known
 from parley.server.spool import Spool
 from parley.settings import Settings
-from parley.warehouse import database
+from parley.warehouse import audit, database
 from parley.warehouse.database import Connection
 from parley.warehouse.names import UNKNOWN_TENANT
 
@@ -31,70 +35,85 @@ SECONDS_BETWEEN_BATCHES = 1.0
 SECONDS_BETWEEN_LOOKS_FOR_ORPHANS = 30.0
 LONGEST_PAUSE = 15.0  # seconds, while Postgres is down
 BATCH_BYTES = 8 * 2**20
-MAX_ROWS_IN_MEMORY = 50_000
 
 log = logging.getLogger("parley.server")
 
-_TENANT, _EVENT_ID = EVENT_COLUMNS.index("tenant_id"), EVENT_COLUMNS.index("event_id")
-_USER, _CONVERSATION, _SESSION, _VISITOR = (
-    EVENT_COLUMNS.index(f"{name}_id") for name in ("user", "conversation", "session", "anonymous")
+_IDS = itemgetter(
+    *(EVENT_COLUMNS.index(f"{name}_id") for name in ("tenant", "user", "conversation", "session", "anonymous"))
 )
 _OCCURRED_AT = EVENT_COLUMNS.index("occurred_at")
-_REJECTED_TENANT, _PAYLOAD, _ALTERED, _NOT_REPLAYABLE = map(
+_REJECTED_TENANT, _PAYLOAD, _ALTERED, _NEVER = map(
     REJECTED_COLUMNS.index, ("tenant_id", "payload", "altered", "not_replayable")
 )
-_NULL = "\\N"
-_UNESCAPED = {"\\\\": "\\", "\\t": "\t", "\\n": "\n", "\\r": "\r"}
+_NULL = b"\\N"
+_UNESCAPED = {"\\t": "\t", "\\n": "\n", "\\r": "\r"}
 
 
-def pack(judged: Judged, erased: int) -> bytes:
-    """A spool's record: rows as they will be stored. `erased`: how many erased subjects the rules knew of."""
-    return orjson.dumps(
-        [
-            erased,
-            judged.events.decode(),
-            judged.rejected.decode(),
-            [[tenant_id, outcome, lines] for (tenant_id, outcome), lines in judged.counts.items()],
-            judged.unclear_consent,
-        ]
-    )
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """Who is not to land any more, though an event was acknowledged before."""
+
+    erased: Erased
+    erased_count: int
+    removed: Mapping[str, int]
+    """Tenants, with the number of their removal in the audit log."""
+
+    @classmethod
+    def read(cls, connection: Connection, settings: Settings) -> "Gone":
+        """As it is now. Counted first: who is erased between the two is one more than was counted."""
+        count = batches.count_erased(connection)
+        return cls(subjects.erased(connection, settings), count, audit.last_numbers(connection, removal.ACTION))
 
 
-def merge(records: Iterable[bytes], erased: Erased | None = None, erased_count: int = 0) -> Judged:
-    """Records as one batch. Of an event that comes twice the first counts; rows of subjects erased since go."""
+def pack(judged: Judged, known: Known) -> bytes:
+    """A spool's record: a line of JSON, and rows as they will be stored, in COPY's text format."""
+    counts = [[tenant_id, outcome, lines] for (tenant_id, outcome), lines in judged.counts.items()]
+    head = orjson.dumps([*known, len(judged.events), counts, judged.unclear_consent])
+    return b"%b\n%b%b" % (head, judged.events, judged.rejected)
+
+
+def merge(records: Iterable[bytes], gone: Gone | None = None) -> Judged:
+    """Records as one batch. Of an event that comes twice the first counts. Rows of subjects erased since go, and all of
+    tenants removed since."""
     counts: Counter[tuple[str, str]] = Counter()
-    events: dict[str, str] = {}  # by tenant and id, as the row begins
-    rejected: list[str] = []
+    events: dict[bytes, bytes] = {}  # by tenant and id, as the row begins
+    rejected: list[bytes] = []
     unclear = 0
     for record in records:
-        known, event_rows, rejected_rows, counted, of_record = orjson.loads(record)
+        head, _, rows = record.partition(b"\n")
+        erased, removed, length, counted, of_record = orjson.loads(head)
         unclear += of_record
-        counts.update({(tenant_id, outcome): lines for tenant_id, outcome, lines in counted})
-        look = erased if erased is not None and known != erased_count else None
-        for row in _rows(event_rows):
-            key = row[: row.index("\t") + 1 + ID_LENGTH]
-            tenant_id = _text(key[: -ID_LENGTH - 1]) or ""
+        look = gone.erased if gone is not None and erased != gone.erased_count else None
+        left = {tenant_id for tenant_id, number in gone.removed.items() if number > removed} if gone else set[str]()
+        counts.update({(tenant_id, outcome): lines for tenant_id, outcome, lines in counted if tenant_id not in left})
+        for row in rows[:length].splitlines(keepends=True):
+            key = row[: row.index(b"\t") + 1 + ID_LENGTH]
+            if left and _tenant_of(key) in left:
+                continue
             if look is not None and _is_of_erased(look, row):
-                counts.update({(tenant_id, "accepted"): -1, (tenant_id, "erased_subject"): 1})
+                counts.update({(_tenant_of(key), "accepted"): -1, (_tenant_of(key), "erased_subject"): 1})
             elif key in events:
-                counts.update({(tenant_id, "accepted"): -1, (tenant_id, "duplicate"): 1})
+                counts.update({(_tenant_of(key), "accepted"): -1, (_tenant_of(key), "duplicate"): 1})
             else:
                 events[key] = row
-        for row in _rows(rejected_rows):
-            kept = row if look is None else _without_erased(look, row)
-            if kept:
-                rejected.append(kept)
-            else:
-                tenant_id = _text(row.split("\t")[_REJECTED_TENANT]) or UNKNOWN_TENANT
+        for row in rows[length:].splitlines(keepends=True):
+            if left and _text(row.split(b"\t")[_REJECTED_TENANT]) in left:
+                continue
+            kept = row if look is None else _unless_erased(look, row)
+            if kept is None:
+                tenant_id = _text(row.split(b"\t")[_REJECTED_TENANT]) or UNKNOWN_TENANT
                 counts.update({(tenant_id, "rejected"): -1, (tenant_id, "erased_subject"): 1})
-    ids: dict[str, list[str]] = {}
+            else:
+                rejected.append(kept)
+    months = {row.split(b"\t", _OCCURRED_AT + 1)[_OCCURRED_AT][:7] for row in events.values()}
+    ids: dict[bytes, list[bytes]] = {}
     for key in sorted(events):
-        ids.setdefault(_text(key[: -ID_LENGTH - 1]) or "", []).append(key[-ID_LENGTH:])
+        ids.setdefault(key[: -ID_LENGTH - 1], []).append(key[-ID_LENGTH:])
     return Judged(
-        {tenant_id: ",".join(found) for tenant_id, found in ids.items()},
-        "".join(events.values()).encode(),
-        "".join(rejected).encode(),
-        frozenset(row.split("\t", _OCCURRED_AT + 1)[_OCCURRED_AT][:7] for row in events.values()),
+        {_text(tenant) or "": b",".join(found).decode() for tenant, found in ids.items()},
+        b"".join(events.values()),
+        b"".join(rejected),
+        frozenset(month.decode() for month in months),
         +counts,
         unclear,
     )
@@ -125,18 +144,19 @@ class Writer:
     def __post_init__(self) -> None:
         self._stopping = threading.Event()
         self._position = START
-        self._erased: Erased | None = None
-        self._erased_count = 0
+        self._gone: Gone | None = None
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
     def start(self) -> None:
         """Begin to land."""
         self._thread.start()
 
-    def stop(self, seconds: float) -> None:
-        """Land what is left, for so long at the most, and end. What remains then is landed by the next server."""
+    def stop(self, seconds: float) -> bool:
+        """Land what is left, for so long at the most, and end; whether it has. What remains is landed by the next
+        server."""
         self._stopping.set()
         self._thread.join(seconds)
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         pause = SECONDS_BETWEEN_BATCHES
@@ -146,18 +166,18 @@ class Writer:
                     pause = SECONDS_BETWEEN_BATCHES
                     self._land_until_stopped(connection)
                 return
-            except (ParleyError, psycopg.Error) as error:
+            except Exception as error:  # whatever it is, what is acknowledged is to land: it tries again
                 self.state.failures += 1
                 self.state.problem = _reason(error)
                 log.warning("Landing waits: %s", self.state.problem)
+                if not isinstance(error, ParleyError | psycopg.Error):
+                    log.error("Landing failed: %s", faults.told(error))
             if self._stopping.wait(pause) and pause > SECONDS_BETWEEN_BATCHES:
                 return  # it is stopping, and Postgres did not come back: the spool keeps what is left
             pause = min(pause * 2, LONGEST_PAUSE)
 
     def _land_until_stopped(self, connection: Connection) -> None:
         batches.prepare(connection)
-        self._erased = subjects.erased(connection, self.settings)
-        self._erased_count = batches.count_erased(connection)
         load_id = loads.begin(connection, source=SOURCE, source_format=SOURCE)
         self._position = positions.read(connection, self.spool.spool_id) or START
         self.on_connected(connection)
@@ -167,12 +187,15 @@ class Writer:
             while True:
                 began = time.monotonic()
                 is_last = self._stopping.is_set()
-                while self._land_one(connection, load_id):
+                end = self.spool.end  # what comes meanwhile waits for the next batch
+                while self._position < end and self._land_one(connection, load_id):
                     pass
                 if began >= next_look:
                     self._adopt_orphans(connection, load_id)
                     next_look = began + SECONDS_BETWEEN_LOOKS_FOR_ORPHANS
                 if is_last:
+                    if self.spool.is_empty:
+                        positions.forget(connection, self.spool.spool_id)
                     return
                 self.on_connected(connection)
                 self._stopping.wait(max(0.0, began + SECONDS_BETWEEN_BATCHES - time.monotonic()))
@@ -186,12 +209,14 @@ class Writer:
 
     def _adopt_orphans(self, connection: Connection, load_id: int) -> None:
         for spool in Spool.orphans(self.home):
-            position, found = positions.read(connection, spool.spool_id) or START, True
-            while found:
-                position, found = self._land_from(connection, load_id, spool, position)
-            spool.clear()
-            positions.forget(connection, spool.spool_id)
-            spool.close()
+            try:
+                position, found = positions.read(connection, spool.spool_id) or START, True
+                while found:
+                    position, found = self._land_from(connection, load_id, spool, position)
+                spool.clear()
+                positions.forget(connection, spool.spool_id)
+            finally:
+                spool.close()  # where it did not land: whoever looks next finds it again
 
     def _land_from(
         self, connection: Connection, load_id: int, spool: Spool, position: Position
@@ -200,64 +225,77 @@ class Writer:
         if not records:
             return position, False
         while True:
-            judged = merge(records, self._erased, self._erased_count)
+            gone = self._gone = self._gone or Gone.read(connection, self.settings)
+            judged = merge(records, gone)
             try:
                 with connection.transaction():
-                    self._store(connection, load_id, judged)
-                    positions.store(connection, spool.spool_id, after)
-                break
+                    partitions.take_turn(connection)
+                    landed = positions.read(connection, spool.spool_id) or START
+                    if landed <= position:
+                        self._store(connection, load_id, judged, gone)
+                        positions.store(connection, spool.spool_id, after)
+                        break
+                # a transaction of a connection that was lost, or of a process that was killed, was stored after all
+                return landed, True
             except SubjectsErased:
-                self._erased = subjects.erased(connection, self.settings)
-                self._erased_count = batches.count_erased(connection)
+                self._gone = None
         self.state.batches += 1
         self.state.landed_events += judged.events.count(b"\n")
         self.state.last_landed_at = time.time()
         return after, True
 
-    def _store(self, connection: Connection, load_id: int, judged: Judged) -> None:
-        partitions.take_turn(connection)
+    def _store(self, connection: Connection, load_id: int, judged: Judged, gone: Gone) -> None:
+        if audit.last_numbers(connection, removal.ACTION) != gone.removed:
+            raise SubjectsErased
         (done,) = connection.execute("select lines_done from raw.loads where load_id = %s", [load_id]).fetchone() or (
             0,
         )
         lines = int(str(done)) + judged.counts.total()
-        batches.store(connection, load_id, judged, lines_done=lines, fingerprint=None, erased=self._erased_count)
-
-
-def _rows(text: str) -> list[str]:
-    """Rows of COPY's text format, in which only a line feed ends a row."""
-    return [f"{row}\n" for row in text.split("\n")[:-1]]
+        batches.store(connection, load_id, judged, lines_done=lines, fingerprint=None, erased=gone.erased_count)
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, psycopg.Error):
-        return error.diag.message_primary or "the connection to Postgres was lost"
-    return str(error)
+    match error:
+        case ParleyError():
+            return str(error)
+        case psycopg.Error():
+            return error.diag.message_primary or "the connection to Postgres was lost"
+        case OSError():
+            return f"the spool cannot be read or written ({error.strerror})"
+        case _:
+            return "the server failed at it: its log says where"
 
 
-def _is_of_erased(erased: Erased, row: str) -> bool:
-    cells = row.rstrip("\n").split("\t")
-    thread_id = _text(cells[_CONVERSATION]) or _text(cells[_SESSION])
-    return erased.has(_text(cells[_TENANT]) or "", _text(cells[_USER]), thread_id, _text(cells[_VISITOR]))
+def _tenant_of(key: bytes) -> str:
+    return _text(key[: -ID_LENGTH - 1]) or ""
 
 
-def _without_erased(erased: Erased, row: str) -> str | None:
-    """The row of a rejected event, as `Rules` makes it of one that comes after the erasure; None where it names one."""
-    cells = row.rstrip("\n").split("\t")
+def _is_of_erased(erased: Erased, row: bytes) -> bool:
+    tenant, user, conversation, session, visitor = map(_text, _IDS(row.rstrip(b"\n").split(b"\t")))
+    return erased.has(tenant or "", user, conversation or session, visitor)
+
+
+def _unless_erased(erased: Erased, row: bytes) -> bytes | None:
+    """The row of a rejected event; None where it names somebody who was erased, and without what it held where it has
+    too many words to tell."""
+    cells = row.rstrip(b"\n").split(b"\t")
     payload = _text(cells[_PAYLOAD])
     is_named = payload is not None and erased.is_named(orjson.loads(payload), _text(cells[_REJECTED_TENANT]))
     if is_named is None:
-        cells[_PAYLOAD], cells[_ALTERED], cells[_NOT_REPLAYABLE] = _NULL, _NULL, TOO_MUCH
-        return "\t".join(cells) + "\n"
+        cells[_PAYLOAD] = cells[_ALTERED] = _NULL
+        cells[_NEVER] = cell(TOO_MUCH).encode()
+        return b"\t".join(cells) + b"\n"
     return None if is_named else row
 
 
-def _text(cell: str) -> str | None:
+def _text(given: bytes) -> str | None:
     """A cell of COPY's text format as the text that it stands for."""
-    if cell == _NULL:
+    if given == _NULL:
         return None
-    if "\\" not in cell:
-        return cell
-    pieces: Sequence[str] = cell.split("\\\\")
+    found = given.decode()
+    if "\\" not in found:
+        return found
+    pieces: Sequence[str] = found.split("\\\\")
     for escape in ("\\t", "\\n", "\\r"):
         pieces = [piece.replace(escape, _UNESCAPED[escape]) for piece in pieces]
     return "\\".join(pieces)

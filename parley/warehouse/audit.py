@@ -57,6 +57,15 @@ class Entry:
         return hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
+def last_numbers(connection: Connection, action: str) -> dict[str, int]:
+    """By tenant, the number of the last entry of an action."""
+    found = connection.execute(
+        "select tenant_id, max(number) from ops.audit_log where action = %s and tenant_id is not null group by 1",
+        [action],
+    )
+    return {str(tenant_id): int(str(number)) for tenant_id, number in found}
+
+
 def record(
     connection: Connection,
     action: str,

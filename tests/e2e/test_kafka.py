@@ -6,16 +6,18 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import orjson
+import psycopg
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from parley.landing import partitions
 from parley.settings import Settings
 from tests.conftest import Rows, parley
 from tests.support.http_server import WAIT, until
-from tests.support.landing import assert_accounted_for
+from tests.support.landing import WAITING, assert_accounted_for
 
 pytestmark = pytest.mark.slow
 TOPIC = "events"
@@ -120,8 +122,15 @@ def test_messages_land_like_lines_and_sigterm_drains(
 def test_a_killed_consumer_loses_nothing_and_counts_nothing_twice(
     producer: Producer, brokers: str, consuming: subprocess.Popen[bytes], rows: Rows
 ) -> None:
-    send(producer, *(event() for _ in range(200)), b"no json")
-    until(lambda: bool(rows("select 1 from raw.events limit 1")), "the messages do not land")
+    send(producer, event())
+    until(lambda: committed(brokers) == 1, "the message does not land")
+    with psycopg.connect() as other:  # a consumer that the partition went to, or a transaction whose end was not seen
+        partitions.take_turn(other)
+        send(producer, *(event(event_id=str(UUID(int=number))) for number in range(3)))
+        until(lambda: bool(rows(WAITING)), "nobody lands the messages")
+        other.execute("update ops.spool_positions set byte_offset = byte_offset + 3")
+    send(producer, *(event() for _ in range(199)), b"no json")
+    until(lambda: len(rows("select 1 from raw.events")) > 1, "the messages do not land")
     send(producer, *(event() for _ in range(200)))
     os.kill(consuming.pid, signal.SIGKILL)
     consuming.wait(WAIT)
@@ -130,6 +139,7 @@ def test_a_killed_consumer_loses_nothing_and_counts_nothing_twice(
     assert rows(
         "select sum(received)::int as n, sum(accepted)::int as accepted, sum(rejected)::int as rejected from raw.loads"
     ) == [{"n": 401, "accepted": 400, "rejected": 1}]
+    assert rows("select 1 from raw.events where event_id < '00000000-0000-0000-0000-00000000000f'") == []
     assert_accounted_for(rows)
 
 

@@ -23,12 +23,13 @@ WAIT = 60.0
 
 @dataclass
 class Server:
-    """A running server; `client` speaks to it with a key that may write for tenant `shop`."""
+    """A running server; `client` speaks to it with a key that may write for its tenant."""
 
     process: subprocess.Popen[bytes]
     port: int
     key: str
     log: Path
+    tenant: str = "shop"
 
     @property
     def url(self) -> str:
@@ -50,7 +51,7 @@ def make_key(settings: Settings, tenant: str = "shop", scopes: tuple[str, ...] =
 
 
 @contextmanager
-def serving(settings: Settings, folder: Path, *options: str) -> Iterator[Server]:
+def serving(settings: Settings, folder: Path, *options: str, key: str | None = None) -> Iterator[Server]:
     """Start a server and wait until it answers; it is stopped at the end, if it still runs."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -59,7 +60,7 @@ def serving(settings: Settings, folder: Path, *options: str) -> Iterator[Server]
     command = [sys.executable, "-m", "parley", "serve", "--port", str(port), *options]
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
-    server = Server(process, port, make_key(settings), log)
+    server = Server(process, port, key or make_key(settings), log)
     try:
         until(lambda: _answers(server), f"the server does not answer: {log}")
         yield server

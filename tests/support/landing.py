@@ -10,6 +10,8 @@ import orjson
 from tests.conftest import Rows
 
 OUTCOMES = ("accepted", "duplicate", "rejected", "no_consent", "erased_subject")
+WAITING = "select 1 from pg_locks where locktype = 'advisory' and not granted"
+"""Finds a row once a batch waits for its turn to land."""
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 Json = dict[str, Any]

@@ -11,6 +11,7 @@ from parley.landing.judging import collect
 from parley.landing.privacy import Erased, subject_hmac, visitor_hmac
 from parley.landing.rules import Rules
 from parley.server import writer
+from parley.server.intake import Known
 
 SECRET = b"test"
 PLAN = tracking_plan.load(Path(__file__).parents[2] / tracking_plan.FOLDER)
@@ -38,11 +39,11 @@ def test_who_is_erased_meanwhile_does_not_land(fields: dict[str, Any], tenant: s
     rules = Rules(plan=PLAN, tenants={}, secret=SECRET)
     judged = collect([(1, rules.judge(event(**fields), NOW)), (2, rules.judge(event(user_id="bo"), NOW))])
     [before] = [outcome for _, outcome in judged.counts if outcome != "accepted"] or ["accepted"]
-    record = writer.pack(judged, erased=0)
-    landed = writer.merge([record], ERASED, erased_count=2)
+    record = writer.pack(judged, Known())
+    landed = writer.merge([record], writer.Gone(ERASED, 2, {}))
     assert (landed.events.count(b"\n"), landed.rejected) == (1, b"")
     assert landed.counts == {(tenant, "erased_subject"): 1, ("shop", "accepted"): 1}
-    unchanged = writer.merge([record], ERASED, erased_count=0)
+    unchanged = writer.merge([record], writer.Gone(ERASED, 0, {}))
     assert unchanged.counts[tenant, before] == judged.counts[tenant, before]
 
 
@@ -50,7 +51,7 @@ def test_of_a_line_with_too_much_to_search_nothing_is_kept() -> None:
     rules = Rules(plan=PLAN, tenants={}, secret=SECRET)
     long = event(event_name="no.such", attributes={"note": " ".join(f"w{number}" for number in range(11_000))})
     judged = collect([(1, rules.judge(long, NOW))])
-    landed = writer.merge([writer.pack(judged, erased=0)], ERASED, erased_count=2)
+    landed = writer.merge([writer.pack(judged, Known())], writer.Gone(ERASED, 2, {}))
     assert landed.counts == {("shop", "rejected"): 1}
     assert b"w777" in judged.rejected
     assert b"w777" not in landed.rejected
