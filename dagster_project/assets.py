@@ -20,10 +20,10 @@ from dagster_dbt import (
 from dagster_project.reporting import group_of, landing_metadata, landing_table, model_metadata, table_metadata
 from dagster_project.resources import BuildChoices, WarehouseDbt
 from dagster_project.retries import retried
-from parley.alerts import channels, outbox
+from parley.alerts import channels, happenings, outbox
 from parley.alerts.evaluation import evaluate
 from parley.analytics.analyses import Analysis
-from parley.build import builds, plans, quick, rebuilds
+from parley.build import builds, metrics, plans, quick, rebuilds
 from parley.build.rebuilds import Rebuild
 from parley.build.results import Result
 from parley.landing.inbox import land_all, land_file
@@ -72,6 +72,7 @@ def landing(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         for outcome in land_all(settings.inbox, partial(land_file, settings)):
             outcomes.append(outcome)
             context.log.info("%s: %s", outcome.name, outcome.problem or "landed")
+    happenings.watch(settings, context.log.warning)
     return dg.MaterializeResult(
         metadata={**landing_metadata(outcomes), "files": dg.MetadataValue.md(landing_table(outcomes))}
     )
@@ -201,7 +202,7 @@ def build_alerts(dbt: Sequence[dg.AssetsDefinition], days: dg.PartitionsDefiniti
     def run(context: dg.AssetExecutionContext, choices: BuildChoices) -> dg.MaterializeResult[None]:
         settings = Settings.load()
         with retried(), _turn(settings) as connection:
-            found = evaluate(settings, connection, choices.time(context))
+            found = evaluate(settings, connection, choices.time(context), metrics.reader(settings, connection))
             sent = outbox.deliver(connection, channels.load(settings))
         for problem in found.problems:
             context.log.warning(problem)

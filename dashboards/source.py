@@ -83,13 +83,17 @@ TITLES = {
     "savings_low": "Savings, at least",
     "srm_p_value": "p-value of the split",
     "sure": "Verdict",
-    "tenant_id": "Tenant",
+    "tenant_id": "Identifier",
     "step_number_and_name": "Step",
     "user_id": "Customer",
     "users": "Customers",
 }
 
 _IN_WORDS = "_in_words"
+
+# How people know a tenant: by its name, and where two have the same one, by its id too.
+_TENANT = "case when count(*) over (partition by name) = 1 then name else name || ' (' || tenant_id || ')' end"
+_TENANTS = f"(select tenant_id, time_zone, currency, {_TENANT} as tenant from marts.tenants_overview)"
 
 Spec = dict[str, Any]
 """A chart or a board, as its file has it."""
@@ -206,11 +210,18 @@ class Source:
             columns[column] = {**added.pop(column)}  # the query has it
             del columns[column]["sql"]
         sql = spec.get("sql")
+        knows_tenant = "{tenants}" in (sql or "")
+        if sql:
+            sql = sql.replace("{tenants}", f"{_TENANTS} as tenants")
         table = f"({sql}) as own" if sql else f"{model['schema']}.{model['name']} as own"
         if name == "tenants_overview":
-            sql = f"select {_local(columns, 'own')} from {table}"
-        elif _has_terms_of_the_tenant(spec, columns):
-            sql = _in_terms_of_the_tenant(table, columns)
+            sql = f"select {_local(columns, 'own')}, {_TENANT} as tenant from {table}"
+        else:
+            with_currency = _has_terms_of_the_tenant(spec, columns)
+            sql = _in_terms_of_the_tenant(
+                table, columns, "own" if knows_tenant else "tenants", with_currency=with_currency
+            )
+        columns["tenant"] = {"data_type": "text", "description": "The tenant's name."}
         for column in columns.values():
             column["data_type"] = column["data_type"].replace("timestamptz", "timestamp")
         columns |= added
@@ -234,13 +245,15 @@ def _has_terms_of_the_tenant(spec: dict[str, Any], columns: dict[str, dict[str, 
     return "money" in shown or any(column["data_type"] == "timestamptz" for column in columns.values())
 
 
-def _in_terms_of_the_tenant(table: str, columns: dict[str, dict[str, Any]]) -> str:
-    """The rows of a table with times on the clock of their tenant, and its currency."""
-    selected = _local(columns, "tenants")
-    if "currency" not in columns:
+def _in_terms_of_the_tenant(
+    table: str, columns: dict[str, dict[str, Any]], named_by: str, *, with_currency: bool
+) -> str:
+    """The rows of a table with the name of their tenant, times on its clock, and where wanted its currency."""
+    selected = f"{_local(columns, 'tenants')}, {named_by}.tenant"
+    if with_currency and "currency" not in columns:
         selected += ", tenants.currency"
         columns["currency"] = {"data_type": "text", "description": "The tenant's currency."}
-    return f"select {selected} from {table} inner join marts.tenants_overview as tenants using (tenant_id)"
+    return f"select {selected} from {table} inner join {_TENANTS} as tenants using (tenant_id)"
 
 
 def _local(columns: dict[str, dict[str, Any]], zone: str) -> str:

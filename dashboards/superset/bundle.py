@@ -32,8 +32,10 @@ _LOOKS = """
 .pop_kpi > div > div > div:first-child { margin-bottom: 6px; }
 .pop_kpi > div > div > div:last-child { gap: 12px; justify-content: center; }
 .pop_kpi > div > div > div:last-child > div { font-size: 13px; white-space: nowrap; }
+.big_number_total .superset-legacy-chart-big-number { align-items: center; text-align: center; }
+.big_number_total .header-line { font-size: 32px !important; height: auto !important; justify-content: center; }
 .big_number_total .subtitle-line { font-size: 13px !important; height: auto !important; }
-.search-select { min-width: 200px !important; }
+.dt-controls { display: none !important; }
 """
 
 
@@ -243,7 +245,7 @@ class _Board:
             "filterType": "filter_select",
             "requiredFirst": True,  # charts wait for it
             "sortMetric": self.spec.get("tenants_by", "events"),  # the first has most to show
-            "targets": [{"datasetUuid": _dataset_uuid(tenants_of), "column": {"name": "tenant_id"}}],
+            "targets": [{"datasetUuid": _dataset_uuid(tenants_of), "column": {"name": "tenant"}}],
             "controlValues": _choice(many=False, required=True, first=True, ascending=False),
             "defaultDataMask": {"extraFormData": {}, "filterState": {}, "ownState": {}},
             "description": "No number adds up tenants: each has its own currency, clock and week.",
@@ -272,7 +274,7 @@ class _Board:
             "description": "Acts on the charts whose table knows the channel.",
         }
         acts_on = {
-            tenant["id"]: lambda chart, dataset: "tenant_id" in dataset.columns,
+            tenant["id"]: lambda chart, dataset: "tenant" in dataset.columns,
             dates["id"]: follows_dates,
             channel["id"]: lambda chart, dataset: "channel" in dataset.columns,
         }

@@ -21,6 +21,7 @@ FORMATS = {
 }
 AXES = {"count": ",.1~f", "share": ".0%", "money": ",.0f", "change": "+.0%"}
 """Formats of an axis where that of the numbers would say too much."""
+ROWS_OF_PAGE = 10
 MOST_SERIES = 5  # what is beyond is "Others", for which there is a colour, too
 CURRENCY = {"symbol": "AUTO", "symbolPosition": "prefix"}  # the one that the rows are in
 
@@ -63,10 +64,10 @@ def _change(spec: Spec, dataset: Dataset) -> dict[str, Any]:
         "subheader_font_size": 0.125,
         "comparison_color_enabled": spec.get("less_is_better") is not None,
         "comparison_color_scheme": "Red" if spec.get("less_is_better") else "Green",
-        "column_config": {
-            "Previous value": {"displayTypeIcon": False, "customColumnName": "in the days before"},
+        "column_config": {  # templates/figures.js says the words
+            "Previous value": {"displayTypeIcon": False},
             # a rate changes by points, all else in percent
-            "Delta": {"displayTypeIcon": False, "customColumnName": "points", "visible": is_rate},
+            "Delta": {"displayTypeIcon": False, "visible": is_rate},
             "Percent change": {"displayTypeIcon": False, "visible": not is_rate},
         },
     }
@@ -83,6 +84,7 @@ def _over(viz_type: str) -> Callable[[Spec, Dataset], dict[str, Any]]:
         metrics = shown_metrics(spec)
         form = dataset.metrics[metrics[0]].format
         in_time = dataset.is_in_time(spec["x"])
+        is_counted = dataset.columns[spec["x"]]["data_type"] in ("integer", "bigint")
         axis = {"minInterval": 1} if form == "count" else {"interval": 0.25} if spec.get("bounds") == [0, 1] else {}
         return {
             "viz_type": viz_type,
@@ -106,7 +108,7 @@ def _over(viz_type: str) -> Callable[[Spec, Dataset], dict[str, Any]]:
             "truncateYAxis": "bounds" in spec,
             "y_axis_bounds": spec.get("bounds", [None, None]),
             "tooltipTimeFormat": "%a %d %b %Y",
-            "echart_options": json.dumps({"yAxis": axis}),
+            "echart_options": json.dumps({"yAxis": axis, **({"xAxis": {"minInterval": 1}} if is_counted else {})}),
         }
 
     return over
@@ -191,7 +193,7 @@ def _table(spec: Spec, dataset: Dataset) -> dict[str, Any]:
             "all_columns": [dataset.shown(column) for column in spec["columns"]],
             "order_by_cols": order_by,
             "server_pagination": spec.get("pages", False),
-            "server_page_length": 10,
+            "server_page_length": ROWS_OF_PAGE,
         }
     return {
         **shared,

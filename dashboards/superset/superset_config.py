@@ -1,9 +1,11 @@
 """Superset's settings. What differs between installations comes from the environment that `serve.py` sets."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 from flask import redirect, request
+from jinja2 import ChoiceLoader, FileSystemLoader
 
 from dashboards.source import BLUE, GREEN, ORANGE, SERIES, SHADES, STEPS, VERMILION
 from dashboards.superset.connections import as_who_asks
@@ -27,11 +29,16 @@ FEATURE_FLAGS = {
     "ALERT_REPORTS": False,  # Parley's own alerts and reports need no browser and no Celery
 }
 
+TEMPLATES = Path(__file__).parent / "templates"
 HOME = "/superset/dashboard/overview/"
 
 
 def FLASK_APP_MUTATOR(app: Any) -> None:
-    """Open Superset on the overview: its own home page shows what was opened last, and nothing at first."""
+    """Open Superset on the overview: its own home page shows what was opened last, and nothing at first.
+
+    And let `templates/` go before its own.
+    """
+    app.jinja_loader = ChoiceLoader([FileSystemLoader(TEMPLATES), app.jinja_loader])
 
     @app.before_request
     def home() -> Any:
@@ -68,9 +75,6 @@ THEME_DEFAULT = {
         "fontFamily": "Inter, Helvetica, Arial, sans-serif",
     },
     "algorithm": "default",
-    "echartsOptionsOverrides": {"legend": {"selector": False}},  # room for the labels
-    "echartsOptionsOverridesByChartType": {
-        "heatmap_v2": {"grid": {"top": 44, "right": 16}, "visualMap": {"itemHeight": 120, "right": 8}},
-    },
+    "echartsOptionsOverrides": {"animation": False, "legend": {"selector": False}},  # room for the labels
 }
 THEME_DARK = None  # one look, the one that was looked at

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
-from parley.alerts import channels, judging, ledger, messages, metrics, rules, states
+from parley.alerts import channels, happenings, judging, ledger, messages, metrics, rules, states
 from parley.alerts.judging import Judgement
 from parley.alerts.ledger import Alert, Finding
 from parley.alerts.rules import SILENT, Rule
@@ -31,18 +32,23 @@ class Evaluation:
     """Rules that cannot be evaluated, each with what to do."""
 
 
-def evaluate(settings: Settings, connection: Connection, as_of: datetime) -> Evaluation:
+def evaluate(
+    settings: Settings, connection: Connection, as_of: datetime, values: metrics.MetricValues | None = None
+) -> Evaluation:
     """Judge every active tenant's last complete day by the rules that hold for it, and take it in, in one transaction.
+
+    `values` reads the metrics of models/metrics/, for rules over them.
 
     Nothing is sent: `parley.alerts.outbox` does that. The same tables and `as_of` give the same alerts; an evaluation
     older than an alert's last one changes nothing of it. Raises ParleyError where seed or channels cannot be read.
     """
+    notices = happenings.look(settings, connection, as_of)
     listed = rules.read(settings.project / rules.SEED)
     found = tenants.read(settings.project / tenants.SEED)
     resting = {tenant_id: tenant.state for tenant_id, tenant in found.items() if not tenant.is_active}
     known_channels = channels.load(settings)
     problems: list[str] = []
-    notices = judged = 0
+    judged = 0
     with connection.transaction():
         ledger.take_turn(connection)
         standing = ledger.standing_alerts(connection)
@@ -53,9 +59,9 @@ def evaluate(settings: Settings, connection: Connection, as_of: datetime) -> Eva
                 continue
             of_rule = [tenant for tenant in measured if rule in holding[tenant.tenant_id]]
             try:
-                findings = list(_findings(connection, rule, of_rule, standing, as_of))
+                findings = list(_findings(connection, rule, of_rule, standing, as_of, values))
             except ParleyError as error:
-                problems.append(f"{rules.SEED.name}, {rule.rule_id}: {error}.")
+                problems.append(f"{rules.SEED.name}, {rule.rule_id}: {str(error).removesuffix('.')}.")
                 continue
             for finding in findings:
                 alert = standing.get((rule.rule_id, finding.tenant_id, finding.subject))
@@ -112,19 +118,22 @@ def _findings(
     tenants: Sequence[metrics.Tenant],
     standing: Mapping[tuple[str, str, str], Alert],
     as_of: datetime,
+    values: metrics.MetricValues | None,
 ) -> Iterator[Finding]:
+    if rule.metric == metrics.EVENT:
+        of_rule = [alert for alert in standing.values() if alert.rule_id == rule.rule_id]
+        yield from happenings.settled(rule, [alert for alert in of_rule if _holds(rule, alert, tenants)], as_of)
+        return
+    if rule.metric == metrics.BUILD_SECONDS:
+        builds = metrics.read_builds(connection, as_of, judging.days_back(rule))
+        judgement = judging.judge(rule, builds, as_of.date() - timedelta(days=1))
+        yield _finding(rule, EVERY_TENANT, judgement, Seen(as_of, judgement.verdict, judgement.days))
+        return
     if rule.metric == metrics.ANOMALIES and not database.has(connection, metrics.table_of(rule.metric)):
         return  # an installation may do without
     if not tenants:
         return
-    series = metrics.read(
-        connection,
-        rule.metric,
-        conditions=rule.filter,
-        volume=rule.volume,
-        as_of=as_of,
-        days=judging.days_back(rule),
-    )
+    series = {} if rule.metric == metrics.LANDINGS else _series(connection, rule, as_of, values)
     for tenant in tenants:
         of_tenant = series.get(tenant.tenant_id, {})
         if rule.condition in SILENT:
@@ -135,6 +144,23 @@ def _findings(
             judgement = judging.judge(rule, of_tenant, tenant.last_day)
             days = judgement.days
         yield _finding(rule, tenant.tenant_id, judgement, Seen(as_of, judgement.verdict, days))
+
+
+def _holds(rule: Rule, alert: Alert, tenants: Sequence[metrics.Tenant]) -> bool:
+    """Whether an alert is one of this row of a rule."""
+    return alert.tenant_id in {tenant.tenant_id for tenant in tenants}
+
+
+def _series(
+    connection: Connection, rule: Rule, as_of: datetime, values: metrics.MetricValues | None
+) -> dict[str, metrics.Series]:
+    asked: dict[str, Any] = {"conditions": rule.filter, "volume": rule.volume, "as_of": as_of}
+    asked["days"] = judging.days_back(rule)
+    if not metrics.is_of_the_catalogue(rule.metric):
+        return metrics.read(connection, rule.metric, **asked)
+    if values is None:
+        return {}
+    return metrics.read_values(values, rule.metric, **asked)
 
 
 def _finding(rule: Rule, tenant_id: str, judgement: Judgement, seen: Seen) -> Finding:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from statistics import median
 
-from parley.alerts.metrics import Point, Series, Tenant
+from parley.alerts.metrics import LANDINGS, Point, Series, Tenant
 from parley.alerts.rules import COMPARING, Rule
 from parley.alerts.states import HELD_FOR_DAYS, Verdict
 
@@ -51,9 +51,11 @@ def judge(rule: Rule, series: Series, last_day: date) -> Judgement:
 
 def judge_silence(rule: Rule, series: Series, tenant: Tenant, as_of: datetime) -> Judgement:
     """Judge how long nothing has come; `observed` is in days or hours, as the rule is."""
-    if rule.condition == "silent_hours":
-        silent = (as_of - tenant.last_event_at) / timedelta(hours=1)
-        since = tenant.last_event_at.date()
+    if rule.condition == "silent_hours" or rule.metric == LANDINGS:
+        last = tenant.last_landed_at if rule.metric == LANDINGS else tenant.last_event_at
+        heard_at = last or as_of - timedelta(days=days_back(rule))
+        silent = (as_of - heard_at) / timedelta(hours=1 if rule.condition == "silent_hours" else 24)
+        since = heard_at.date()
     else:
         heard = [
             day

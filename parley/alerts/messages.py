@@ -4,7 +4,7 @@ from datetime import datetime
 
 from parley.alerts.channels import Message
 from parley.alerts.judging import Judgement
-from parley.alerts.metrics import INCIDENTS, table_of
+from parley.alerts.metrics import BUILD_SECONDS, EVENT, INCIDENTS, is_of_the_catalogue, table_of
 from parley.alerts.rules import COMPARING, Rule
 from parley.alerts.states import Notice
 from parley.warehouse.names import EVERY_TENANT
@@ -21,7 +21,7 @@ def describe(rule: Rule, tenant_id: str, judgement: Judgement) -> str:
     """What was seen, in one sentence or two."""
     what = rule.metric + "".join(f", {column} = {value}" for column, value in rule.filter)
     if judgement.verdict == "no_data":
-        return f"On {judgement.day} there was too little of {what} of {tenant_id} to judge it."
+        return f"On {judgement.day} there was too little of {what}{_of(tenant_id)} to judge it."
     observed = _figure(judgement.observed)
     if rule.condition in ("silent_days", "silent_hours"):
         unit = rule.condition.removeprefix("silent_")
@@ -32,7 +32,7 @@ def describe(rule: Rule, tenant_id: str, judgement: Judgement) -> str:
     if rule.condition == "anomaly":
         seen = f"{tenant_id} had {observed} anomalies in its input on {judgement.day}"
         return f"{seen}: {judgement.note}." if judgement.note else f"{seen}."
-    seen = f"{what} of {tenant_id} was {observed} on {judgement.day}"
+    seen = f"{what}{_of(tenant_id)} was {observed} on {judgement.day}"
     if rule.condition in COMPARING:
         assert judgement.observed is not None
         assert judgement.expected
@@ -51,8 +51,8 @@ def compose(
     """The message of a notice; `since` is when the alert began to fire."""
     about = " ".join(filter(None, ["" if tenant_id == EVERY_TENANT else tenant_id, subject]))
     lines = [detail, f"Firing since {since:%Y-%m-%d %H:%M} UTC."]
-    if rule.metric not in INCIDENTS:
-        lines.append(f"Look at {table_of(rule.metric)} where tenant_id = '{tenant_id}'.")
+    if where := _where_to_look(rule, tenant_id):
+        lines.append(where)
     if notice != "resolved":
         lines.append(f"To say that you have it in hand: parley alerts ack {alert_id}")
     lines.append(f"Reference: {key}")
@@ -62,6 +62,22 @@ def compose(
         body="\n".join(lines),
         tone="resolved" if notice == "resolved" else rule.severity,
     )
+
+
+def _where_to_look(rule: Rule, tenant_id: str) -> str | None:
+    if rule.metric in INCIDENTS:
+        return None
+    if rule.metric == EVENT:
+        return f"Look at raw.events where tenant_id = '{tenant_id}', by the event_id."
+    if is_of_the_catalogue(rule.metric):
+        name = rule.metric.partition(".")[2]
+        return f"Look at it: parley metrics query {name} --by day --tenant {tenant_id}"
+    of_tenant = "" if rule.metric == BUILD_SECONDS else f" where tenant_id = '{tenant_id}'"
+    return f"Look at {table_of(rule.metric)}{of_tenant}."
+
+
+def _of(tenant_id: str) -> str:
+    return "" if tenant_id == EVERY_TENANT else f" of {tenant_id}"
 
 
 def _figure(value: float | None) -> str:

@@ -1,7 +1,7 @@
 """What rules measure: any column of a mart by tenant and date or period, and a few figures that no column holds."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -15,6 +15,14 @@ ANOMALIES = "anomalies"
 EVENTS = "events"
 INCIDENTS = ("failed_builds", "failed_runs", "failed_checks")
 """Not measured but reported by who notices (`parley.alerts.evaluation.report`)."""
+EVENT = "event"
+"""A single one, which `parley.alerts.happenings` looks for as events land."""
+LANDINGS = "landings"
+"""Of a tenant's events, whenever they happened."""
+HEARD = (EVENTS, LANDINGS)
+"""Of which the last time is known."""
+BUILD_SECONDS = "build_seconds"
+"""Of the longest build of a day (UTC), of no tenant."""
 
 _COLUMN = re.compile(r"([a-z][a-z0-9_]*)\.([a-z][a-z0-9_]*)")
 _ON_A_CLOCK = timedelta(days=1)  # the local date is at most a day from that of UTC
@@ -74,6 +82,14 @@ NAMED: Mapping[str, Named] = {
     ),
 }
 
+OWN = (*NAMED, LANDINGS, BUILD_SECONDS, EVENT, *INCIDENTS)
+"""What is no column of a mart, and no metric."""
+_METRICS = "metrics."
+
+MetricValues = Callable[[Sequence[str], Sequence[str], date, date], Sequence[Sequence[object]]]
+"""Values of metrics by day, tenant and these dimensions, from a day to another: rows of these and the values.
+
+Raises ParleyError where there is no such metric."""
 
 # what a period came to holds from its last day on, until the next period has come to something
 _PERIODS = """
@@ -116,15 +132,23 @@ class Tenant:
     last_day: date
     """The last complete day of its calendar."""
     last_event_at: datetime
+    last_landed_at: datetime | None = None
 
 
 def is_column(metric: str) -> bool:
-    """Whether a metric is written as a column of a mart."""
+    """Whether it is written as a column of a mart, or as one of the metrics of models/metrics/."""
     return _COLUMN.fullmatch(metric) is not None
+
+
+def is_of_the_catalogue(metric: str) -> bool:
+    """Whether it is one of the metrics of models/metrics/, written with `metrics.` before its name."""
+    return metric.startswith(_METRICS)
 
 
 def table_of(metric: str) -> str:
     """The table that a metric is read from, with its schema."""
+    if metric in (BUILD_SECONDS, LANDINGS):
+        return "ops.builds" if metric == BUILD_SECONDS else "raw.load_batches"
     return NAMED[metric].table if metric in NAMED else f"marts.{metric.partition('.')[0]}"
 
 
@@ -133,9 +157,14 @@ def tenants(connection: Connection, as_of: datetime) -> list[Tenant]:
     if not database.has(connection, "marts.tenants_overview"):
         return []
     found = connection.execute(
-        "select tenant_id, (%s::timestamptz at time zone time_zone)::date - 1, last_event_at"
-        " from marts.tenants_overview where last_event_at is not null order by tenant_id",
-        [as_of],
+        "select tenant_id, (%(as_of)s::timestamptz at time zone time_zone)::date - 1, last_event_at, last_landed_at"
+        " from marts.tenants_overview"
+        " left join ("
+        "   select tenant_id, max(received_at) as last_landed_at from raw.load_batches"
+        "   where accepted > 0 and received_at <= %(as_of)s group by tenant_id"
+        " ) as landed using (tenant_id)"
+        " where last_event_at is not null order by tenant_id",
+        {"as_of": as_of},
     ).fetchall()
     return [Tenant(*row) for row in found]  # type: ignore[arg-type]
 
@@ -214,6 +243,53 @@ def read(
         if metric not in NAMED and rows != 1:
             raise ParleyError(f"{table} has {rows} rows of one tenant and day: add a filter that chooses one")
         series.setdefault(str(tenant_id), {})[day] = Point(value, of, note, happened)  # type: ignore[index, arg-type]
+    return dict(series)
+
+
+def read_builds(connection: Connection, as_of: datetime, days: int) -> Series:
+    """How long the longest build of each of the last `days` days took, in seconds."""
+    found = connection.execute(
+        """
+        select date, max(seconds)::float, count(*)::float
+        from (
+            select
+                (as_of at time zone 'UTC')::date as date,
+                extract(epoch from max(finished_at) - min(started_at)) as seconds
+            from ops.builds
+            where as_of > %(as_of)s::timestamptz - %(days)s * interval '1 day' and as_of <= %(as_of)s
+            group by as_of
+        ) as each_build
+        group by date
+        """,
+        {"as_of": as_of, "days": days + 1},
+    ).fetchall()
+    return {day: Point(seconds, builds) for day, seconds, builds in found}  # type: ignore[misc, arg-type]
+
+
+def read_values(
+    values: MetricValues,
+    metric: str,
+    *,
+    conditions: Sequence[tuple[str, str]] = (),
+    volume: str | None = None,
+    as_of: datetime,
+    days: int,
+) -> dict[str, Series]:
+    """As `read`, of one of the metrics of models/metrics/."""
+    asked = [metric.removeprefix(_METRICS), *([volume] if volume else [])]
+    dimensions = [name for name, _ in conditions]
+    first, last = (as_of - _ON_A_CLOCK).date() - timedelta(days=days), (as_of + _ON_A_CLOCK).date()
+    wanted = [value for _, value in conditions]
+    series: dict[str, dict[date, Point]] = {}
+    for day, tenant_id, *rest in values(asked, dimensions, first, last):
+        if [str(value) for value in rest[: len(wanted)]] != wanted:
+            continue
+        measured = [None if value is None else float(str(value)) for value in rest[len(wanted) :]]
+        at = day.date() if isinstance(day, datetime) else day
+        assert isinstance(at, date)
+        series.setdefault(str(tenant_id), {})[at] = Point(
+            measured[0], measured[1] if volume else None, happened=bool(measured[0])
+        )
     return dict(series)
 
 

@@ -9,14 +9,16 @@ from typing import Literal, get_args
 
 from parley.alerts import metrics
 from parley.config import seeds
-from parley.config.seeds import Column, Row, optional
+from parley.config.seeds import Column, Row, later, optional
 from parley.config.tenants import id_or_every
 from parley.warehouse.names import EVERY_TENANT
 
 SEED = Path("seeds", "alert_rules.csv")
 
 Severity = Literal["info", "warning", "critical"]
-Condition = Literal["above", "below", "falls_by", "rises_by", "anomaly", "silent_days", "silent_hours", "fails"]
+Condition = Literal[
+    "above", "below", "falls_by", "rises_by", "anomaly", "silent_days", "silent_hours", "fails", "happens"
+]
 COMPARING: tuple[Condition, ...] = ("falls_by", "rises_by")
 SILENT: tuple[Condition, ...] = ("silent_days", "silent_hours")
 MOST_DAYS = 31
@@ -46,6 +48,15 @@ class Rule:
     escalate_after_hours: float | None = None
     escalation_channels: tuple[str, ...] = ()
     enabled: bool = True
+    event_names: tuple[str, ...] = ()
+    """Of `happens`: the types of events."""
+    predicate: str | None = None
+    """Of `happens`: what their attributes have, as an SQL/JSON path."""
+
+    @property
+    def is_of_a_tenant(self) -> bool:
+        """Whether it holds for one tenant only."""
+        return self.tenant_id != EVERY_TENANT
 
     @property
     def remind_after(self) -> timedelta | None:
@@ -63,12 +74,17 @@ def read(path: Path) -> list[Rule]:
 
     Raises ParleyError naming file, row (the header is row 1) and column, and what to write there.
     """
-    rules = []
+    return [rule for _, rule in read_rows(path)]
+
+
+def read_rows(path: Path) -> list[tuple[Row, Rule]]:
+    """As `read`, each rule with the row that it is written in."""
+    found = []
     for row in seeds.read(path, _SEED, key=["tenant_id", "rule_id"]):
         rule = Rule(**{column: value for column, value in row.values.items() if value is not None})
         _check(row, rule)
-        rules.append(rule)
-    return rules
+        found.append((row, rule))
+    return found
 
 
 def for_tenant(rules: Iterable[Rule], tenant_id: str) -> list[Rule]:
@@ -96,20 +112,42 @@ def _check(row: Row, rule: Rule) -> None:
         row.wrong("tenant_id", f"{rule.metric} is of no tenant: write {EVERY_TENANT}.")
     if (rule.condition == "anomaly") != (rule.metric == metrics.ANOMALIES):
         row.wrong("metric", f"the condition 'anomaly' goes with the metric {metrics.ANOMALIES}: change one of them.")
-    if rule.condition == "silent_hours" and rule.metric != metrics.EVENTS:
-        row.wrong("condition", f"hours are known of {metrics.EVENTS} alone: write silent_days, or that metric.")
-    if rule.for_days > 1 and rule.condition in (*SILENT, "fails"):
+    if rule.condition == "silent_hours" and rule.metric not in metrics.HEARD:
+        known = " and ".join(metrics.HEARD)
+        row.wrong("condition", f"hours are known of {known} alone: write silent_days, or one of these metrics.")
+    if rule.metric == metrics.LANDINGS and rule.condition not in SILENT:
+        row.wrong("condition", f"{metrics.LANDINGS} can only be silent: write {' or '.join(SILENT)}.")
+    if rule.metric == metrics.BUILD_SECONDS and (rule.is_of_a_tenant or rule.condition in SILENT):
+        row.wrong("tenant_id", f"{rule.metric} is a number and of no tenant: write {EVERY_TENANT}, and above a limit.")
+    _check_happening(row, rule)
+    if rule.for_days > 1 and rule.condition in (*SILENT, "fails", "happens"):
         row.wrong("for_days", f"{rule.condition} needs no days in a row: leave it blank.")
     if rule.condition in (*COMPARING, *SILENT) and rule.threshold <= 0:
         row.wrong("threshold", f"write how much {rule.condition} is too much, greater than 0.")
     if rule.condition in ("above", "below") and row["threshold"] is None:
         row.wrong("threshold", "it is blank: write the limit.")
     if rule.volume and not metrics.is_column(rule.metric):
-        row.wrong("volume", f"{rule.metric} has its own: leave it blank.")
+        row.wrong("volume", f"{rule.metric} has its own, or none: leave it blank.")
+    if rule.filter and not metrics.is_column(rule.metric):
+        row.wrong("filter", f"{rule.metric} is one number a day: leave it blank.")
     if rule.min_volume and metrics.is_column(rule.metric) and not rule.volume:
         row.wrong("volume", "name the column of the mart that min_volume is measured by.")
     if bool(rule.escalate_after_hours) != bool(rule.escalation_channels):
         row.wrong("escalation_channels", "fill in escalate_after_hours too, or leave both blank.")
+
+
+def _check_happening(row: Row, rule: Rule) -> None:
+    """What goes with single events, and with nothing else."""
+    happens = rule.condition == "happens"
+    if happens != (rule.metric == metrics.EVENT):
+        row.wrong("metric", f"the condition 'happens' goes with the metric {metrics.EVENT}: change one of them.")
+    if happens and not rule.event_names:
+        row.wrong("event_names", "it is blank: write the type of event, such as system.error.")
+    for column in ("event_names", "predicate"):
+        if row[column] and not happens:
+            row.wrong(column, f"only the condition 'happens' has it: leave it blank, or write {metrics.EVENT}.")
+    if happens and (rule.threshold < 0 or rule.min_volume):
+        row.wrong("threshold", "write for how many hours an event counts as new, and no min_volume.")
 
 
 def _name(cell: str) -> str:
@@ -119,11 +157,11 @@ def _name(cell: str) -> str:
 
 
 def _metric(cell: str) -> str:
-    if cell in (*metrics.NAMED, *metrics.INCIDENTS) or metrics.is_column(cell):
+    if cell in metrics.OWN or metrics.is_column(cell):
         return cell
     raise ValueError(
-        f"a column of a mart such as daily_metrics.escalation_rate, or one of "
-        f"{', '.join((*metrics.NAMED, *metrics.INCIDENTS))}"
+        "a column of a mart such as daily_metrics.escalation_rate, a metric such as metrics.resolution_rate, "
+        f"or one of {', '.join(metrics.OWN)}"
     )
 
 
@@ -175,5 +213,7 @@ _SEED = {
     "remind_after_hours": optional(_positive),
     "escalate_after_hours": optional(_positive),
     "escalation_channels": optional(_names),
+    "event_names": later(seeds.names),
+    "predicate": later(seeds.text),
 }
 COLUMNS = tuple(_SEED)

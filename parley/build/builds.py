@@ -17,7 +17,7 @@ import psycopg
 
 from parley.alerts import channels, evaluation, outbox, rules
 from parley.analytics.analyses import ANALYSES
-from parley.build import dbt, definitions, plans, quick, rebuilds
+from parley.build import dbt, definitions, metrics, plans, quick, rebuilds
 from parley.build.circumstances import Circumstances
 from parley.build.rebuilds import Rebuild
 from parley.build.results import OnProgress, Progress, Result
@@ -211,7 +211,8 @@ def _alerts(
         return
     wrong = ", ".join(problem.name for problem in outcome.problems if problem.status != "warn")
     try:
-        found = evaluation.evaluate(settings, connection, outcome.as_of)
+        values = metrics.reader(settings, connection)
+        found = evaluation.evaluate(settings, connection, outcome.as_of, values)
         evaluation.report(
             settings,
             connection,

@@ -23,7 +23,7 @@ from parley.warehouse.names import EVERY_TENANT
 
 PROBE_SECRET = b"probe"  # nothing hashed with it is kept
 Tables = Mapping[str, Sequence[Row]]
-FUNNELS_PAGE, COHORTS_PAGE = "docs/funnels.md", "docs/cohorts.md"
+ALERTS_PAGE, FUNNELS_PAGE, COHORTS_PAGE = "docs/alerts.md", "docs/funnels.md", "docs/cohorts.md"
 CUSTOMERS = Path("models", "marts", "customers", "_customers.yml")  # the columns that segments are defined on
 
 
@@ -34,7 +34,7 @@ def check(connection: Connection, project: Path) -> dict[str, Tenant]:
     """
     seeds.check_written(project / seeds.FOLDER)
     listed = tenants.read(project / tenants.SEED, connection)
-    rules.read(project / rules.SEED)
+    of_alerts = [row for row, _ in rules.read_rows(project / rules.SEED)]
     retention_periods.read_terms(project / retention_periods.SEED)
     report_recipients.read(project / report_recipients.SEED)
     folder = project / seeds.FOLDER
@@ -45,6 +45,9 @@ def check(connection: Connection, project: Path) -> dict[str, Tenant]:
     plan = tracking_plan.read_privacy(project / tracking_plan.FOLDER / tracking_plan.PRIVACY_FILE)
     references = References(tracking_plan.registered(connection), plan, PROBE_SECRET, listed)
     _check_event_names(references, tables)
+    for row in of_alerts:
+        references.check_names(row, "event_names", row["event_names"] or (), row["tenant_id"])
+        _check_predicate(connection, row, "predicate", ALERTS_PAGE)
     _check_funnels(connection, tables)
     _check_cohorts(connection, tables)
     _check_attributes(references, tables)

@@ -18,6 +18,7 @@ from parley.cli import (
     export_subject,
     forget,
     formats,
+    funnels,
     gaps,
     init,
     inputs,
@@ -57,6 +58,7 @@ app.command()(export.export)
 app.command()(export_subject.export_subject)
 app.command()(forget.forget)
 app.add_typer(formats.app, name="formats")
+app.add_typer(funnels.app, name="funnels")
 app.add_typer(gaps.app, name="gaps")
 app.command()(init.init)
 app.add_typer(inputs.app, name="inputs")

@@ -4,6 +4,8 @@ from typing import Annotated
 
 from parley.cli import console, typer
 
+SECONDS_OF_ALERTS = 10  # that the end waits for their messages
+
 
 def consume(
     brokers: Annotated[str, typer.Option(help="Kafka's brokers, as host:port, several with commas between.")],
@@ -24,6 +26,7 @@ def consume(
     """
     from dataclasses import asdict
 
+    from parley.alerts.happenings import Watcher
     from parley.errors import ParleyError
     from parley.landing import kafka
     from parley.settings import Settings
@@ -36,5 +39,8 @@ def consume(
         options[name.strip()] = value.strip()
     of = kafka.Topic(brokers, topic, group, source_format, tenant, options)
     console.print(f"Landing {topic}. Ctrl-C or SIGTERM ends it.")
-    counts = kafka.consume(Settings.load(), of, say=console.print, until_end=until_end)
+    settings = Settings.load()
+    watcher = Watcher(settings, console.print)
+    counts = kafka.consume(settings, of, say=console.print, until_end=until_end, on_landed=watcher.landed)
+    watcher.close(SECONDS_OF_ALERTS)
     console.print(", ".join(f"{name.replace('_', ' ')} {number:,}" for name, number in asdict(counts).items()))

@@ -92,6 +92,7 @@ def load(
             broken = True
     if reports:
         show_reports(reports)
+        look_for_alerts(settings)
     if broken:
         raise typer.Exit(1)
     if strict and any(report.counts.rejected for _, report in reports):
@@ -112,6 +113,7 @@ def _watch(settings: "Settings", folder: Path, by: str | None) -> NoReturn:
             for outcome in inbox.land_all(folder, partial(inbox.land_file, settings, by=by)):
                 if outcome.report:
                     show_reports([(outcome.name, outcome.report)])
+                    look_for_alerts(settings)
                 if outcome.problem:
                     complain(ParleyError(f"{outcome.name}: {outcome.problem}"))
         except ParleyError as error:  # a database that is down, as a rule: the files wait
@@ -119,6 +121,13 @@ def _watch(settings: "Settings", folder: Path, by: str | None) -> NoReturn:
                 raise
             complain(error)
         time.sleep(WATCH_SECONDS)
+
+
+def look_for_alerts(settings: "Settings") -> None:
+    """See to the rules over single events of what has landed."""
+    from parley.alerts import happenings
+
+    happenings.watch(settings, lambda problem: complain(ParleyError(problem)))
 
 
 def whoami() -> str | None:

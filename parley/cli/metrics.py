@@ -13,7 +13,7 @@ from parley.cli import console
 from parley.errors import ParleyError
 
 if TYPE_CHECKING:
-    from parley.serving.metrics import Table
+    from parley.build.metrics import Table
 
 app = typer.Typer(no_args_is_help=True, help="Metrics: what there are, what they mean, and their values.")
 
@@ -28,7 +28,7 @@ def list_metrics(
     """
     from rich.table import Table
 
-    from parley.serving.metrics import Catalogue
+    from parley.build.metrics import Catalogue
     from parley.settings import Settings
 
     wanted = (search or "").lower()
@@ -51,7 +51,7 @@ def show(name: Annotated[str, typer.Argument(help="The metric's name, as `parley
 
     Example: [bold]parley metrics show resolution_rate[/]
     """
-    from parley.serving.metrics import GRAINS, Catalogue
+    from parley.build.metrics import Catalogue
     from parley.settings import Settings
 
     catalogue = Catalogue.load(Settings.load())
@@ -62,7 +62,7 @@ def show(name: Annotated[str, typer.Argument(help="The metric's name, as `parley
         ("unit", metric.unit),
         ("kind", metric.kind),
         ("owner", metric.owner),
-        ("by", ", ".join((*(metric.grains or GRAINS), *catalogue.dimensions(name)))),
+        ("by", ", ".join((*catalogue.grains(name), *catalogue.dimensions(name)))),
     ):
         console.print(f"[bold]{heading:6}[/] {escape(text)}", soft_wrap=True)
 
@@ -73,7 +73,7 @@ def query(
     by: Annotated[
         list[str] | None,
         typer.Option(
-            help="day, week, month, quarter, year, tenant, channel …: `parley metrics show` names them. Repeatable."
+            help="hour, day, week, month, quarter, year, tenant, channel …: see `parley metrics show`. Repeatable."
         ),
     ] = None,
     tenant: Annotated[str | None, typer.Option(help="Of this tenant only.")] = None,
@@ -93,7 +93,7 @@ def query(
 
     Example: [bold]parley metrics query resolution_rate wau --by week --tenant nordic-bank[/]
     """
-    from parley.serving.metrics import Catalogue, Query
+    from parley.build.metrics import Catalogue, Query
     from parley.settings import Settings
     from parley.warehouse import database
 
@@ -134,7 +134,12 @@ def _print(values: "Table") -> None:
         is_number = any(isinstance(row[index], (int, float, Decimal)) for row in values.rows)
         table.add_column(column, justify="right" if is_number else "left", overflow="fold")
     for row in values.rows:
-        table.add_row(*(escape(_text(value)) for value in row))
+        table.add_row(
+            *(
+                escape(f"{value:%Y-%m-%d %H:%M}" if column.endswith("__hour") and value else _text(value))
+                for column, value in zip(values.columns, row, strict=True)
+            )
+        )
     console.print(table)
 
 
@@ -145,4 +150,4 @@ def _text(value: Any) -> str:
         return f"{value:,.4f}".rstrip("0").rstrip(".")
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
-    return str(value).removesuffix(" 00:00:00").removesuffix(" 00:00:00+00:00")
+    return str(value).removesuffix("+00:00").removesuffix(" 00:00:00")

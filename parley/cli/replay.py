@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from parley.cli import console
-from parley.cli.load import By, show_reports, whoami
+from parley.cli.load import By, look_for_alerts, show_reports, whoami
 
 
 def replay_rejected(
@@ -24,7 +24,8 @@ def replay_rejected(
     from parley.settings import Settings
 
     with console.status("Judging again …"):
-        result = replay(Settings.load(), Selection(reason, tenant, load), loaded_by=by or whoami())
+        settings = Settings.load()
+        result = replay(settings, Selection(reason, tenant, load), loaded_by=by or whoami())
     passed = result.report.counts.received if result.report else 0
     console.print(f"{result.tried:,} rejected events were validated again: {passed:,} of them pass now.")
     if result.not_replayable:
@@ -35,3 +36,4 @@ def replay_rejected(
         )
     if result.report:
         show_reports([(SOURCE, result.report)])
+        look_for_alerts(settings)

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 SEED = seeds.FOLDER / "tenants.csv"
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 MAX_ID = 64
-State = Literal["active", "paused", "left"]
+State = Literal["active", "paused", "left", "demo"]
+"""`demo` is active, and is nothing to anybody before events of it have landed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Tenant:
     @property
     def is_active(self) -> bool:
         """Whether events are expected of it: alerts and reports are about such tenants only."""
-        return self.state == "active"
+        return self.state in ("active", "demo")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +87,26 @@ def read(path: Path, connection: "Connection | None" = None) -> dict[str, Tenant
     return tenants
 
 
+def present(listed: dict[str, Tenant], connection: "Connection") -> dict[str, Tenant]:
+    """Those of the seed that people are shown: the demo's come with its events."""
+    if all(tenant.state != "demo" for tenant in listed.values()):
+        return listed
+    landed = {row[0] for row in connection.execute("select distinct tenant_id from raw.load_batches")}
+    return {name: tenant for name, tenant in listed.items() if tenant.state != "demo" or name in landed}
+
+
 def overview(settings: Settings, connection: "Connection") -> list[Landed]:
-    """Every tenant of the seed and of what has landed, by id. Raises ParleyError where the seed is wrong."""
+    """Every tenant of the seed and of what has landed, by id; the demo's once they have landed.
+
+    Raises ParleyError where the seed is wrong.
+    """
     listed = read(settings.project / SEED)
     landed = connection.execute(
         "select tenant_id, sum(accepted)::bigint, max(received_at) filter (where accepted > 0) from raw.load_batches"
         " where tenant_id <> %s group by tenant_id",
         [UNKNOWN_TENANT],
     )
-    found = {tenant_id: Landed(tenant) for tenant_id, tenant in listed.items()}
+    found = {tenant_id: Landed(tenant) for tenant_id, tenant in present(listed, connection).items()}
     for tenant_id, accepted, last in landed.fetchall():
         name = str(tenant_id)
         known = listed.get(name) or Tenant(name, name)

@@ -49,10 +49,18 @@ class Topic:
     """librdkafka's own, such as security.protocol."""
 
 
-def consume(settings: Settings, topic: Topic, *, say: Callable[[str], None], until_end: bool = False) -> Counts:
+def consume(
+    settings: Settings,
+    topic: Topic,
+    *,
+    say: Callable[[str], None],
+    until_end: bool = False,
+    on_landed: Callable[[], None] = lambda: None,
+) -> Counts:
     """Land the topic's messages until SIGTERM or Ctrl-C, or to its present end. Returns what became of them.
 
-    What was fetched lands before it returns. Raises ParleyError where the topic cannot be read.
+    What was fetched lands before it returns; `on_landed` is called after each batch. Raises ParleyError where the
+    topic cannot be read.
     """
     try:
         from confluent_kafka import Consumer, KafkaException
@@ -73,7 +81,7 @@ def consume(settings: Settings, topic: Topic, *, say: Callable[[str], None], unt
         raise ParleyError(f"The options of Kafka make no sense: {_reason(error)}.") from None
     try:
         with _ended_by_signals(stopping):
-            return _Landing(settings, topic, consumer, say, stopping).run(until_end=until_end)
+            return _Landing(settings, topic, consumer, say, stopping, on_landed).run(until_end=until_end)
     except KafkaException as error:
         raise ParleyError(f"{topic.name} cannot be read: {_reason(error)}. Correct it and start again.") from None
     finally:
@@ -90,9 +98,10 @@ class _Landing:
         consumer: "Consumer",
         say: Callable[[str], None],
         stopping: threading.Event,
+        on_landed: Callable[[], None],
     ) -> None:
         self._settings, self._topic, self._consumer, self._say = settings, topic, consumer, say
-        self._stopping = stopping
+        self._stopping, self._on_landed = stopping, on_landed
         self._assigned: set[int] = set()
         self._at_end: set[int] = set()
         self._is_lost = False
@@ -185,6 +194,7 @@ class _Landing:
                 positions.store(connection, self._position_id(partition), Position(0, offset))
         self._fetched = []
         self._lines, self._total = lines, self._total + counts
+        self._on_landed()
         offsets = [TopicPartition(self._topic.name, partition, offset) for partition, offset in after.items()]
         self._consumer.commit(offsets=offsets, asynchronous=False)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import orjson
 import psycopg
 
+from parley.alerts.happenings import Watcher
 from parley.errors import ParleyError
 from parley.landing import batches, loads, partitions, positions, subjects
 from parley.landing.batches import SubjectsErased
@@ -31,6 +32,7 @@ from parley.warehouse.database import Connection
 from parley.warehouse.names import UNKNOWN_TENANT
 
 SOURCE = "http"
+LONGEST_ALERTING = 2.0  # seconds that the end waits for messages of alerts
 SECONDS_BETWEEN_BATCHES = 1.0
 SECONDS_BETWEEN_LOOKS_FOR_ORPHANS = 30.0
 LONGEST_PAUSE = 15.0  # seconds, while Postgres is down
@@ -145,6 +147,7 @@ class Writer:
         self._stopping = threading.Event()
         self._position = START
         self._gone: Gone | None = None
+        self._watcher = Watcher(self.settings, log.warning)
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
     def start(self) -> None:
@@ -156,6 +159,7 @@ class Writer:
         server."""
         self._stopping.set()
         self._thread.join(seconds)
+        self._watcher.close(LONGEST_ALERTING)
         return not self._thread.is_alive()
 
     def _run(self) -> None:
@@ -242,6 +246,7 @@ class Writer:
         self.state.batches += 1
         self.state.landed_events += judged.events.count(b"\n")
         self.state.last_landed_at = time.time()
+        self._watcher.landed()
         return after, True
 
     def _store(self, connection: Connection, load_id: int, judged: Judged, gone: Gone) -> None:

@@ -214,7 +214,7 @@ def summarise(settings: Settings, tenant: str | None = None) -> Summary:
 
 def _kept_days(settings: Settings, connection: Connection, tenant: str | None) -> dict[str, int | None]:
     terms = retention_periods.read_terms(settings.project / retention_periods.SEED)
-    listed = tenants.read(settings.project / tenants.SEED, connection)
+    listed = tenants.present(tenants.read(settings.project / tenants.SEED, connection), connection)
     periods = {name: retention_periods.period_of(found, terms) for name, found in listed.items()}
     return {name: period.days if period else None for name, period in periods.items() if tenant in (None, name)}
 

@@ -616,6 +616,15 @@ alerts = Table(
     comment="One row per rule, tenant and subject: where the alert stands.",
 )
 
+alert_positions = Table(
+    "alert_positions",
+    metadata,
+    Column("name", Text, primary_key=True, comment="events: rules over single events"),
+    Column("batch_id", BigInteger, nullable=False),
+    schema=OPS,
+    comment="One row per kind of rule over what lands: the last batch seen.",
+)
+
 alert_transitions = Table(
     "alert_transitions",
     metadata,

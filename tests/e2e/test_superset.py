@@ -14,6 +14,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from playwright.sync_api import Browser, expect
 
 from dashboards import source
 from dashboards.superset import serve
+from parley.config import tenants
 from parley.settings import Settings
 from parley.warehouse import database
 from tests.conftest import database_copy
@@ -34,6 +36,7 @@ BOARDS = source.Source().boards
 PASSWORD = "a test's password"
 WHOLE_DEMO = "2025-06-01 : 2025-07-02"
 TENANTS = ("nordic-bank", "salon-paris", "voice-tokyo")
+NAMES = {tenant.tenant_id: tenant.name for tenant in tenants.read(source.PROJECT / tenants.SEED).values()}
 RANGES = (("2025-06-26", "2025-07-01"), ("2025-06-28", "2025-06-30"))
 LOGINS = {"anna": "salon-paris", "bruno": "nordic-bank"}
 LONGEST_START = 300  # seconds
@@ -122,7 +125,7 @@ def visit(superset: Superset, _browser: Browser, _sessions: dict[str, Any], tmp_
         if user not in _sessions:
             sign_in(page, superset.url, user, PASSWORD)
             _sessions[user] = context.storage_state()
-        return open_board(page, superset.url, BOARDS[board], board, tenant, dates)
+        return open_board(page, superset.url, BOARDS[board], board, NAMES.get(tenant, tenant), dates)
 
     yield go
     for context in opened:
@@ -141,14 +144,19 @@ def test_a_board_opens_and_every_chart_is_drawn(visit: Any, board: str, width: i
     charts = sum(len(row.get("charts", [])) for row in BOARDS[board]["rows"])
     expect(holders).to_have_count(charts, timeout=LONGEST_WAIT)
     assert seen.page.locator(".slice_container .ant-empty").count() < charts
-    if folder := os.environ.get("SCREENSHOTS"):
-        seen.page.screenshot(path=Path(folder) / f"{board}-{width}.png")
+    keep_picture(seen, f"{board}-{width}")
     assert cut_texts(seen.page) == []
     on_canvases = drawn(seen.page)
     assert [(one.chart, one.said) for one in on_canvases if one.is_cut] == []
     heats = {chart["name"] for chart in source.charts(BOARDS[board]) if chart["kind"] == "heat"}
     colours = {(one.chart, one.colour) for one in on_canvases if one.colour and one.chart not in heats}
     assert {(chart, colour) for chart, colour in colours if not _is_of_the_scale(colour)} == set()
+
+
+def keep_picture(seen: Board, name: str) -> None:
+    """For people to look at, in the folder that SCREENSHOTS names."""
+    if folder := os.environ.get("SCREENSHOTS"):
+        seen.page.screenshot(path=Path(folder) / f"{name}.png")
 
 
 def _is_of_the_scale(colour: str) -> bool:
@@ -164,6 +172,7 @@ def _is_of_the_scale(colour: str) -> bool:
 @pytest.mark.parametrize("board", BOARDS)
 def test_a_chart_of_a_tenant_without_data_says_what_would_fill_it(visit: Any, board: str) -> None:
     seen = visit(board, tenant="nobody-yet")
+    keep_picture(seen, f"{board}-empty")
     empty = seen.page.locator(".slice_container .ant-empty")
     said = [one.evaluate("empty => getComputedStyle(empty, '::after').content") for one in empty.all()]
     assert said, "there is nothing to draw"
@@ -177,7 +186,7 @@ def test_superset_opens_on_the_overview_of_a_tenant_with_data(visit: Any, supers
     page = visit("overview", tenant="nordic-bank").page
     page.goto(superset.url)
     page.wait_for_url("**/superset/dashboard/overview/**")
-    [(busiest,)] = superset.rows("select tenant_id from marts.tenants_overview order by events desc, 1 limit 1")
+    [(busiest,)] = superset.rows("select name from marts.tenants_overview order by events desc, tenant_id limit 1")
     expect(page.locator(f'.ant-select-selection-item[title="{busiest}"]')).to_be_visible()
     expect(page.locator(".slice_container").first).to_be_visible()
     expect(page.locator('[data-test="filter-bar__apply-button"]')).to_be_disabled()
@@ -220,6 +229,27 @@ def test_numbers_on_the_page_equal_the_mart(visit: Any, superset: Superset, tena
     assert counted == [{"rowcount": total}], "the table has as many rows as the number says"
 
 
+def test_a_figure_says_in_words_what_it_was_before(visit: Any, superset: Superset) -> None:
+    first, end = RANGES[1]
+    begin = date.fromisoformat(first) - (date.fromisoformat(end) - date.fromisoformat(first))
+    count = (
+        "select count(*)::int, (count(*) filter (where outcome = 'resolved'))::float"
+        " / nullif(count(*) filter (where outcome <> 'no_reply'), 0) from facts.conversations"
+        " where tenant_id = 'nordic-bank' and started_on >= %s and started_on < %s"
+    )
+    [(now, rate)], [(before, rate_before)] = superset.rows(count, first, end), superset.rows(count, begin, first)
+    seen = visit("overview", tenant="nordic-bank", dates=f"{first} : {end}")
+    change, points = 100 * (now - before) / before, 100 * (rate - rate_before)
+    assert seen.said("Conversations") == f"{now:,} {before:,} in the 2 days before {change:+.0f} %".replace("-", "−")
+    expected = f"{rate:.1%} {rate_before:.1%} in the 2 days before {points:+.1f} points"
+    assert seen.said("Resolution rate") == expected.replace("-", "−")
+    seen = visit("overview", tenant="nordic-bank")
+    assert seen.said("Conversations").endswith(" 0 in the 31 days before")
+    assert seen.said("The assistant answers within (p95)").endswith(" Not known of the 31 days before")
+    nothing = visit("overview", tenant="nordic-bank", dates="2025-01-01 : 2025-01-08")
+    assert nothing.said("Average rating") == "N/A Not known of the 7 days before"
+
+
 def test_filters_act_when_they_are_clicked(visit: Any, superset: Superset) -> None:
     seen = visit("overview", tenant="nordic-bank")
     tenant = "salon-paris"
@@ -229,7 +259,7 @@ def test_filters_act_when_they_are_clicked(visit: Any, superset: Superset) -> No
         tenant,
     )[0]
     assert of_channel < total
-    seen.pick("tenant", tenant)
+    seen.pick("tenant", NAMES[tenant])
     expect(seen.chart("Conversations")).to_contain_text(f"{total:,}", timeout=LONGEST_WAIT)
     seen.pick("channel", channel)
     expect(seen.chart("Conversations")).to_contain_text(f"{of_channel:,}", timeout=LONGEST_WAIT)
@@ -255,9 +285,9 @@ def test_a_login_sees_its_own_tenant_only(visit: Any, superset: Superset, user: 
     other = next(tenant for tenant in LOGINS.values() if tenant != own)
     elsewhere = visit("overview", user=user, tenant=other)
     expect(elsewhere.chart("Outcomes")).to_contain_text("No results")
-    tenants = visit("inputs", user=user, tenant=own).chart("Tenants, as of now")
-    expect(tenants).to_contain_text(own)
-    expect(tenants).not_to_contain_text(other)
+    listed = visit("inputs", user=user, tenant=own).chart("Tenants, as of now")
+    expect(listed).to_contain_text(own)
+    expect(listed).not_to_contain_text(other)
 
 
 def test_importing_again_changes_nothing(superset: Superset) -> None:

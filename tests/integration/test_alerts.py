@@ -23,12 +23,14 @@ from parley.alerts import channels, ledger, outbox, rules
 from parley.alerts.evaluation import Evaluation, evaluate, report
 from parley.alerts.states import State
 from parley.build.builds import BuildRequest, build
+from parley.build.metrics import reader
 from parley.errors import MistakeError, ParleyError
 from parley.settings import Settings
 from parley.warehouse import audit
 from parley.warehouse import database as postgres
 from tests.conftest import BUILT_AS_OF, Rows, parley
 from tests.oracle import Event, Tenant
+from tests.support.landing import event, write
 from tests.support.receivers import Webhook, free_port, mailbox, webhook
 from tests.support.seeds import write_seed
 from tests.support.warehouse import Warehouse, copy_project
@@ -216,6 +218,114 @@ def test_funnels_and_retention_can_be_measured(
     shown = alerts("again")
     assert shown.keys() <= newest("retention_rate", cohort, "period_start").keys()
     assert all(state == "FIRING" for state, _ in shown.values())
+
+
+OUTAGE = {
+    "rule_id": "outage",
+    "metric": "event",
+    "condition": "happens",
+    "threshold": "",
+    "event_names": "system.error",
+    "predicate": '$.error_class == "Outage"',
+    "channels": "team",
+}
+
+
+def test_a_single_event_alerts_as_soon_as_it_has_landed(
+    database: Settings, team: Webhook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = copy_project(tmp_path / "project", [Tenant("shop"), Tenant("quiet")])
+    own = OUTAGE | {"tenant_id": "quiet", "enabled": "false"}
+    write_seed(project, "alert_rules", [RULE | OUTAGE, RULE | own])
+    monkeypatch.setenv("PARLEY_PROJECT", str(project))
+    settings = Settings.load()
+    now = datetime.now(UTC)
+
+    def land(name: str, *errors: tuple[str, str, timedelta]) -> None:
+        said = [
+            event(
+                number + len(name) * 100,
+                tenant_id=tenant,
+                event_name="system.error",
+                occurred_at=(now - ago).isoformat(),
+                attributes={"error_class": kind},
+            )
+            for number, (tenant, kind, ago) in enumerate(errors)
+        ]
+        done = parley("load", str(write(tmp_path / f"{name}.ndjson", said)))
+        assert done.returncode == 0, done.stderr
+
+    alert = "select tenant_id, state, observed, incident, detail from ops.alerts where rule_id = 'outage' order by 1"
+    land("a", ("shop", "Timeout", timedelta(0)), ("quiet", "Outage", timedelta(0)), ("shop", "Outage", timedelta(30)))
+    assert read(alert) == []  # another kind, a tenant without the rule, and what is history
+    land("ab", ("shop", "Outage", timedelta(minutes=2)), ("shop", "Outage", timedelta(minutes=1)))
+    [fired] = read(alert)
+    assert (fired["tenant_id"], fired["state"], fired["observed"], fired["incident"]) == ("shop", "FIRING", 2, 1)
+    assert [post["title"] for post in team.posts] == ["[warning, firing] Mine: shop"]
+    [newest] = read("select event_id from raw.events order by occurred_at desc, event_id desc limit 1 offset 2")
+    assert str(newest["event_id"]) in fired["detail"]
+    land("abc", ("shop", "Outage", timedelta(0)))
+    assert [row["incident"] for row in read(alert)] == [1]
+    assert len(team.posts) == 1  # the incident is known
+    evaluated(settings, now + timedelta(hours=1))
+    assert [row["state"] for row in read(alert)] == ["FIRING"]
+
+
+def test_landings_builds_and_metrics_can_be_measured(
+    built: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [landed] = read("select max(received_at) as at from raw.load_batches where accepted > 0")
+    as_of = landed["at"] + timedelta(hours=50)
+    [day] = read("select max(date) as date from marts.daily_metrics where tenant_id = 'nordic-bank' and ratings > 0")
+    by_channel = {"filter": "channel=web", "volume": "ratings"}
+    settings = with_rules(
+        tmp_path / "project",
+        monkeypatch,
+        {"rule_id": "files", "metric": "landings", "condition": "silent_hours", "threshold": "49"},
+        {"rule_id": "patient", "metric": "landings", "condition": "silent_hours", "threshold": "51"},
+        {"rule_id": "slow", "metric": "build_seconds", "for_days": "1"},
+        {"rule_id": "good", "metric": "metrics.good_ratings_share", "condition": "below", "threshold": "2"},
+        {"rule_id": "web", "metric": "metrics.avg_rating", "condition": "below", "threshold": "2", **by_channel},
+        {"rule_id": "none", "metric": "metrics.no_such_metric"},
+    )
+    for name in ("models", "macros", "dbt_project.yml", "profiles.yml", "docs", "tests"):
+        (settings.project / name).symlink_to(PROJECT / name)
+    for seed in (PROJECT / "seeds").iterdir():
+        if not (settings.project / "seeds" / seed.name).exists():
+            (settings.project / "seeds" / seed.name).symlink_to(seed)
+    state = "select tenant_id, state, observed, detail from ops.alerts where rule_id = '{}' order by 1"
+    evaluated_with_metrics(settings, as_of)
+    assert [row["state"] for row in read(state.format("files"))] == ["FIRING"] * len(TENANTS)
+    assert "has had no landings for 50 hours" in read(state.format("files"))[0]["detail"]
+    assert {row["state"] for row in read(state.format("patient"))} == {"OK"}
+
+    day_after = datetime.combine(day["date"] + timedelta(days=1), time(12), UTC)
+    with psycopg.connect() as connection:  # a build of that day took ten minutes
+        connection.execute(
+            "update ops.builds set as_of = %(at)s, started_at = %(at)s, finished_at = %(at)s + interval '10 minutes'",
+            {"at": day_after - timedelta(days=1)},
+        )
+        connection.execute("delete from ops.alerts")
+    found = evaluated_with_metrics(settings, day_after)
+    [problem] = found.problems
+    assert problem.startswith("alert_rules.csv, none: There is no metric 'no_such_metric'")
+    [slow] = read(state.format("slow"))
+    assert (slow["tenant_id"], slow["state"], slow["observed"]) == ("*", "FIRING", 600)
+    where = f"where tenant_id = 'nordic-bank' and date = '{day['date']}'"
+    [mart] = read(f"select good_ratings_share as share from marts.daily_metrics {where}")
+    good = {row["tenant_id"]: row["observed"] for row in read(state.format("good"))}
+    assert good["nordic-bank"] == pytest.approx(mart["share"])
+    [web] = read(
+        "select avg(rating) as mean from facts.conversations where tenant_id = 'nordic-bank' and channel = 'web'"
+        f" and started_on = '{day['date']}'"
+    )
+    rated = {row["tenant_id"]: row["observed"] for row in read(state.format("web"))}
+    assert rated["nordic-bank"] == (pytest.approx(web["mean"]) if web["mean"] is not None else None)
+
+
+def evaluated_with_metrics(settings: Settings, as_of: datetime) -> Evaluation:
+    with postgres.connect(settings, autocommit=True) as connection:
+        return evaluate(settings, connection, as_of, reader(settings, connection))
 
 
 FAILED_BUILD = {"rule_id": "failed_build", "metric": "failed_builds", "condition": "fails", "threshold": ""}

@@ -1,8 +1,11 @@
 """Metrics are right by MetricFlow's own checks, fully described, and have the values of the marts."""
 
+import csv
+import io
 import json
+import re
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -13,8 +16,8 @@ import pytest
 from metricflow_semantic_interfaces.validations.semantic_manifest_validator import SemanticManifestValidator
 
 from parley.alerts import metrics
+from parley.build.metrics import Catalogue, Query, Table
 from parley.errors import ParleyError
-from parley.serving.metrics import Catalogue, Query, Table
 from parley.serving.report import contents
 from parley.settings import Settings
 from parley.warehouse import database
@@ -43,6 +46,9 @@ SAME_AS_MARTS = [
             ("avg_response_time_ms", "daily_metrics", "avg_response_time_ms"),
             ("unique_customers", "daily_metrics", "nullif(unique_customers, 0)"),
             ("avg_rating", "daily_metrics", "avg_rating"),
+            ("good_ratings_share", "daily_metrics", "good_ratings_share"),
+            ("savings", "roi_days", "case when total_conversations > 0 then savings end"),
+            ("human_agent_cost", "roi_days", "nullif(human_agent_cost, 0)"),
             ("dau", "active_users", "nullif(dau, 0)"),
             ("wau", "active_users", "nullif(wau, 0)"),
             ("mau", "active_users", "nullif(mau, 0)"),
@@ -259,14 +265,87 @@ def test_a_tenant_and_dates_narrow_what_is_counted(ask: Callable[[Query], Table]
     assert ask(query).rows == [(total,)]
 
 
+# metric, and the rows of (local hour, tenant, value) of facts
+BY_HOUR = {
+    "total_conversations": "select started_on + started_hour * interval '1 hour', tenant_id, count(*)"
+    " from facts.conversations group by 1, 2",
+    "resolution_rate": "select date_trunc('hour', started_at at time zone time_zone), tenant_id,"
+    " count(*) filter (where outcome = 'resolved')::float / nullif(count(*) filter (where outcome <> 'no_reply'), 0)"
+    " from facts.conversations inner join marts.tenants_overview using (tenant_id) group by 1, 2",
+    "response_time_ms_p95": "select begun.started_on + begun.started_hour * interval '1 hour', tenant_id,"
+    " percentile_cont(0.95) within group (order by duration_ms) from facts.responses"
+    " inner join facts.conversations as begun using (tenant_id, conversation_id) group by 1, 2",
+    "responses": "select hour at time zone time_zone, tenant_id, sum(responses) from marts.response_times"
+    " inner join marts.tenants_overview using (tenant_id) group by 1, 2 having sum(responses) > 0",
+    "revenue": "select date_trunc('hour', ordered_at at time zone time_zone), tenant_id, sum(revenue)"
+    " from facts.orders inner join marts.tenants_overview using (tenant_id) where completed_on is not null"
+    " group by 1, 2",
+}
+
+
+def test_metrics_by_hour_are_those_of_the_facts(built: Settings, catalogue: Catalogue) -> None:
+    def by_hour(rows: list[tuple[Any, ...]]) -> dict[tuple[str, str], float]:
+        return {(str(hour)[:13], tenant): float(value) for hour, tenant, value in rows if value is not None}
+
+    with database.connect(built) as connection:
+        for metric, facts in BY_HOUR.items():
+            expected = by_hour(connection.execute(facts.encode()).fetchall())
+            found = by_hour(catalogue.values(connection, Query((metric,), by=("hour", "tenant"))).rows)
+            assert expected or metric == "revenue"  # so small a demo need not have an order
+            assert found == pytest.approx(expected), metric
+        days = (date(2025, 6, 27), date(2025, 6, 28))
+        narrow = Query(("total_conversations",), ("hour", "channel"), "nordic-bank", *days)
+        hours = catalogue.values(connection, narrow)
+        [whole] = catalogue.values(connection, replace(narrow, by=())).rows
+    assert hours.columns[0] == "metric_time__hour"
+    assert sum(row[2] for row in hours.rows) == whole[0]
+    assert {row[0].date() for row in hours.rows} == {*days}
+    assert catalogue.grains("revenue")[0] == "hour"
+    shown = parley("metrics", "query", "total_conversations", "--by", "hour", "--tenant", "nordic-bank").stdout
+    assert re.search(r"2025-06-\d\d \d\d:00 +\d", shown)
+
+
+def test_a_funnel_is_told_of_any_days(built: Settings) -> None:
+    asked = ("funnels", "show", "shop_purchase", "--tenant", "shop-newyork")
+    with psycopg.connect() as connection:
+        mart = connection.execute(
+            "select step_name, reached, entered from marts.funnels where tenant_id = 'shop-newyork'"
+            " and funnel_id = 'shop_purchase' and period = 'all' and breakdown_kind = 'all' order by step"
+        ).fetchall()
+    told = list(csv.DictReader(io.StringIO(parley(*asked, "--no-breakdown", "--csv").stdout)))
+    assert [(row["step_name"], int(row["reached"]), int(row["entered"])) for row in told] == mart
+    shown = parley(*asked, "--from", "2025-06-26", "--to", "2025-06-28").stdout
+    assert "1. " in shown
+    assert parley(*asked, "--from", "2031-01-01").stdout == "Nobody entered it in these days.\n"
+    assert "shop_purchase" in parley("funnels", "list", "--tenant", "shop-newyork").stdout
+    wrong = parley("funnels", "show", "nope", "--tenant", "shop-newyork")
+    assert (wrong.returncode, wrong.stderr[:42]) == (1, "parley: There is no funnel 'nope' of shop-")
+    assert "There is no tenant 'nobody'" in parley("funnels", "show", "shop_purchase", "--tenant", "nobody").stderr
+
+
+def test_return_is_of_any_number_of_days(ask: Callable[[Query], Table], built: Settings) -> None:
+    days = (date(2025, 6, 26), date(2025, 6, 28))
+    [(savings, percentage)] = ask(Query(("savings", "roi_percentage"), (), "nordic-bank", *days)).rows
+    with psycopg.connect() as connection:
+        row = connection.execute(
+            "select sum(savings), 100 * sum(savings) / sum(ai_cost) from marts.roi_days"
+            " where tenant_id = 'nordic-bank' and date between %s and %s",
+            days,
+        ).fetchone()
+    assert (savings, percentage) == pytest.approx(row)
+
+
 @pytest.mark.parametrize(
     ("query", "message"),
     [
+        (Query(("dau",), by=("hour",)), "dau is per day: ask for it by day."),
+        (Query(("events",), by=("hour",)), "events is known by day and longer: ask for it by day or week"),
+        (Query(("sessions",), by=("hour", "day")), "By hour and by day is too much: leave one out."),
         (Query(("conversations",)), "There is no metric 'conversations': did you mean "),
         (Query(("dau",), by=("week",)), "dau is per day: take wau, or ask for it by day."),
         (Query(("mau",), by=("year",)), "mau is per month: ask for it by month or day."),
         (Query(("stickiness",), by=("tenant",)), "stickiness is per day: ask for it by day."),
-        (Query(("dau",), by=("colour",)), "dau cannot be parted by 'colour': take one of day, week, month"),
+        (Query(("dau",), by=("colour",)), "dau cannot be parted by 'colour': take one of hour, day, week, month"),
         (
             Query(("sessions",), where="{{ Dimension('colour') }} = 1"),
             "This cannot be asked: Name is in an incorrect format",
@@ -281,6 +360,9 @@ def test_a_tenant_and_dates_narrow_what_is_counted(ask: Callable[[Query], Table]
         (Query(("sessions",), where="nonsense ="), "This cannot be asked: syntax error at"),
     ],
     ids=[
+        "hour of a day",
+        "no instant",
+        "two grains",
         "metric",
         "other grain",
         "longer",

@@ -32,6 +32,29 @@ def test_the_summary_of_nothing_says_how_to_begin(database: Settings) -> None:
     assert json.loads(parley("summary", "--json").stdout)["landed"]["received"] == 0
 
 
+@pytest.mark.builds
+def test_the_demos_tenants_come_with_the_demo_only(database: Settings) -> None:
+    execute(
+        database,
+        "insert into raw.load_batches (batch_id, tenant_id, load_id, received_at, received, accepted, rejected)"
+        " values (1, 'own', 1, now(), 10, 10, 0)",
+    )
+    assert execute(database, "select tenant_id from staging.stg_tenants") == [("own",)]
+    assert execute(database, "select tenant_id from marts.tenants_overview") == []
+    listed = parley("tenants", "list").stdout
+    assert "own" in listed
+    said = listed + parley("summary").stdout + parley("doctor").stdout
+    assert [name for name in ("nordic-bank", "salon-paris", "voice-tokyo", "shop-newyork") if name in said] == []
+    assert summarise(database).kept_days == {}
+    execute(
+        database,
+        "insert into raw.load_batches (batch_id, tenant_id, load_id, received_at, received, accepted, rejected)"
+        " values (2, 'nordic-bank', 1, now(), 10, 10, 0)",
+    )
+    assert "Nordic Bank" in parley("tenants", "list").stdout
+    assert execute(database, "select name from staging.stg_tenants order by 1") == [("Nordic Bank",), ("own",)]
+
+
 def test_the_summary_of_what_landed_but_was_not_built_says_what_to_do(database: Settings) -> None:
     execute(
         database,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from tests.oracle.conversations import conversations
+from tests.oracle.days import tenant_days
 from tests.oracle.metrics import next_start, period_start
 from tests.oracle.money import payments, total
 from tests.oracle.sessions import sessions
@@ -154,6 +155,36 @@ def roi(world: World, assumptions: dict[str, Assumptions]) -> list[Row]:
                     "is_complete": period != "all" and tenant.midnight(next_start(period, start)) <= world.as_of,
                 }
             )
+    return rows
+
+
+def roi_days(world: World, assumptions: dict[str, Assumptions]) -> list[Row]:
+    """One row per tenant and date."""
+    started = grouped(conversations(world), lambda row: (row["tenant_id"], row["started_on"]))
+    rows = []
+    for day in tenant_days(world):
+        group = started.get((day["tenant_id"], day["date"]), [])
+        resolved = sum(row["outcome"] == "resolved" and row["resolved_by"] == "assistant" for row in group)
+        assumed = assumptions.get(day["tenant_id"], assumptions["*"])
+        low, expected, high = (
+            _return(len(group), resolved, minutes, hourly, each)
+            for minutes, hourly, each in zip(
+                assumed.minutes, assumed.hourly_cost, reversed_ends(assumed.cost_each), strict=True
+            )
+        )
+        ends_at = world.tenant(day["tenant_id"]).midnight(day["date"] + timedelta(1))
+        rows.append(
+            {
+                "tenant_id": day["tenant_id"],
+                "date": day["date"],
+                "total_conversations": len(group),
+                "ai_resolved_conversations": resolved,
+                **{name: value for name, value in expected.items() if name != "roi_percentage"},
+                "savings_low": low["savings"],
+                "savings_high": high["savings"],
+                "is_complete": ends_at <= world.as_of,
+            }
+        )
     return rows
 
 

@@ -314,6 +314,28 @@ def funnels_mart(world: World, funnels: Sequence[Funnel]) -> list[Row]:
     return rows
 
 
+def funnel_of_days(
+    world: World, funnel: Funnel, attempts: Iterable[Row], tenant_id: str, first: date, last: date
+) -> list[Row]:
+    """As the mart, of the units of a tenant that entered from a day to another."""
+    entered = [
+        row
+        for row in attempts
+        if (row["tenant_id"], row["funnel_id"]) == (tenant_id, funnel.funnel_id) and first <= row["entered_on"] <= last
+    ]
+    return [
+        {
+            "breakdown_kind": kind,
+            "breakdown_value": value,
+            "step": step,
+            "is_optional": step in funnel.optional,
+            **_figures(funnel, best, step, world.as_of),
+        }
+        for kind, value, best in (_groups(funnel, entered) if entered else ())
+        for step in range(1, len(funnel.steps) + 1)
+    ]
+
+
 def funnel_times(world: World, funnels: Sequence[Funnel]) -> list[Row]:
     """One row per tenant, funnel, period, period start, group of the breakdown and bucket of the time it took."""
     rows = []
@@ -345,24 +367,30 @@ def _counted(world: World, funnels: Sequence[Funnel]) -> Iterator[tuple[Row, Fun
     for key, entered in grouped(entries, lambda row: tuple(row[column] for column in PERIOD_KEY)).items():
         columns = dict(zip(PERIOD_KEY, key, strict=True))
         funnel = named[columns["funnel_id"]]
-        best = _best_of_each(entered)
-        yield columns, funnel, "all", "", best
-        if not funnel.breakdown:
-            continue
-        cut = funnel.breakdown_touch == "all_events"
-        by_value = grouped(entered if cut else best, lambda row: (row["breakdown_kind"], row["breakdown_value"]))
-        by_size = sorted(
-            (value for kind, value in by_value if kind == "value"),
-            key=lambda value: (-len({row["unit_id"] for row in by_value["value", value]}), value),
-        )
-        told = by_size[: funnel.breakdown_limit]
-        groups = defaultdict(list)
-        for (kind, value), rows in by_value.items():
-            if kind:
-                group = (kind, value or "") if kind == "none" or value in told else ("other", "")
-                groups[group] += rows
-        for (kind, value), rows in groups.items():
-            yield columns, funnel, kind, value, _best_of_each(rows) if cut else rows
+        for kind, value, best in _groups(funnel, entered):
+            yield columns, funnel, kind, value, best
+
+
+def _groups(funnel: Funnel, entered: list[Row]) -> Iterator[tuple[str, str, list[Row]]]:
+    """The attempt that counts of each unit, in the total and in each group of the breakdown."""
+    best = _best_of_each(entered)
+    yield "all", "", best
+    if not funnel.breakdown:
+        return
+    cut = funnel.breakdown_touch == "all_events"
+    by_value = grouped(entered if cut else best, lambda row: (row["breakdown_kind"], row["breakdown_value"]))
+    by_size = sorted(
+        (value for kind, value in by_value if kind == "value"),
+        key=lambda value: (-len({row["unit_id"] for row in by_value["value", value]}), value),
+    )
+    told = by_size[: funnel.breakdown_limit]
+    groups = defaultdict(list)
+    for (kind, value), rows in by_value.items():
+        if kind:
+            group = (kind, value or "") if kind == "none" or value in told else ("other", "")
+            groups[group] += rows
+    for (kind, value), rows in groups.items():
+        yield kind, value, _best_of_each(rows) if cut else rows
 
 
 def _best_of_each(attempts: Iterable[Row]) -> list[Row]:

@@ -5,6 +5,7 @@ events land in three loads; `PARLEY_SEED` makes another crowd.
 """
 
 import os
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -13,10 +14,22 @@ from uuid import UUID
 import pytest
 
 from parley.build.builds import BuildRequest
+from parley.serving.funnels import steps
 from parley.settings import Settings
+from parley.warehouse import database as postgres
 from tests.oracle import Event, Tenant, World, differences
-from tests.oracle.funnels import Exclusion, Funnel, Matcher, funnel_attempts, funnel_paths, funnel_times, funnels_mart
+from tests.oracle.funnels import (
+    Exclusion,
+    Funnel,
+    Matcher,
+    funnel_attempts,
+    funnel_of_days,
+    funnel_paths,
+    funnel_times,
+    funnels_mart,
+)
 from tests.oracle.histories import HARD_MOMENTS, TENANTS
+from tests.oracle.world import grouped
 from tests.support.seeds import write_funnels
 from tests.support.warehouse import Warehouse, copy_project
 
@@ -100,6 +113,35 @@ def assert_the_oracle_agrees(warehouse: Warehouse, world: World, funnels: list[F
     assert not differences(funnel_paths(world, funnels, attempts), warehouse.read("marts.funnel_paths"), PATHS_KEY)[:20]
 
 
+def assert_any_days_are_right(
+    random: Random, warehouse: Warehouse, world: World, funnels: list[Funnel], asked: int
+) -> None:
+    """Random ranges as the oracle says, and the mart's own periods as the mart has them."""
+    attempts = funnel_attempts(world, funnels)
+    days = sorted({row["entered_on"] for row in attempts})
+    key = ("breakdown_kind", "breakdown_value", "step")
+    of_period = grouped(
+        (row for row in warehouse.read("marts.funnels") if row["period"] != "all"),
+        lambda row: (row["tenant_id"], row["funnel_id"], row["period_start"], row["last_day"]),
+    )
+    compared = 0
+    with postgres.connect(warehouse.settings) as connection:
+        for _ in range(asked):
+            funnel, tenant = random.choice(funnels), random.choice(TENANTS)
+            if funnel.tenant_id not in ("*", tenant.tenant_id):
+                continue
+            first, last = sorted(random.choices(days, k=2))
+            found = [asdict(step) for step in steps(connection, funnel.funnel_id, tenant.tenant_id, first, last)]
+            expected = funnel_of_days(world, funnel, attempts, tenant.tenant_id, first, last)
+            assert not differences(expected, found, key)[:20], (funnel, tenant.tenant_id, first, last)
+            compared += len(found)
+        for tenant_id, funnel_id, first, last in random.sample(sorted(of_period), min(asked, len(of_period))):
+            found = [asdict(step) for step in steps(connection, funnel_id, tenant_id, first, last)]
+            mart = [{name: row[name] for name in found[0]} for row in of_period[tenant_id, funnel_id, first, last]]
+            assert not differences(mart, found, key)[:20], (funnel_id, tenant_id, first, last)
+    assert compared > asked
+
+
 @pytest.mark.builds
 def test_funnels_are_as_the_oracle_says_after_every_load(
     database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -121,6 +163,7 @@ def test_funnels_are_as_the_oracle_says_after_every_load(
         warehouse.build(BuildRequest(as_of=as_of))
         assert_the_oracle_agrees(warehouse, World.of(landed, as_of, TENANTS), funnels)
 
+    assert_any_days_are_right(random, warehouse, World.of(landed, as_of, TENANTS), funnels, asked=150)
     incremental = warehouse.contents()
     warehouse.build(BuildRequest(as_of=as_of, full_refresh=True))
     assert warehouse.contents() == incremental

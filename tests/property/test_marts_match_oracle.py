@@ -28,7 +28,7 @@ from tests.oracle.cohorts import (
     anything,
     cohort_retention,
 )
-from tests.oracle.customers import Assumptions, Segment, roi, segment_members, segment_sizes
+from tests.oracle.customers import Assumptions, Segment, roi, roi_days, segment_members, segment_sizes
 from tests.oracle.histories import HARD_MOMENTS, HOLIDAYS, HOURS, RATES, TENANTS
 from tests.support.seeds import write_seed
 from tests.support.warehouse import Warehouse, copy_project
@@ -223,6 +223,7 @@ def assert_the_oracle_agrees(warehouse: Warehouse, world: World, cohorts: list[C
         "marts.segment_members": (segment_members(world, SEGMENTS), ("tenant_id", "segment_id", "user_id")),
         "marts.segment_sizes": (segment_sizes(world, SEGMENTS), ("tenant_id", "segment_id", "date")),
         "marts.roi": (roi(world, ASSUMPTIONS), ("tenant_id", "period", "period_start")),
+        "marts.roi_days": (roi_days(world, ASSUMPTIONS), ("tenant_id", "date")),
     }
     found = {
         name: wrong for name, (rows, key) in expected.items() if (wrong := differences(rows, warehouse.read(name), key))

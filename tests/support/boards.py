@@ -6,6 +6,17 @@ from typing import Any
 
 from playwright.sync_api import Error, Locator, Page, Request, Response, expect
 
+_SAID = """tile => {
+    const said = node => {
+        if (node.nodeType === Node.TEXT_NODE) return node.textContent;
+        const style = getComputedStyle(node);
+        if (style.display === "none") return "";
+        const own = style.fontSize === "0px" ? [] : [...node.childNodes].map(said);
+        const added = getComputedStyle(node, "::after").content;
+        return [...own, added === "none" || added === "normal" ? "" : JSON.parse(added)].join(" ");
+    };
+    return said(tile);
+}"""
 LONGEST_WAIT = 60_000  # milliseconds until a board is drawn
 
 
@@ -20,6 +31,12 @@ class Board:
         """The chart with this title."""
         title = self.page.get_by_text(name, exact=True)
         return self.page.locator(".dashboard-component-chart-holder").filter(has=title)
+
+    def said(self, name: str) -> str:
+        """All that a figure's tile says, what its style adds too; parts that are not shown are left out."""
+        tile = self.chart(name).locator(".pop_kpi")
+        expect(tile).to_be_visible()
+        return " ".join(str(tile.evaluate(_SAID)).replace("↑", "").replace("↓", "").split())
 
     def pick(self, name: str, option: str) -> None:
         """Choose an option of the filter with this name, and apply it."""
@@ -71,7 +88,7 @@ def _is_of_a_chart(request: Request) -> bool:
 def _filters(tenant: str, dates: str) -> str:
     """The filters as Superset's address has them (Rison)."""
     return (
-        f"(NATIVE_FILTER-tenant:(id:NATIVE_FILTER-tenant,extraFormData:(filters:!((col:tenant_id,op:IN,"
+        f"(NATIVE_FILTER-tenant:(id:NATIVE_FILTER-tenant,extraFormData:(filters:!((col:tenant,op:IN,"
         f"val:!('{tenant}')))),filterState:(label:'{tenant}',value:!('{tenant}')),ownState:()),"
         f"NATIVE_FILTER-dates:(id:NATIVE_FILTER-dates,extraFormData:(time_range:'{dates}'),"
         f"filterState:(value:'{dates}'),ownState:()))"

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time
@@ -15,6 +15,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import class_row
 
+from parley.alerts.metrics import MetricValues
 from parley.build import dbt
 from parley.errors import ParleyError
 from parley.settings import Settings
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from metricflow.engine.metricflow_engine import MetricFlowEngine
     from metricflow_semantic_interfaces.implementations.semantic_manifest import PydanticSemanticManifest
 
-GRAINS = ("day", "week", "month", "quarter", "year")
+HOUR = "hour"
+GRAINS = (HOUR, "day", "week", "month", "quarter", "year")
 MONDAY = "monday"  # on which MetricFlow's own weeks begin
 SUGGESTIONS = 3
 
@@ -88,9 +90,13 @@ class _Weeks:
 class Catalogue:
     """The metrics of a project. Make one with `load`."""
 
-    def __init__(self, metrics: dict[str, Metric], manifest: "PydanticSemanticManifest") -> None:
+    def __init__(
+        self, metrics: dict[str, Metric], manifest: "PydanticSemanticManifest", instants: dict[tuple[str, str], str]
+    ) -> None:
+        """`instants`: by semantic model and dimension of local dates, the SQL of the instant that the date is of."""
         self.metrics = metrics
         self.manifest = manifest
+        self._instants = instants
 
     @classmethod
     def load(cls, settings: Settings) -> "Catalogue":
@@ -120,7 +126,9 @@ class Catalogue:
             )
             for metric in sorted(project.metrics.values(), key=lambda metric: metric.name)
         }
-        return cls(metrics, manifest)
+        models = [node for node in project.nodes.values() if node.resource_type.value == "model"]
+        columns = {node.name: set(node.columns) for node in models}
+        return cls(metrics, manifest, _instants(manifest, columns))
 
     def metric(self, name: str) -> Metric:
         """What a metric is. Raises ParleyError where there is none of this name, with names like it."""
@@ -140,6 +148,11 @@ class Catalogue:
             (name for name in found if not name.startswith("metric_time")), key=lambda name: (name.count("__"), name)
         )
 
+    def grains(self, name: str) -> tuple[str, ...]:
+        """By which lengths of time a metric can be asked: by hours where the instants of what it counts are known."""
+        metric = self.metric(name)
+        return metric.grains or tuple(grain for grain in GRAINS if grain != HOUR or self._has_hours(name))
+
     def sql(self, query: Query) -> str:
         """MetricFlow's SQL for the query. Raises ParleyError where a name is unknown or the condition is wrong."""
         from metricflow.engine.metricflow_engine import MetricFlowQueryRequest, OutputColumnOrderMode
@@ -147,6 +160,8 @@ class Catalogue:
 
         group_by = self._group_by(query)
         self._check(query)
+        by_hour = HOUR in query.by
+        engine = self._hourly_engine if by_hour else self._engine
         tenants = (query.tenant,) if query.tenant else query.tenants
         tenant = [f"{{{{ Entity('tenant') }}}} in ({', '.join(map(_literal, tenants))})"] if tenants else []
         request = MetricFlowQueryRequest.create(
@@ -154,12 +169,13 @@ class Catalogue:
             group_by_names=group_by,
             where_constraints=[*tenant, *([query.where] if query.where else [])] or None,
             time_constraint_start=_midnight(query.from_date),
-            time_constraint_end=_midnight(query.to_date),
+            time_constraint_end=_last_hour(query.to_date) if by_hour else _midnight(query.to_date),
             order_by_names=group_by,
             output_column_order_mode=OutputColumnOrderMode.INPUT_ORDER,
         )
         try:
-            return self._engine.explain(request).sql_statement.without_descriptions.sql
+            found = engine.explain(request).sql_statement.without_descriptions.sql
+            return self._with_local_hours(found) if by_hour else found
         except MetricFlowException as error:
             reason = _reason(error)
             if "do not include 'metric_time'" in reason:
@@ -216,10 +232,65 @@ class Catalogue:
 
         return MetricFlowEngine(SemanticManifestLookup(self.manifest), _postgres())
 
+    @cached_property
+    def _hourly_engine(self) -> "MetricFlowEngine":
+        """As `_engine`, with local hours in the place of local dates where the instants are known."""
+        from metricflow.engine.metricflow_engine import MetricFlowEngine
+        from metricflow_semantic_interfaces.type_enums.time_granularity import TimeGranularity
+        from metricflow_semantics.model.semantic_manifest_lookup import SemanticManifestLookup
+
+        manifest = self.manifest.copy(deep=True)
+        for table in manifest.semantic_models:
+            for dimension in table.dimensions:
+                if (table.name, dimension.name) in self._instants and dimension.type_params:
+                    dimension.type_params.time_granularity = TimeGranularity.HOUR
+                    dimension.expr = f"{dimension.name}_{HOUR}"
+        return MetricFlowEngine(SemanticManifestLookup(manifest), _postgres())
+
+    def _with_local_hours(self, statement: str) -> str:
+        """The statement with tables that have the local hours which the hourly engine takes for granted."""
+        for table in self.manifest.semantic_models:
+            hours = [
+                f"date_trunc('hour', {instant} at time zone tenants.time_zone) as {dimension}_{HOUR}"
+                for (name, dimension), instant in self._instants.items()
+                if name == table.name
+            ]
+            relation = table.node_relation.relation_name
+            if hours:
+                rows = (
+                    f"(select own.*, {', '.join(hours)} from {relation} as own"
+                    " inner join staging.stg_tenants as tenants using (tenant_id))"
+                )
+                statement = re.sub(rf"\b(FROM|JOIN)(\s+){re.escape(relation)}(?=\s)", rf"\1\2{rows}", statement)
+        return statement
+
+    def _has_hours(self, name: str) -> bool:
+        """Whether all that a metric counts is counted by local dates whose instants are known."""
+        [metric] = [metric for metric in self.manifest.metrics if metric.name == name]
+        params = metric.type_params
+        if metric.type.value not in ("simple", "ratio", "derived"):
+            return False
+        if params.measure:
+            dates = {
+                (table.name, measure.agg_time_dimension or (table.defaults and table.defaults.agg_time_dimension))
+                for table in self.manifest.semantic_models
+                for measure in table.measures
+                if measure.name == params.measure.name
+            }
+            return dates <= self._instants.keys()
+        inputs = [params.numerator, params.denominator, *(params.metrics or ())]
+        given = [one for one in inputs if one]
+        return all(not one.offset_window and not one.offset_to_grain and self._has_hours(one.name) for one in given)
+
     def _check(self, query: Query) -> None:
         """Raises ParleyError where there is no such metric, or none by the grain that is asked for."""
         for name in query.metrics:
-            _check_grain(self.metric(name), query)
+            metric = self.metric(name)
+            _check_grain(metric, query)
+            if HOUR in query.by and not self._has_hours(name):
+                raise ParleyError(f"{name} is known by day and longer: ask for it by {' or '.join(self.grains(name))}.")
+        if HOUR in query.by and (others := [grain for grain in query.by if grain in GRAINS and grain != HOUR]):
+            raise ParleyError(f"By hour and by {others[0]} is too much: leave one out.")
 
     def _group_by(self, query: Query) -> list[str]:
         """The full names of what the query is parted by."""
@@ -240,6 +311,39 @@ class Catalogue:
                 raise ParleyError(f"{asked!r} may be {' or '.join(fitting)}: say which.")
             names.append(fitting[0])
         return names
+
+
+def _instants(manifest: "PydanticSemanticManifest", columns: Mapping[str, set[str]]) -> dict[tuple[str, str], str]:
+    """By semantic model and dimension of local dates, the SQL of their instants: `started_at` of `started_on`."""
+    found = {
+        (table.name, dimension.name): f"own.{instant}"
+        for table in manifest.semantic_models
+        for dimension in table.dimensions
+        if (instant := f"{dimension.name.removesuffix('_on')}_at") in columns.get(table.node_relation.alias, ())
+        and dimension.name.endswith("_on")
+    }
+    begun = (
+        "(select begun.started_at from facts.conversations as begun"
+        " where begun.tenant_id = own.tenant_id and begun.conversation_id = own.conversation_id)"
+    )
+    for table in manifest.semantic_models:
+        for dimension in table.dimensions:
+            if dimension.name == "conversation_started_on":
+                found[table.name, dimension.name] = begun
+    return found | {("orders", "completed_on"): "own.ordered_at"}
+
+
+def reader(settings: Settings, connection: Connection) -> MetricValues:
+    """What rules of alerts read metrics with: the project's files are read once, where a rule asks."""
+    read: list[Catalogue] = []
+
+    def values(names: Sequence[str], dimensions: Sequence[str], first: date, last: date) -> list[tuple[Any, ...]]:
+        if not read:
+            read.append(Catalogue.load(settings))
+        asked = Query(tuple(names), ("day", "tenant", *dimensions), from_date=first, to_date=last)
+        return read[0].values(connection, asked).rows
+
+    return values
 
 
 def _check_grain(metric: Metric, query: Query) -> None:
@@ -294,6 +398,10 @@ def _check_tenant(connection: Connection, tenant: str) -> None:
 
 def _midnight(day: date | None) -> datetime | None:
     return datetime.combine(day, time.min) if day else None
+
+
+def _last_hour(day: date | None) -> datetime | None:
+    return datetime.combine(day, time(23)) if day else None
 
 
 def _literal(text: str) -> str:
