@@ -24,6 +24,7 @@ from parley.alerts import channels, happenings, outbox
 from parley.alerts.evaluation import evaluate
 from parley.analytics.analyses import Analysis
 from parley.build import builds, metrics, plans, quick, rebuilds
+from parley.build.dbt import LOG
 from parley.build.rebuilds import Rebuild
 from parley.build.results import Result
 from parley.landing.inbox import land_all, land_file
@@ -231,23 +232,29 @@ def _show(
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """The step's tables and checks after a build without dbt, which left out what had nothing to do."""
     changed = {rebuild.model: rebuild for rebuild in rebuilds.of_build(connection, context.run_id)}
+    reasons = {result.name: result.reason for result in results}
+    failed, warned, skipped = (
+        {result.name for result in results if result.status == status} for status in ("fail", "warn", "skipped")
+    )
     depends_on = context.assets_def.asset_deps
     in_order = TopologicalSorter({key: depends_on[key] for key in sorted(context.selected_asset_keys)}).static_order()
-    for key in (key for key in in_order if key in context.selected_asset_keys):
+    for key in (key for key in in_order if key in context.selected_asset_keys and key.path[-1] not in skipped):
         rebuild = changed.get(key.path[-1], Rebuild(key.path[-1]))
         yield dg.MaterializeResult(asset_key=key, metadata=table_metadata(connection, key.path, rebuild))
-    warnings = {result.name: result.reason for result in results if result.status == "warn"}
     settled = plans.settled(connection)
     for check in sorted(context.selected_asset_check_keys):
-        yield dg.AssetCheckResult(
-            asset_key=check.asset_key,
-            check_name=check.name,
-            passed=check.name not in warnings,
-            severity=dg.AssetCheckSeverity.WARN,
-            metadata={"checked_at": settled[check.name].isoformat()} if check.name in settled else {},
-            description=warnings.get(check.name),
-        )
-    context.log.info("Built without dbt: %d tables and checks had something to do.", len(results))
+        if check.name not in skipped:
+            yield dg.AssetCheckResult(
+                asset_key=check.asset_key,
+                check_name=check.name,
+                passed=check.name not in failed | warned,
+                severity=dg.AssetCheckSeverity.ERROR if check.name in failed else dg.AssetCheckSeverity.WARN,
+                metadata={"checked_at": settled[check.name].isoformat()} if check.name in settled else {},
+                description=reasons.get(check.name),
+            )
+    context.log.info("Built without dbt: %d tables and checks had something to do.", len(results) - len(skipped))
+    if failed:
+        raise dg.Failure(f"These checks fail: {', '.join(sorted(failed))}. What they look for is in {LOG}.")
 
 
 def _run_dbt(

@@ -1,10 +1,21 @@
 {#-
-    Every event is in the facts that it belongs to: of what arrived in the last week, looked for in facts that have taken in
-    all of staging, whether or not they changed since; one that was never built is left out. Beside it, what
-    facts.unplaced_events has found. Events of frozen days are history, and not looked for. On the model that reconciles, so
-    that what is missing is counted before a build fails for it.
+    No event is missing from a fact that it belongs to, by what facts.unplaced_events has found in this build and in earlier
+    ones. On the model that reconciles, so that what is missing is counted before a build fails for it.
+-#}
+{% test no_event_is_unplaced(model) %}
+    select unplaced.*
+    from {{ ref('unplaced_events') }} as unplaced
+    where {{ has_taken_in_staging('unplaced.fact') }}
+{% endtest %}
+
+{#-
+    Every event is in the facts that it belongs to, whether or not they changed since: of what arrived in the last week,
+    looked for in facts that have taken in all of staging; one that was never built is left out. It reads a week of events,
+    so that it is due once a day. Events of frozen days are history, and not looked for.
 -#}
 {% test each_event_is_in_its_fact(model) %}
+    {{ config(meta={'due': 'daily'}) }}
+    {% set facts = built_facts() %}
     with events as (
         select staged.*
         from {{ ref('stg_events') }} as staged
@@ -13,20 +24,19 @@
             and {{ is_no_history('staged') }}
     )
     select unplaced.*
-    from (
-        {% set found = [] %}
-        {% if is_built('unplaced_events') %}{% do found.append('select * from ' ~ ref('unplaced_events')) %}{% endif %}
-        {% set facts = built_facts() %}
-        {% if facts %}{% do found.append(unplaced_events('events', facts)) %}{% endif %}
-        {{ found | join('\nunion\n') or 'select null as fact where false' }}
-    ) as unplaced
-    where not exists (
+    from ({{ unplaced_events('events', facts) if facts else 'select null as fact where false' }}) as unplaced
+    where {{ has_taken_in_staging('unplaced.fact') }}
+{% endtest %}
+
+{#- Condition: no change of staging is left that the fact has not taken in. -#}
+{% macro has_taken_in_staging(fact) -%}
+    not exists (
         select 1
         from ops.changes
-        inner join ops.watermarks on watermarks.model = unplaced.fact and watermarks.upstream = changes.model
+        inner join ops.watermarks on watermarks.model = {{ fact }} and watermarks.upstream = changes.model
         where changes.model = 'stg_events' and changes.change_id > watermarks.position
     )
-{% endtest %}
+{%- endmacro %}
 
 {#- The facts of events that exist. -#}
 {% macro built_facts() %}

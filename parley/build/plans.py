@@ -97,6 +97,8 @@ class Check:
     """Tables and seeds, also through views."""
     is_always_due: bool
     """It depends on the clock, or on what no table of the project holds."""
+    is_daily: bool
+    """Due once a day (`work.CHECKED_WITHIN`), and after no change: its test says `meta: {due: daily}`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +236,7 @@ def remember(connection: Connection, project: str, manifest: "Manifest", results
     outcomes = {result.node.unique_id: result for result in results}
     plan = _plan(manifest, outcomes)
     settled = {result.node.name for result in outcomes.values() if result.status.value in ("pass", "success")}
-    due = [(check.name, "check", list(check.reads)) for check in plan.checks]
+    due = [(check.name, "check", [] if check.is_daily else list(check.reads)) for check in plan.checks]
     due += [(table.name, "table", list(table.upstream)) for table in plan.tables if not table.is_rebuilt]
     with connection.transaction():
         connection.execute("delete from ops.plans where project <> %s", [project])
@@ -284,6 +286,7 @@ def _table(graph: "_Graph", node: Any) -> Table:
 
 def _check(graph: "_Graph", node: Any, compiled: str) -> Check:
     names, reads_sources = graph.upstream(node)
+    is_daily = node.config.meta.get("due") == "daily"
     sql = compiled.replace(f'"{node.database}".', "")  # of this warehouse, whatever it is called
     return Check(
         name=node.name,
@@ -293,7 +296,8 @@ def _check(graph: "_Graph", node: Any, compiled: str) -> Check:
         warn_if=node.config.warn_if,
         error_if=node.config.error_if,
         reads=tuple(sorted(names)),
-        is_always_due=reads_sources or _CLOCK in sql,
+        is_always_due=not is_daily and (reads_sources or _CLOCK in sql),
+        is_daily=is_daily,
     )
 
 

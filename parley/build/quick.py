@@ -1,8 +1,8 @@
 """Builds without dbt, by the SQL that dbt ran when the project was built last (`parley.build.plans`).
 
-The order is dbt's: a table after those it reads, and after their checks. What does not go well (a check that fails, an
-error) is left to dbt: `attempt` then returns None, and what it has built until then stays, as after any build that
-broke off.
+The order is dbt's: a table after those it reads, and after their checks. Where a check fails, what comes after it is
+skipped. An error is left to dbt: `attempt` then returns None, and what it has built until then stays, as after any
+build that broke off.
 """
 
 import json
@@ -56,8 +56,18 @@ def attempt(
     except (plans.Unknown, _Unusual, psycopg.Error) as error:
         dbt.note(settings, [f"Left to dbt: {error}."])
         return None
-    warnings = [f"{each.name} warns: {each.reason}" for each in results if each.status == "warn"]
-    dbt.note(settings, ["Built without dbt.", *warnings])
+    checks = {check.name: check for check in plan.checks}
+    dbt.note(
+        settings,
+        [
+            "Built without dbt.",
+            *(
+                f"{each.name} {'fails' if each.status == 'fail' else 'warns'}: {each.reason}\n{checks[each.name].sql}"
+                for each in results
+                if each.status in ("fail", "warn")
+            ),
+        ],
+    )
     return results
 
 
@@ -83,7 +93,9 @@ class _Build:
         """Build and check in the order of what reads what. Raises _Unusual where dbt has to go on."""
         results: list[Result] = []
         visited = {*self._work.tables, *self._loaded}
+        skipped: set[str] = set()
         running: dict[Future[list[Result]], str] = {}
+        stopped_by = _stopped_by(self._plan)
         order = _order(self._plan)
         order.prepare()
         total, done = len(self._tables) + len(self._checks) + len(self._analyses), 0
@@ -93,7 +105,11 @@ class _Build:
                 connections.put(stack.enter_context(database.connect(settings, autocommit=True)))
             while order.is_active():
                 for name in order.get_ready():
-                    if self._is_wanted(name, visited):
+                    if name in skipped:
+                        results += self._skipped(name)
+                        done += 1
+                        order.done(name)
+                    elif self._is_wanted(name, visited):
                         visited.add(name)
                         running[pool.submit(self._do, connections, name)] = name
                     else:
@@ -101,10 +117,19 @@ class _Build:
                         order.done(name)
                 on_progress(Progress(total, done, tuple(running.values())))
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    results += future.result()
+                    found = future.result()
+                    results += found
                     done += 1
-                    order.done(running.pop(future))
+                    name = running.pop(future)
+                    if any(result.status == "fail" for result in found):
+                        skipped |= _after(name, stopped_by)
+                    order.done(name)
         return results
+
+    def _skipped(self, name: str) -> list[Result]:
+        if name in self._analyses:
+            return []
+        return [Result(name, "model" if name in self._tables else "test", "skipped", "Something before it failed.")]
 
     def _is_wanted(self, name: str, visited: set[str]) -> bool:
         """Whether to look: at a table or check that has something to do, or reads one; analyses look themselves."""
@@ -113,7 +138,8 @@ class _Build:
         if table := self._tables.get(name):
             return name in visited or not visited.isdisjoint(table.upstream)
         if check := self._checks.get(name):
-            return check.is_always_due or name in self._work.owed or not visited.isdisjoint(check.reads)
+            is_touched = not check.is_daily and not visited.isdisjoint(check.reads)
+            return check.is_always_due or name in self._work.owed or is_touched
         return True
 
     def _do(self, connections: "SimpleQueue[Connection]", name: str) -> list[Result]:
@@ -179,35 +205,68 @@ class _Build:
                 "update ops.owed set is_owed = %s, settled_at = clock_timestamp() where name = %s",
                 [bool(is_failed or is_warning), check.name],
             )
+        said = f"Got {failures} result{'' if failures == 1 else 's'}, configured to"
         if is_failed:
-            raise _Unusual(f"{check.name} fails")
+            return [Result(check.name, "test", "fail", f"{said} fail if {check.error_if}")]
         if is_warning:
-            said = "1 result" if failures == 1 else f"{failures} results"
-            return [Result(check.name, "test", "warn", f"Got {said}, configured to warn if {check.warn_if}")]
+            return [Result(check.name, "test", "warn", f"{said} warn if {check.warn_if}")]
         return [Result(check.name, "test", "pass")]
 
 
 def _order(plan: Plan) -> TopologicalSorter[str]:
     """As dbt has it: the analyses one by one when all is built that does not wait for them, and a check before what is
     made of all that it reads."""
-    before = {table.name: set(table.upstream) for table in plan.tables}
-    before |= {name: set(reads) for name, reads in plan.analyses.items()}
-    seeds = {seed.name for seed in plan.seeds}
-    before = {name: reads - seeds for name, reads in before.items()}
-    beneath = _beneath(before)
-    late = {*plan.analyses, *(name for name in before if beneath[name] & plan.analyses.keys())}
-    ahead = before.keys() - late
+    before = _read_by(plan)
+    ahead = _ahead(before)
     for analysis in ANALYSES:
         before[plans.job_of(analysis)] |= ahead
         ahead.add(plans.job_of(analysis))
+    return TopologicalSorter(_with_checks(plan, before))
+
+
+def _stopped_by(plan: Plan) -> dict[str, set[str]]:
+    """Of each job, those that it is skipped after where they fail or are skipped. An analysis wants all tables."""
+    before = _with_checks(plan, _read_by(plan))
+    ahead = _ahead(_read_by(plan))
+    return before | {plans.job_of(analysis): ahead for analysis in ANALYSES}
+
+
+def _read_by(plan: Plan) -> dict[str, set[str]]:
+    """The tables and analyses that each table or analysis reads; seeds are loaded before."""
+    found = {table.name: set(table.upstream) for table in plan.tables}
+    found |= {name: set(reads) for name, reads in plan.analyses.items()}
+    seeds = {seed.name for seed in plan.seeds}
+    return {name: reads - seeds for name, reads in found.items()}
+
+
+def _ahead(before: Mapping[str, set[str]]) -> set[str]:
+    """Tables that wait for no analysis."""
+    analyses = {plans.job_of(analysis) for analysis in ANALYSES}
     beneath = _beneath(before)
+    return {name for name in before.keys() - analyses if not beneath[name] & analyses}
+
+
+def _with_checks(plan: Plan, before: Mapping[str, set[str]]) -> dict[str, set[str]]:
+    """With every check after what it reads, and before what is made of all of that."""
+    seeds = {seed.name for seed in plan.seeds}
+    beneath = _beneath(before)
+    found = {name: set(reads) for name, reads in before.items()}
     for check in plan.checks:
         reads = {*check.reads} - seeds
-        before[check.name] = reads
-        for name, found in beneath.items():
-            if found.issuperset(reads):
-                before[name].add(check.name)
-    return TopologicalSorter(before)
+        found[check.name] = reads
+        for name in before:
+            if beneath[name].issuperset(reads):
+                found[name].add(check.name)
+    return found
+
+
+def _after(name: str, before: Mapping[str, set[str]]) -> set[str]:
+    """The jobs that come after one, directly or not."""
+    found = {name}
+    for each in TopologicalSorter(before).static_order():
+        if not found.isdisjoint(before.get(each, ())):
+            found.add(each)
+    return found - {name}
 
 
 def _beneath(before: Mapping[str, set[str]]) -> dict[str, set[str]]:
@@ -243,7 +302,7 @@ def _record(
     problems = [
         {"name": result.name, "kind": result.kind, "status": result.status, "message": result.reason}
         for result in results
-        if result.status == "warn"
+        if result.status in ("warn", "fail")
     ]
     with connection.transaction():
         rebuilt = [table.name for table in plan.tables if table.is_rebuilt]
@@ -252,7 +311,7 @@ def _record(
         connection.execute(
             "insert into ops.builds (build_id, command, as_of, started_at, finished_at, arguments,"
             " built, passed, warned, failed, errors, skipped, problems)"
-            " values (%s, 'build', %s, %s, clock_timestamp(), %s, %s, %s, %s, 0, 0, 0, %s)",
+            " values (%s, 'build', %s, %s, clock_timestamp(), %s, %s, %s, %s, %s, 0, %s, %s)",
             [
                 circumstances.build_id,
                 circumstances.as_of,
@@ -261,6 +320,8 @@ def _record(
                 statuses.count("success"),
                 statuses.count("pass"),
                 statuses.count("warn"),
+                statuses.count("fail"),
+                statuses.count("skipped"),
                 json.dumps(problems),
             ],
         )
