@@ -72,6 +72,7 @@
     {% if not is_there %}{% do create_indexes(target) %}{% endif %}
     {% do persist_docs(target, model) %}
     {% call statement('remember') %}
+        analyze {{ target }};
         {{ owe_readers() }}
         insert into ops.definitions (model, tenant_id, fingerprint)
         select 'seeds.{{ model.name }}', '*file', {{ seed_content() }}

@@ -25,7 +25,7 @@ from parley.config import tenants, tracking_plan
 from parley.errors import MistakeError, ParleyError, mistakes
 from parley.quality_gate import validation
 from parley.settings import Settings
-from parley.warehouse import database, migrate
+from parley.warehouse import database, migrate, statistics
 from parley.warehouse.database import Connection
 
 if TYPE_CHECKING:
@@ -340,6 +340,7 @@ def prepare(connection: Connection, settings: Settings, order: BuildRequest) -> 
             raise MistakeError(
                 f"There is no tenant {order.tenant!r} in {tenants.SEED}, nor in what has landed: correct it."
             )
+    statistics.refresh(connection)
     judged_to, _ = validation.judge_new(connection, settings)
     validation.apply(connection)
     return judged_to

@@ -52,6 +52,7 @@ def _load(connection: Connection, path: Path, seed: Seed, source: str) -> None:
         with connection.cursor() as cursor, cursor.copy(copying) as copy:
             for row in rows:
                 copy.write_row(row)
+        connection.execute(sql.SQL("analyze {}").format(target))
         connection.execute("select ops.owe_readers(%s)", [seed.name])
         connection.execute(
             "insert into ops.definitions (model, tenant_id, fingerprint)"
