@@ -3,10 +3,13 @@
     and once under its group of the breakdown. It is the furthest, the fastest among equals; the unit can still go on for as
     long as any of its attempts can.
 
+    `only_converted` leaves out units of which no attempt converted, where no limit asks how frequent a value is: the best of
+    the others are the same without them.
+
     Values beyond the funnel's limit, the most frequent first, are the group `other`. Where `all_events` cuts units by value,
     a unit is in the group of each of its values.
 -#}
-{% macro best_attempts() %}
+{% macro best_attempts(only_converted=false) %}
 periods as (
 
     select
@@ -44,7 +47,9 @@ candidates as (
     from periods
     inner join {{ ref('funnel_journeys') }} as journeys
         on periods.tenant_id = journeys.tenant_id and periods.funnel_id = journeys.funnel_id
-    where periods.period = 'all'
+    where
+        periods.period = 'all'
+        {%- if only_converted %} and (journeys.reached = periods.steps or periods.breakdown_limit is not null){% endif %}
     union all
     select
         periods.tenant_id,
@@ -74,6 +79,7 @@ candidates as (
             and attempts.funnel_id = periods.funnel_id
             and attempts.entered_on >= periods.period_start
             and attempts.entered_on < periods.next_period_start
+            {%- if only_converted %} and (attempts.reached = periods.steps or periods.breakdown_limit is not null){% endif %}
         order by
             attempts.tenant_id asc,
             attempts.unit_id asc,

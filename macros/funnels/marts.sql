@@ -1,13 +1,10 @@
 {#-
-    `time_triggered` of marts.funnels: periods that counted attempts still in their window, or began before they were over, and,
-    for an earlier as_of, those whose attempts were still in it.
+    `time_triggered` of marts.funnels: periods that are over since it was built, or in which a window has ended since that an
+    attempt could still have converted in. A clock that is turned back rebuilds everything.
 -#}
 {% macro time_triggered_funnel_windows(spec) %}
-    select tenant_id, funnel_id, period, period_start
-    from {{ this }}
-    where still_in_window > 0
-    union
     {{ time_triggered_completeness({'key': spec.key, 'end': 'next_period_start'}) }}
+    and still_in_window = 0  -- no period is complete before
     union
     select
         attempts.tenant_id,
@@ -17,5 +14,8 @@
     from {{ ref('funnel_attempts') }} as attempts
     inner join {{ ref('stg_tenants') }} as tenants using (tenant_id)
     cross join {{ periods(spec.periods) }}
-    where attempts.window_ends_at > {{ as_of() }} and not attempts.is_converted
+    where
+        attempts.window_ends_at > {{ as_of_last_build() }}
+        and attempts.window_ends_at <= {{ as_of() }}
+        and not attempts.is_converted
 {% endmacro %}

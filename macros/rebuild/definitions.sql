@@ -79,6 +79,15 @@
         and not exists (select 1 from pg_temp.current_definitions as current_ones where current_ones.key = definitions.tenant_id);
 {% endmacro %}
 
+{#- What time it was when the model, which is `time_triggered`, was built last. -#}
+{% macro as_of_last_build() -%}
+    (
+        select fingerprint::timestamp at time zone 'UTC'
+        from ops.definitions
+        where model = '{{ model.name }}' and tenant_id = '*as_of'
+    )
+{%- endmacro %}
+
 {#-
     The tables a model is built under, as (name, relation, whether its rows belong to tenants): each seed that it reads, and
     what its `definitions` name.

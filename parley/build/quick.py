@@ -1,8 +1,8 @@
 """Builds without dbt, by the SQL that dbt ran when the project was built last (`parley.build.plans`).
 
-The order is dbt's: a table after those it reads, and after their checks. Where a check fails, what comes after it is
-skipped. An error is left to dbt: `attempt` then returns None, and what it has built until then stays, as after any
-build that broke off.
+The order is dbt's: a table or analysis comes after what it reads, and after the checks of that. Where a check fails,
+what comes after it is skipped. An error is left to dbt: `attempt` then returns None, and what it has built until then
+stays, as after any build that broke off.
 """
 
 import json
@@ -95,8 +95,8 @@ class _Build:
         visited = {*self._work.tables, *self._loaded}
         skipped: set[str] = set()
         running: dict[Future[list[Result]], str] = {}
-        stopped_by = _stopped_by(self._plan)
-        order = _order(self._plan)
+        before = _before(self._plan)
+        order = TopologicalSorter(before)
         order.prepare()
         total, done = len(self._tables) + len(self._checks) + len(self._analyses), 0
         with ExitStack() as stack, ThreadPoolExecutor(threads) as pool:
@@ -122,7 +122,7 @@ class _Build:
                     done += 1
                     name = running.pop(future)
                     if any(result.status == "fail" for result in found):
-                        skipped |= _after(name, stopped_by)
+                        skipped |= _after(name, before)
                     order.done(name)
         return results
 
@@ -213,58 +213,29 @@ class _Build:
         return [Result(check.name, "test", "pass")]
 
 
-def _order(plan: Plan) -> TopologicalSorter[str]:
-    """As dbt has it: the analyses one by one when all is built that does not wait for them, and a check before what is
-    made of all that it reads."""
-    before = _read_by(plan)
-    ahead = _ahead(before)
-    for analysis in ANALYSES:
-        before[plans.job_of(analysis)] |= ahead
-        ahead.add(plans.job_of(analysis))
-    return TopologicalSorter(_with_checks(plan, before))
+def _before(plan: Plan) -> dict[str, set[str]]:
+    """Of each table, analysis and check the jobs that it comes after, and is skipped after where one of them fails.
 
-
-def _stopped_by(plan: Plan) -> dict[str, set[str]]:
-    """Of each job, those that it is skipped after where they fail or are skipped. An analysis wants all tables."""
-    before = _with_checks(plan, _read_by(plan))
-    ahead = _ahead(_read_by(plan))
-    return before | {plans.job_of(analysis): ahead for analysis in ANALYSES}
-
-
-def _read_by(plan: Plan) -> dict[str, set[str]]:
-    """The tables and analyses that each table or analysis reads; seeds are loaded before."""
-    found = {table.name: set(table.upstream) for table in plan.tables}
-    found |= {name: set(reads) for name, reads in plan.analyses.items()}
+    They are what it reads, and the checks of that. Seeds are loaded before all.
+    """
     seeds = {seed.name for seed in plan.seeds}
-    return {name: reads - seeds for name, reads in found.items()}
-
-
-def _ahead(before: Mapping[str, set[str]]) -> set[str]:
-    """Tables that wait for no analysis."""
-    analyses = {plans.job_of(analysis) for analysis in ANALYSES}
-    beneath = _beneath(before)
-    return {name for name in before.keys() - analyses if not beneath[name] & analyses}
-
-
-def _with_checks(plan: Plan, before: Mapping[str, set[str]]) -> dict[str, set[str]]:
-    """With every check after what it reads, and before what is made of all of that."""
-    seeds = {seed.name for seed in plan.seeds}
-    beneath = _beneath(before)
-    found = {name: set(reads) for name, reads in before.items()}
+    reads = {table.name: {*table.upstream} - seeds for table in plan.tables}
+    reads |= {name: {*of_analysis} - seeds for name, of_analysis in plan.analyses.items()}
+    beneath = _beneath(reads)
+    before = {name: set(found) for name, found in reads.items()}
     for check in plan.checks:
-        reads = {*check.reads} - seeds
-        found[check.name] = reads
-        for name in before:
-            if beneath[name].issuperset(reads):
-                found[name].add(check.name)
-    return found
+        before[check.name] = {*check.reads} - seeds
+        for name in reads:
+            if beneath[name] >= before[check.name]:
+                before[name].add(check.name)
+    return before
 
 
 def _after(name: str, before: Mapping[str, set[str]]) -> set[str]:
     """The jobs that come after one, directly or not."""
     found = {name}
     for each in TopologicalSorter(before).static_order():
-        if not found.isdisjoint(before.get(each, ())):
+        if not found.isdisjoint(before[each]):
             found.add(each)
     return found - {name}
 

@@ -93,13 +93,38 @@ def test_a_check_is_owed_until_it_passes_and_passes_once_a_day(built: Settings) 
     assert passes()
     assert not passes()
     execute(f"update ops.owed set is_owed = true where name = '{name}'; update marts.active_users set stickiness = 2")
-    assert attempt(built) is None
     outcome = build(built, BuildRequest(as_of=AS_OF))
     assert [problem.name for problem in outcome.problems if problem.status == "fail"] == [name]
     assert not outcome.is_good
+    assert outcome.skipped == 0, "nothing is made of active_users"
     execute("update marts.active_users set stickiness = 1")
     assert passes()
     assert not passes()
+
+
+def test_what_is_made_of_what_fails_its_check_is_skipped(built: Settings) -> None:
+    name = "adds_up_conversations_messages_received__messages_sent__messages"
+    execute(
+        f"update ops.owed set is_owed = true where name = '{name}'; update facts.conversations set messages = 4242;"
+        " delete from marts.session_metrics; delete from marts.daily_metrics;"
+        " insert into ops.changes (model, kind) values ('conversations', 'all'), ('user_days', 'all')"
+    )
+    results = attempt(built)
+    assert results is not None
+    by_status = {
+        status: {result.name for result in results if result.status == status}
+        for status in ("fail", "skipped", "success")
+    }
+    assert by_status["fail"] == {name}
+    assert {"daily_metrics", "conversation_quality_scores"} <= by_status["skipped"]
+    assert "active_users" in by_status["success"], "of user_days, which passed"
+    [build_of_it] = read_rows("select failed, skipped from ops.builds order by finished_at desc limit 1")
+    assert build_of_it == {"failed": 1, "skipped": len(by_status["skipped"])}
+    assert name in (built.project / dbt.LOG).read_text()
+
+    execute("update facts.conversations set messages = messages_received + messages_sent")
+    assert build(built, BuildRequest(as_of=AS_OF)).is_good
+    assert read_rows("select count(*) > 0 as rebuilt from marts.daily_metrics") == [{"rebuilt": True}]
 
 
 def test_seeds_settings_days_and_tenants_need_no_dbt(

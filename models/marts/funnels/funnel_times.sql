@@ -10,7 +10,7 @@
     }}
 ) }}
 
-with {{ best_attempts() }},
+with {{ best_attempts(only_converted=true) }},
 
 converted as (
 
