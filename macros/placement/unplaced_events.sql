@@ -1,7 +1,7 @@
 {#-
     The events that are not in a fact that they belong to, as rows of (tenant_id, event_id, event_name, occurred_on,
-    received_on, fact). It goes by the events, and not by what a fact says of itself. `events` is a relation of staging's
-    columns, of whole days or of all that arrived on some; `facts` are those to look into.
+    received_on, fact). It goes by the events, and not by what a fact says of itself. `events` has the `columns_to_place`
+    of whole days, or of all that arrived on some; `facts` are those to look into.
 
     An event that names no order, booking or person belongs to fewer facts, and every one to facts.event_days.
 -#}
@@ -26,6 +26,16 @@
     {%- endif %}
     {% endfor %}
 {% endmacro %}
+
+{#- What says which facts an event of staging belongs to. Few columns: they are read again for each fact. -#}
+{% macro columns_to_place(event) -%}
+    {%- for column in [
+        'tenant_id', 'event_id', 'event_name', 'thread_id', 'conversation_id', 'user_id', 'channel', 'occurred_at',
+        'occurred_on', 'received_on', 'actor', 'order_id', 'booking_id', 'experiment', 'variant'
+    ] -%}
+    {{ event }}.{{ column }}{{ ', ' if not loop.last }}
+    {%- endfor -%}
+{%- endmacro %}
 
 {#- Every fact that events belong to. -#}
 {% macro facts_of_events() %}

@@ -25,7 +25,7 @@
 
 {#- A list of texts as one text: sorted, without doubles, `|` between them; of a text its parts between commas. -#}
 {% macro texts_attribute(name, column='attributes') -%}
-    (
+    case when {{ column }} ? '{{ name }}' then (
         select string_agg(distinct btrim(listed.value), '|' order by btrim(listed.value))
         from unnest(case
             when jsonb_typeof({{ column }} -> '{{ name }}') = 'array'
@@ -33,7 +33,7 @@
             when jsonb_typeof({{ column }} -> '{{ name }}') = 'string' then string_to_array({{ column }} ->> '{{ name }}', ',')
         end) as listed (value)
         where btrim(listed.value) <> ''
-    )
+    ) end
 {%- endmacro %}
 
 {#-
@@ -62,21 +62,23 @@
     jsonb_path_query_first({{ attributes }}, {{ path }}::jsonpath, '{}', true) #>> '{}'
 {%- endmacro %}
 
-{#- What an event carries: the names of its ids and attributes with their JSON types; nulls are left out. -#}
-{% macro shape(event) -%}
-    (
-        select coalesce(jsonb_object_agg(name, json_type), '{}')
-        from (
-            select 'attributes.' || key as name, jsonb_typeof(value) as json_type from jsonb_each({{ event }}.attributes)
-            union all
-            select column1, case when column2 is not null then 'string' end
-            from (
-                values
-                ('user_id', {{ event }}.user_id),
-                ('conversation_id', {{ event }}.conversation_id),
-                ('session_id', {{ event }}.session_id)
-            ) as ids
-        ) as field
-        where json_type <> 'null'
+{#- The names of the ids that an event was sent with. -#}
+{% macro sent_ids(event) -%}
+    array_remove(
+        array[
+            {%- for name in ['user_id', 'conversation_id', 'session_id'] %}
+            case when {{ event }}.{{ name }} is not null then '{{ name }}' end{{ ',' if not loop.last }}
+            {%- endfor %}
+        ],
+        null
     )
+{%- endmacro %}
+
+{#- The names of the attributes, and in the same order their JSON types. -#}
+{% macro sent_fields(event) -%}
+    array(select jsonb_object_keys({{ event }}.attributes))
+{%- endmacro %}
+
+{% macro sent_types(event) -%}
+    jsonb_path_query_array({{ event }}.attributes, '$.*.type()')
 {%- endmacro %}

@@ -17,7 +17,7 @@
     {{ config(meta={'due': 'daily'}) }}
     {% set facts = built_facts() %}
     with events as (
-        select staged.*
+        select {{ columns_to_place('staged') }}
         from {{ ref('stg_events') }} as staged
         where
             staged.received_on >= (select max(received_on) - 7 from {{ ref('stg_events') }})

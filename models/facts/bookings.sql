@@ -20,7 +20,20 @@
 
 with events as (
 
-    select events.*
+    select
+        events.tenant_id,
+        events.booking_id,
+        events.event_id,
+        events.event_name,
+        events.occurred_at,
+        events.occurred_on,
+        events.sequence,
+        events.event_rank,
+        events.user_id,
+        events.conversation_id,
+        events.services_count,
+        events.estimated_total,
+        events.currency
     from {{ ref('stg_events') }} as events
     {{ only_affected('events') }}
     where

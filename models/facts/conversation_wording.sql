@@ -10,7 +10,19 @@
 
 with events as (
 
-    select events.*
+    select
+        events.tenant_id,
+        events.conversation_id,
+        events.event_id,
+        events.event_name,
+        events.occurred_at,
+        events.occurred_on,
+        events.sequence,
+        events.event_rank,
+        events.marks_conversation,
+        events.actor,
+        events.is_private,
+        case when events.event_name in ('message.received', 'message.sent') then events.text end as text
     from {{ ref('stg_events') }} as events
     {{ only_affected('events', conversation_id='thread_id') }}
     where events.conversation_id is not null

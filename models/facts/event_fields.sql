@@ -9,33 +9,65 @@
     }}
 ) }}
 
--- few shapes stand for many events
-with shapes as (
+-- few kinds of events stand for many
+with kinds as (
 
     select
         events.tenant_id,
         events.occurred_on as date,
         events.event_name,
-        events.shape,
+        events.sent_ids,
+        events.sent_fields,
+        events.sent_types,
         count(*) as events
     from {{ ref('stg_events') }} as events
     {{ only_affected('events', date='occurred_on') }}
-    group by events.tenant_id, events.occurred_on, events.event_name, events.shape
+    group by
+        events.tenant_id,
+        events.occurred_on,
+        events.event_name,
+        events.sent_ids,
+        events.sent_fields,
+        events.sent_types
+
+),
+
+sent as (
+
+    select
+        kinds.tenant_id,
+        kinds.date,
+        kinds.event_name,
+        ids.name as field,
+        'string' as json_type,
+        kinds.events
+    from kinds
+    cross join lateral unnest(kinds.sent_ids) as ids (name)
+    union all
+    select
+        kinds.tenant_id,
+        kinds.date,
+        kinds.event_name,
+        'attributes.' || attributes.name as field,
+        kinds.sent_types ->> (attributes.place - 1)::integer as json_type,
+        kinds.events
+    from kinds
+    cross join lateral unnest(kinds.sent_fields) with ordinality as attributes (name, place)
 
 ),
 
 final as (
 
     select
-        shapes.tenant_id,
-        shapes.date,
-        shapes.event_name,
-        carried.key as field,
-        carried.value as json_type,
-        sum(shapes.events)::bigint as events
-    from shapes
-    cross join lateral jsonb_each_text(shapes.shape) as carried
-    group by shapes.tenant_id, shapes.date, shapes.event_name, carried.key, carried.value
+        tenant_id,
+        date,
+        event_name,
+        field,
+        json_type,
+        sum(events)::bigint as events
+    from sent
+    where json_type <> 'null'
+    group by tenant_id, date, event_name, field, json_type
 
 )
 

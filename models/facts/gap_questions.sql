@@ -14,7 +14,20 @@
 with events as (
 
     select
-        events.*,
+        events.tenant_id,
+        events.thread_id,
+        events.conversation_id,
+        events.user_id,
+        events.event_id,
+        events.event_name,
+        events.occurred_at,
+        events.occurred_on,
+        events.sequence,
+        events.event_rank,
+        events.text,
+        events.is_fallback,
+        events.results_count,
+        events.top_score,
         -- what the assistant does belongs to the customer's last message
         count(*) filter (where events.event_name = 'message.received') over way as turn,
         lower(btrim(events.text)) as wording

@@ -12,7 +12,15 @@
 with events as (
 
     select
-        events.*,
+        events.tenant_id,
+        events.event_name,
+        events.user_id,
+        events.occurred_on,
+        events.received_on,
+        events.duration_ms,
+        events.revenue,
+        'conversation_id' = any (events.sent_ids) as has_conversation,
+        'session_id' = any (events.sent_ids) as has_session,
         extract(hour from events.occurred_at at time zone tenants.time_zone) + 0.5 as hour
     from {{ ref('stg_events') }} as events
     inner join {{ ref('stg_tenants') }} as tenants on events.tenant_id = tenants.tenant_id
@@ -31,8 +39,8 @@ counted as (
         count(distinct events.user_id) as users,
         count(*) filter (where events.received_on > events.occurred_on) as late_events,
         count(*) filter (where events.user_id is null) as without_user,
-        count(*) filter (where not events.shape ? 'conversation_id') as without_conversation,
-        count(*) filter (where not events.shape ? 'session_id') as without_session,
+        count(*) filter (where not events.has_conversation) as without_conversation,
+        count(*) filter (where not events.has_session) as without_session,
         24 - count(distinct events.hour) as silent_hours,
         {{ percentile(0.5, 'events.duration_ms') }} as median_duration_ms,
         {{ percentile(0.5, 'events.revenue') }} as median_revenue

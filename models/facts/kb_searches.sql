@@ -15,7 +15,19 @@
 with events as (
 
     select
-        events.*,
+        events.tenant_id,
+        events.event_id,
+        events.event_name,
+        events.thread_id,
+        events.conversation_id,
+        events.user_id,
+        events.channel,
+        events.occurred_at,
+        events.occurred_on,
+        events.text,
+        events.results_count,
+        events.top_score,
+        events.duration_ms,
         -- a hit belongs to the search before it
         count(*) filter (where events.event_name = 'kb.search') over (
             partition by events.tenant_id, events.thread_id

@@ -16,7 +16,7 @@
 
 with events as (
 
-    select events.*
+    select {{ columns_to_place('events') }}
     from {{ ref('stg_events') }} as events
     {{ only_affected('events') }}
     where {{ is_no_history('events') }}

@@ -40,18 +40,28 @@ matchers as (
 matched as (
 
     select
-        source.*,
+        source.tenant_id,
+        source.event_id,
+        source.person_id,
+        source.occurred_at,
+        source.occurred_on,
+        source.time_zone,
+        source.sequence,
+        source.event_rank,
         matchers.cohort_id,
-        matchers.predicate,
-        matchers.breakdown,
         matchers.has_hours,
         matchers.enters,
-        matchers.returns
+        matchers.returns,
+        case
+            when matchers.enters and matchers.breakdown is not null
+                then ops.breakdown_value(matchers.breakdown, source.source, source.attributes)
+        end as breakdown_value
     from source
     -- a matcher names the event, or any
     cross join lateral (values (source.event_name), ('*')) as named (event_name)
     inner join matchers
         on named.event_name = matchers.event_name and matchers.tenant_id in ('*', source.tenant_id)
+    where matchers.predicate is null or {{ satisfies('source.attributes', 'matchers.predicate') }}
 
 ),
 
@@ -73,10 +83,8 @@ final as (
         event_rank,
         bool_or(enters) as enters,
         bool_or(returns) as returns,
-        case when bool_or(enters) and breakdown is not null then ops.breakdown_value(breakdown, source, attributes) end
-            as breakdown_value
+        min(breakdown_value) as breakdown_value
     from matched
-    where predicate is null or {{ satisfies('attributes', 'predicate') }}
     group by
         tenant_id,
         cohort_id,
@@ -87,10 +95,7 @@ final as (
         time_zone,
         has_hours,
         sequence,
-        event_rank,
-        breakdown,
-        source,
-        attributes
+        event_rank
 
 )
 

@@ -120,8 +120,10 @@ typed as (
         {{ text_attribute('experiment') }} as experiment,
         {{ text_attribute('variant') }} as variant,
 
-        -- what it carries, for the checks of the input
-        {{ shape('source') }} as shape
+        -- what it was sent with, for the checks of the input
+        {{ sent_ids('source') }} as sent_ids,
+        {{ sent_fields('source') }} as sent_fields,
+        {{ sent_types('source') }} as sent_types
     from source
 
 ),

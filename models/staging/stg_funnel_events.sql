@@ -20,15 +20,6 @@ with known as (
 
 ),
 
-source as (
-
-    select * from known
-    where
-        {{ exclusion('known', 'known.person_id') }} is null
-        and {{ is_not_blocked('known') }}
-
-),
-
 matchers as (
 
     select * from {{ ref('stg_funnel_matchers') }}
@@ -42,13 +33,32 @@ strict_funnels as (
 
 ),
 
+source as (
+
+    select
+        tenant_id,
+        event_id,
+        event_name,
+        coalesce(conversation_id, session_id) as conversation_id,
+        person_id,
+        source,
+        attributes,
+        occurred_at,
+        occurred_on,
+        sequence,
+        event_rank
+    from known
+    where
+        (event_name in (select event_name from matchers) or exists (select from strict_funnels))
+        and {{ exclusion('known', 'known.person_id') }} is null
+        and {{ is_not_blocked('known') }}
+
+),
+
 named as (
 
     select
-        source.*,
-        matchers.funnel_id,
-        matchers.unit,
-        matchers.breakdown,
+        {{ columns_of_funnel_event('matchers') }},
         matchers.step_mask,
         matchers.exclusion_mask
     from source
@@ -62,10 +72,7 @@ named as (
 unnamed as (
 
     select
-        source.*,
-        strict_funnels.funnel_id,
-        strict_funnels.unit,
-        strict_funnels.breakdown,
+        {{ columns_of_funnel_event('strict_funnels') }},
         0 as step_mask,
         0 as exclusion_mask
     from source
@@ -84,48 +91,33 @@ candidates as (
 final as (
 
     select
-        candidates.tenant_id,
-        candidates.funnel_id,
-        candidates.event_id,
-        candidates.event_name,
-        case
-            when candidates.unit = 'conversation'
-                then coalesce(candidates.conversation_id, candidates.session_id)
-            else candidates.person_id
-        end as owner_id,
-        candidates.unit,
-        candidates.occurred_at,
-        candidates.occurred_on,
-        candidates.sequence,
-        candidates.event_rank,
-        bit_or(candidates.step_mask) as step_mask,
-        bit_or(candidates.exclusion_mask) as exclusion_mask,
-        case
-            when candidates.breakdown is not null
-                then ops.breakdown_value(candidates.breakdown, candidates.source, candidates.attributes)
-        end as breakdown_value
+        tenant_id,
+        funnel_id,
+        event_id,
+        event_name,
+        owner_id,
+        unit,
+        occurred_at,
+        occurred_on,
+        sequence,
+        event_rank,
+        bit_or(step_mask) as step_mask,
+        bit_or(exclusion_mask) as exclusion_mask,
+        breakdown_value
     from candidates
-    where case
-        when candidates.unit = 'conversation'
-            then coalesce(candidates.conversation_id, candidates.session_id)
-        else candidates.person_id
-    end is not null
+    where owner_id is not null
     group by
-        candidates.tenant_id,
-        candidates.funnel_id,
-        candidates.event_id,
-        candidates.event_name,
-        candidates.unit,
-        candidates.conversation_id,
-        candidates.session_id,
-        candidates.person_id,
-        candidates.source,
-        candidates.attributes,
-        candidates.occurred_at,
-        candidates.occurred_on,
-        candidates.sequence,
-        candidates.event_rank,
-        candidates.breakdown
+        tenant_id,
+        funnel_id,
+        event_id,
+        event_name,
+        owner_id,
+        unit,
+        occurred_at,
+        occurred_on,
+        sequence,
+        event_rank,
+        breakdown_value
 
 )
 
