@@ -134,9 +134,8 @@ def build_dbt_assets(
                 circumstances = order.circumstances(choices.time(context), context.run_id, judged_to)
                 project = plans.fingerprint(settings.project)
                 with circumstances.in_sessions():
-                    results = None
-                    if not context.is_subset:
-                        results = quick.attempt(settings, project, circumstances)
+                    only = frozenset(_names(context)) if context.is_subset else None
+                    results = quick.attempt(settings, project, circumstances, only=only)
                     if results is None:
                         arguments = builds.arguments(order, circumstances, project)
                         yield from _run_dbt(context, dbt, arguments, connection)
@@ -225,6 +224,12 @@ def _turn(settings: Settings) -> Iterator[Connection]:
     """A connection that holds the build's lock: `parley build` elsewhere waits, or is waited for."""
     with database.connect(settings, autocommit=True) as connection, builds.only_one(connection, wait=True):
         yield connection
+
+
+def _names(context: dg.AssetExecutionContext) -> Iterator[str]:
+    """The tables, seeds and checks that the run is of."""
+    yield from (key.path[-1] for key in context.selected_asset_keys)
+    yield from (check.name for check in context.selected_asset_check_keys)
 
 
 def _show(

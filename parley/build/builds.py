@@ -166,10 +166,9 @@ def _build_all(
 ) -> list[Result]:
     """By the SQL that dbt has run before where that is known, else by dbt."""
     project = plans.fingerprint(settings.project)
-    if not order.select:
-        results = quick.attempt(settings, project, circumstances, order.threads, on_progress)
-        if results is not None:
-            return results
+    results = quick.attempt(settings, project, circumstances, order.threads, on_progress, select=order.select)
+    if results is not None:
+        return results
     if manifest is None:
         with mistakes():
             manifest = dbt.parse(settings)

@@ -6,7 +6,7 @@ stays, as after any build that broke off.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -19,7 +19,7 @@ from typing import Any
 import psycopg
 
 from parley.analytics.analyses import ANALYSES, Analysis
-from parley.build import dbt, plans, seed_tables, work
+from parley.build import dbt, plans, seed_tables, selection, work
 from parley.build.circumstances import Circumstances
 from parley.build.plans import Check, Plan, Script, Table
 from parley.build.results import OnProgress, Progress, Result
@@ -39,20 +39,27 @@ def attempt(
     circumstances: Circumstances,
     threads: int | None = None,
     on_progress: OnProgress = lambda progress: None,
+    *,
+    select: Sequence[str] = (),
+    only: frozenset[str] | None = None,
 ) -> list[Result] | None:
     """What was built and checked; None where dbt has to build.
 
-    The sessions that it opens must have the circumstances (`Circumstances.in_sessions`).
+    With selectors (`parley.build.selection`), or with names in `only`, nothing but these tables, seeds and checks. The
+    sessions that it opens must have the circumstances (`Circumstances.in_sessions`).
     """
     try:
         with database.connect(settings, autocommit=True) as connection:
             [(begun,)] = connection.execute("select clock_timestamp()").fetchall()
             plan, scripts = plans.find(connection, project)
-            loaded = seed_tables.load_changed(connection, settings.project, plan.seeds)
+            if select:
+                only = selection.selected(plan, select)
+            seeds = tuple(seed for seed in plan.seeds if only is None or seed.name in only)
+            loaded = seed_tables.load_changed(connection, settings.project, seeds)
             found = work.find(connection, plan, scripts, circumstances)
-            build = _Build(plan, scripts, found, loaded, circumstances)
+            build = _Build(plan, scripts, found, loaded, circumstances, only)
             results = build.run(settings, threads or int(environ.get("PARLEY_THREADS", "2")), on_progress)
-            _record(connection, plan, circumstances, begun, results)
+            _record(connection, plan, circumstances, begun, results, select)
     except (plans.Unknown, _Unusual, psycopg.Error) as error:
         dbt.note(settings, [f"Left to dbt: {error}."])
         return None
@@ -61,10 +68,11 @@ def attempt(
         settings,
         [
             "Built without dbt.",
+            *(f"{each.name} warns: {each.reason}" for each in results if each.status == "warn"),
             *(
-                f"{each.name} {'fails' if each.status == 'fail' else 'warns'}: {each.reason}\n{checks[each.name].sql}"
+                f"{each.name} fails: {each.reason}\n{checks[each.name].sql}"
                 for each in results
-                if each.status in ("fail", "warn")
+                if each.status == "fail"
             ),
         ],
     )
@@ -79,8 +87,10 @@ class _Build:
         work: Work,
         loaded: set[str],
         circumstances: Circumstances,
+        only: frozenset[str] | None,
     ) -> None:
         self._plan = plan
+        self._only = only
         self._scripts = scripts
         self._work = work
         self._loaded = loaded
@@ -98,23 +108,22 @@ class _Build:
         before = _before(self._plan)
         order = TopologicalSorter(before)
         order.prepare()
-        total, done = len(self._tables) + len(self._checks) + len(self._analyses), 0
+        total, done = len(before) if self._only is None else len(self._only & before.keys()), 0
         with ExitStack() as stack, ThreadPoolExecutor(threads) as pool:
             connections: SimpleQueue[Connection] = SimpleQueue()
             for _ in range(threads):
                 connections.put(stack.enter_context(database.connect(settings, autocommit=True)))
             while order.is_active():
                 for name in order.get_ready():
-                    if name in skipped:
-                        results += self._skipped(name)
-                        done += 1
-                        order.done(name)
-                    elif self._is_wanted(name, visited):
+                    is_asked_for = self._only is None or name in self._only
+                    if is_asked_for and name not in skipped and self._is_wanted(name, visited):
                         visited.add(name)
                         running[pool.submit(self._do, connections, name)] = name
-                    else:
-                        done += 1
-                        order.done(name)
+                        continue
+                    if is_asked_for and name in skipped:
+                        results += self._skipped(name)
+                    done += is_asked_for
+                    order.done(name)
                 on_progress(Progress(total, done, tuple(running.values())))
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     found = future.result()
@@ -132,8 +141,9 @@ class _Build:
         return [Result(name, "model" if name in self._tables else "test", "skipped", "Something before it failed.")]
 
     def _is_wanted(self, name: str, visited: set[str]) -> bool:
-        """Whether to look: at a table or check that has something to do, or reads one; analyses look themselves."""
-        if self._circumstances.full_refresh:
+        """Whether to look at what is asked for: at a table or check that has something to do, or reads one, and at all
+        where a part is asked for. Analyses look themselves."""
+        if self._circumstances.full_refresh or self._only is not None:
             return True
         if table := self._tables.get(name):
             return name in visited or not visited.isdisjoint(table.upstream)
@@ -192,7 +202,8 @@ class _Build:
             # what changes a table meanwhile waits, and owes the check again
             query = "select is_owed from ops.owed where name = %s for update"
             is_owed = connection.execute(query, [check.name]).fetchone() != (False,)
-            is_due = self._circumstances.full_refresh or check.is_always_due or check.name in self._work.owed or is_owed
+            is_asked_for = self._circumstances.full_refresh or self._only is not None
+            is_due = is_asked_for or check.is_always_due or check.name in self._work.owed or is_owed
             if not is_due:
                 return []
             [(failures, is_warning, is_error)] = _execute(
@@ -266,7 +277,12 @@ def _taken(connections: "SimpleQueue[Connection]") -> Iterator[Connection]:
 
 
 def _record(
-    connection: Connection, plan: Plan, circumstances: Circumstances, begun: object, results: Iterable[Result]
+    connection: Connection,
+    plan: Plan,
+    circumstances: Circumstances,
+    begun: object,
+    results: Iterable[Result],
+    select: Sequence[str],
 ) -> None:
     """What dbt's hooks do after a run: forget changes that all have taken in, protect what is new, record the build."""
     statuses = [result.status for result in results]
@@ -287,7 +303,13 @@ def _record(
                 circumstances.build_id,
                 circumstances.as_of,
                 begun,
-                json.dumps({"full_refresh": circumstances.full_refresh, "select": [], "vars": circumstances.variables}),
+                json.dumps(
+                    {
+                        "full_refresh": circumstances.full_refresh,
+                        "select": list(select),
+                        "vars": circumstances.variables,
+                    }
+                ),
                 statuses.count("success"),
                 statuses.count("pass"),
                 statuses.count("warn"),

@@ -12,13 +12,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from dbt.contracts.graph.manifest import Manifest
 from psycopg import sql
 from psycopg.rows import dict_row
 
 from parley.build.builds import BuildRequest, build
-from parley.build.dbt import parse
-from parley.build.plans import fingerprint
 from parley.landing.loader import load
 from parley.settings import Settings
 from tests.oracle import Event, Row, Tenant
@@ -73,7 +70,6 @@ class Warehouse:
 
     def __init__(self, settings: Settings, folder: Path) -> None:
         self.settings = settings
-        self._manifest: tuple[str, Manifest] | None = None
         self._files = (folder / f"load-{number}.ndjson.gz" for number in count(1))
 
     def land(self, events: Iterable[Event]) -> None:
@@ -89,16 +85,8 @@ class Warehouse:
         """Build what the order selects and nothing else, of checks too; all of it must succeed."""
         with pytest.MonkeyPatch.context() as environment:
             environment.setenv("DBT_INDIRECT_SELECTION", "empty")  # dbt adds the checks of what is selected otherwise
-            manifest = self._parsed() if order.select else None
-            outcome = build(self.settings, order, wait=True, manifest=manifest)
+            outcome = build(self.settings, order, wait=True)
         assert outcome.is_good, outcome.problems
-
-    def _parsed(self) -> Manifest:
-        """The project, for dbt, which reads it only where it has changed."""
-        project = fingerprint(self.settings.project)
-        if self._manifest is None or self._manifest[0] != project:
-            self._manifest = project, parse(self.settings)
-        return self._manifest[1]
 
     def build_in_part(self, as_of: datetime, statements: int) -> bool:
         """Build what changed in a process that dies, as by kill -9, after so many statements of a build without dbt.
