@@ -1,5 +1,6 @@
 """Seeds: loaded when something changed, and never at the cost of what reads their tables."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import pytest
 
 from parley.build.builds import BuildRequest, build
 from parley.settings import Settings
-from tests.conftest import Rows
+from tests.conftest import TEMPLATE, database_copy
+from tests.conftest import read_rows as rows
 from tests.support.warehouse import copy_project, execute
 
 SEEDS = BuildRequest(as_of=datetime(2026, 3, 1, tzinfo=UTC), select=("resource_type:seed",))
@@ -34,15 +36,17 @@ OLDER_VERSION = """
 """
 
 
-@pytest.fixture
-def project(database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    project = copy_project(tmp_path / "project", [])
-    monkeypatch.setenv("PARLEY_PROJECT", str(project))
-    assert build(Settings.load(), SEEDS).is_good
-    return project
+@pytest.fixture(scope="module")
+def project(server: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A project of its own, with seeds in a database: dbt reads it for all of these tests."""
+    folder = tmp_path_factory.mktemp("seeds")
+    with pytest.MonkeyPatch.context() as environment, database_copy(server, TEMPLATE, environment, folder / "home"):
+        environment.setenv("PARLEY_PROJECT", str(copy_project(folder / "project", [])))
+        assert build(Settings.load(), SEEDS).is_good
+        yield folder / "project"
 
 
-def written(rows: Rows) -> dict[str, str]:
+def written() -> dict[str, str]:
     """The transaction that wrote each seed's rows."""
     return {
         str(table["name"]): str(rows(f"select max(xmin::text) as at from seeds.{table['name']}")[0]["at"])
@@ -50,10 +54,10 @@ def written(rows: Rows) -> dict[str, str]:
     }
 
 
-def test_a_seed_is_loaded_when_its_file_or_its_table_changed(project: Path, rows: Rows) -> None:
-    first = written(rows)
+def test_a_seed_is_loaded_when_its_file_or_its_table_changed(project: Path) -> None:
+    first = written()
     assert build(Settings.load(), SEEDS).is_good
-    assert written(rows) == first
+    assert written() == first
 
     terms = project / "seeds/quality_judges.csv"
     terms.write_text(f"{terms.read_text().strip()}\nsomebody\n")
@@ -61,7 +65,7 @@ def test_a_seed_is_loaded_when_its_file_or_its_table_changed(project: Path, rows
     (project / "seeds/cohort_definitions.csv").write_text(f"{older}\nold,Old,*,recurring,,,1,1,1\n")
     execute("update seeds.holidays set name = 'spoiled'; delete from seeds.gap_settings")
     assert build(Settings.load(), SEEDS).is_good
-    second = written(rows)
+    second = written()
     changed = {name for name in first if first[name] != second[name]}
     assert changed == {"quality_judges", "gap_settings", "cohort_definitions"} | (
         {"holidays"} if first["holidays"] != "None" else set()
@@ -72,7 +76,7 @@ def test_a_seed_is_loaded_when_its_file_or_its_table_changed(project: Path, rows
     assert cells == [{"cohort_id": "old", "day_columns": 1, "returning_minimum": None, "breakdown": None}]
 
 
-def test_new_columns_leave_what_reads_the_table_in_place(project: Path, rows: Rows) -> None:
+def test_new_columns_leave_what_reads_the_table_in_place(project: Path) -> None:
     [shape] = rows("select array_agg(steps::text order by funnel_id, step) as all from seeds.funnel_steps as steps")
     execute(OLDER_VERSION)
     try:
@@ -113,15 +117,15 @@ def test_new_columns_leave_what_reads_the_table_in_place(project: Path, rows: Ro
         execute("drop owned by seed_reader; drop role seed_reader")
 
 
-def test_a_full_refresh_keeps_it_too_and_what_does_not_fit_is_named(project: Path, rows: Rows) -> None:
-    execute("create view seeds.own_view as select judge from seeds.quality_judges")
+def test_a_full_refresh_keeps_it_too_and_what_does_not_fit_is_named(project: Path) -> None:
+    execute("create view seeds.another_view as select judge from seeds.quality_judges")
     assert build(Settings.load(), BuildRequest(select=SEEDS.select, full_refresh=True)).is_good
-    assert rows("select count(*) as n from seeds.own_view") == rows("select count(*) as n from seeds.quality_judges")
+    assert rows("select count(*) as n from seeds.another_view") == rows("select count(*) as n from seeds.quality_judges")
 
     execute(
-        "drop view seeds.own_view; alter table seeds.quality_weights alter column weight type text using weight::text;"
-        " create view seeds.own_view as select weight || 'x' as x from seeds.quality_weights where weight like '1%'"
+        "drop view seeds.another_view; alter table seeds.quality_weights alter column weight type text using weight::text;"
+        " create view seeds.another_view as select weight || 'x' as x from seeds.quality_weights where weight like '1%'"
     )
     outcome = build(Settings.load(), SEEDS)
     assert [problem.name for problem in outcome.problems] == ["quality_weights"]
-    assert "seeds.own_view does not fit the new columns of seeds.quality_weights" in outcome.problems[0].reason
+    assert "seeds.another_view does not fit the new columns of seeds.quality_weights" in outcome.problems[0].reason
