@@ -118,14 +118,14 @@ def test_new_columns_leave_what_reads_the_table_in_place(project: Path) -> None:
 
 
 def test_a_full_refresh_keeps_it_too_and_what_does_not_fit_is_named(project: Path) -> None:
-    execute("create view seeds.another_view as select judge from seeds.quality_judges")
+    execute("create view seeds.some_view as select judge from seeds.quality_judges")
     assert build(Settings.load(), BuildRequest(select=SEEDS.select, full_refresh=True)).is_good
-    assert rows("select count(*) as n from seeds.another_view") == rows("select count(*) as n from seeds.quality_judges")
+    assert rows("select count(*) as n from seeds.some_view") == rows("select count(*) as n from seeds.quality_judges")
 
     execute(
-        "drop view seeds.another_view; alter table seeds.quality_weights alter column weight type text using weight::text;"
-        " create view seeds.another_view as select weight || 'x' as x from seeds.quality_weights where weight like '1%'"
+        "drop view seeds.some_view; alter table seeds.quality_weights alter column weight type text using weight::text;"
+        " create view seeds.some_view as select weight || 'x' as x from seeds.quality_weights where weight like '1%'"
     )
     outcome = build(Settings.load(), SEEDS)
     assert [problem.name for problem in outcome.problems] == ["quality_weights"]
-    assert "seeds.another_view does not fit the new columns of seeds.quality_weights" in outcome.problems[0].reason
+    assert "seeds.some_view does not fit the new columns of seeds.quality_weights" in outcome.problems[0].reason
