@@ -64,19 +64,19 @@
 
 {#- The names of the ids that an event was sent with. -#}
 {% macro sent_ids(event) -%}
-    array_remove(
+    to_jsonb(array_remove(
         array[
             {%- for name in ['user_id', 'conversation_id', 'session_id'] %}
             case when {{ event }}.{{ name }} is not null then '{{ name }}' end{{ ',' if not loop.last }}
             {%- endfor %}
         ],
         null
-    )
+    ))
 {%- endmacro %}
 
 {#- The names of the attributes, and in the same order their JSON types. -#}
 {% macro sent_fields(event) -%}
-    array(select jsonb_object_keys({{ event }}.attributes))
+    to_jsonb(array(select jsonb_object_keys({{ event }}.attributes)))
 {%- endmacro %}
 
 {% macro sent_types(event) -%}

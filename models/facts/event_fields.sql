@@ -42,7 +42,7 @@ sent as (
         'string' as json_type,
         kinds.events
     from kinds
-    cross join lateral unnest(kinds.sent_ids) as ids (name)
+    cross join lateral jsonb_array_elements_text(kinds.sent_ids) as ids (name)
     union all
     select
         kinds.tenant_id,
@@ -52,7 +52,7 @@ sent as (
         kinds.sent_types ->> (attributes.place - 1)::integer as json_type,
         kinds.events
     from kinds
-    cross join lateral unnest(kinds.sent_fields) with ordinality as attributes (name, place)
+    cross join lateral jsonb_array_elements_text(kinds.sent_fields) with ordinality as attributes (name, place)
 
 ),
 

@@ -19,8 +19,8 @@ with events as (
         events.received_on,
         events.duration_ms,
         events.revenue,
-        'conversation_id' = any(events.sent_ids) as has_conversation,
-        'session_id' = any(events.sent_ids) as has_session,
+        events.sent_ids ? 'conversation_id' as has_conversation,
+        events.sent_ids ? 'session_id' as has_session,
         extract(hour from events.occurred_at at time zone tenants.time_zone) + 0.5 as hour
     from {{ ref('stg_events') }} as events
     inner join {{ ref('stg_tenants') }} as tenants on events.tenant_id = tenants.tenant_id

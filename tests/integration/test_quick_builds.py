@@ -105,7 +105,7 @@ def test_what_is_made_of_what_fails_its_check_is_skipped(built: Settings) -> Non
     name = "adds_up_conversations_messages_received__messages_sent__messages"
     execute(
         f"update ops.owed set is_owed = true where name = '{name}'; update facts.conversations set messages = 4242;"
-        " delete from marts.session_metrics; delete from marts.daily_metrics;"
+        " delete from marts.period_totals;"
         " insert into ops.changes (model, kind) values ('conversations', 'all'), ('user_days', 'all')"
     )
     results = attempt(built)
@@ -115,7 +115,7 @@ def test_what_is_made_of_what_fails_its_check_is_skipped(built: Settings) -> Non
         for status in ("fail", "skipped", "success")
     }
     assert by_status["fail"] == {name}
-    assert {"daily_metrics", "conversation_quality_scores"} <= by_status["skipped"]
+    assert {"period_totals", "daily_metrics", "conversation_quality_scores"} <= by_status["skipped"]
     assert "cohort_retention" in by_status["success"], "of user_days, which passed"
     [build_of_it] = read_rows("select failed, skipped from ops.builds order by finished_at desc limit 1")
     assert build_of_it == {"failed": 1, "skipped": len(by_status["skipped"])}
@@ -123,7 +123,7 @@ def test_what_is_made_of_what_fails_its_check_is_skipped(built: Settings) -> Non
 
     execute("update facts.conversations set messages = messages_received + messages_sent")
     assert build(built, BuildRequest(as_of=AS_OF)).is_good
-    assert read_rows("select count(*) > 0 as rebuilt from marts.daily_metrics") == [{"rebuilt": True}]
+    assert read_rows("select count(*) > 0 as rebuilt from marts.period_totals") == [{"rebuilt": True}]
 
 
 def test_seeds_settings_days_and_tenants_need_no_dbt(
