@@ -61,54 +61,117 @@ cohorts as (
 
 ),
 
+-- what is placed in each column, 0 where nothing is: added up, as a join would look at every cell for every column
+filled as (
+
+    select
+        tenant_id,
+        cohort_id,
+        period,
+        cohort_start,
+        cohort_started_at,
+        breakdown_kind,
+        breakdown_value,
+        period_index,
+        max(cohort_name) as cohort_name,
+        max(columns) as columns,
+        max(time_zone) as time_zone,
+        max(last_column) as last_column,
+        max(cohort_size) as cohort_size,
+        sum(active_users)::bigint as active_users,
+        sum(last_active_users)::bigint as last_active_users,
+        sum(revenue) as revenue
+    from (
+        select
+            cohorts.tenant_id,
+            cohorts.cohort_id,
+            cohorts.period,
+            cohorts.cohort_start,
+            cohorts.cohort_started_at,
+            cohorts.breakdown_kind,
+            cohorts.breakdown_value,
+            begun.period_index,
+            cohorts.cohort_name,
+            cohorts.columns,
+            cohorts.time_zone,
+            cohorts.last_column,
+            cohorts.cohort_size,
+            0 as active_users,
+            0 as last_active_users,
+            0 as revenue
+        from cohorts
+        cross join lateral generate_series(0, cohorts.last_column) as begun (period_index)
+        union all
+        select
+            tenant_id,
+            cohort_id,
+            period,
+            cohort_start,
+            cohort_started_at,
+            breakdown_kind,
+            breakdown_value,
+            period_index,
+            null as cohort_name,
+            null as columns,
+            null as time_zone,
+            null as last_column,
+            null as cohort_size,
+            active_users,
+            last_active_users,
+            revenue
+        from placed
+    ) as cells
+    group by
+        tenant_id,
+        cohort_id,
+        period,
+        cohort_start,
+        cohort_started_at,
+        breakdown_kind,
+        breakdown_value,
+        period_index
+    having max(last_column) is not null
+
+),
+
 final as (
 
     select
-        cohorts.tenant_id,
-        cohorts.cohort_id,
-        cohorts.period,
-        cohorts.cohort_start,
-        cohorts.cohort_started_at,
-        cohorts.breakdown_kind,
-        cohorts.breakdown_value,
-        period_index.period_index,
-        cohorts.cohort_name,
-        {{ cohort_column_start('cohorts', 'period_index.period_index', 'cohorts.time_zone') }} as period_start,
-        cohorts.columns,
-        period_index.period_index = cohorts.last_column as is_last_column,
-        {{ cohort_column_is_over('cohorts', 'period_index.period_index', 'cohorts.time_zone') }} as is_complete,
-        cohorts.cohort_size,
-        coalesce(placed.active_users, 0) as active_users,
-        {{ ratio('coalesce(placed.active_users, 0)', 'cohorts.cohort_size') }} as retention_rate,
-        (cohorts.cohort_size - coalesce(sum(placed.last_active_users) over earlier_columns, 0))::bigint
+        filled.tenant_id,
+        filled.cohort_id,
+        filled.period,
+        filled.cohort_start,
+        filled.cohort_started_at,
+        filled.breakdown_kind,
+        filled.breakdown_value,
+        filled.period_index,
+        filled.cohort_name,
+        {{ cohort_column_start('filled', 'filled.period_index', 'filled.time_zone') }} as period_start,
+        filled.columns,
+        filled.period_index = filled.last_column as is_last_column,
+        {{ cohort_column_is_over('filled', 'filled.period_index', 'filled.time_zone') }} as is_complete,
+        filled.cohort_size,
+        filled.active_users,
+        {{ ratio('filled.active_users', 'filled.cohort_size') }} as retention_rate,
+        (filled.cohort_size - coalesce(sum(filled.last_active_users) over earlier_columns, 0))::bigint
             as cumulative_active_users,
         {{ ratio(
-            'cohorts.cohort_size - coalesce(sum(placed.last_active_users) over earlier_columns, 0)', 'cohorts.cohort_size'
+            'filled.cohort_size - coalesce(sum(filled.last_active_users) over earlier_columns, 0)', 'filled.cohort_size'
         ) }} as cumulative_retention_rate,
-        coalesce(placed.revenue, 0)::numeric(20, 4) as revenue,
-        {{ ratio('coalesce(placed.revenue, 0)', 'cohorts.cohort_size') }} as revenue_per_user,
-        (sum(coalesce(placed.revenue, 0)) over columns_so_far)::numeric(20, 4) as cumulative_revenue
-    from cohorts
-    cross join lateral generate_series(0, cohorts.last_column) as period_index (period_index)
-    left join placed
-        on
-            cohorts.tenant_id = placed.tenant_id
-            and cohorts.cohort_id = placed.cohort_id
-            and cohorts.period = placed.period
-            and cohorts.cohort_started_at = placed.cohort_started_at
-            and cohorts.breakdown_kind = placed.breakdown_kind
-            and cohorts.breakdown_value = placed.breakdown_value
-            and period_index.period_index = placed.period_index
+        filled.revenue::numeric(20, 4) as revenue,
+        {{ ratio('filled.revenue', 'filled.cohort_size') }} as revenue_per_user,
+        (sum(filled.revenue) over columns_so_far)::numeric(20, 4) as cumulative_revenue
+    from filled
     window
         columns_so_far as (
             partition by
-                cohorts.tenant_id,
-                cohorts.cohort_id,
-                cohorts.period,
-                cohorts.cohort_started_at,
-                cohorts.breakdown_kind,
-                cohorts.breakdown_value
-            order by period_index.period_index
+                filled.tenant_id,
+                filled.cohort_id,
+                filled.period,
+                filled.cohort_started_at,
+                filled.breakdown_kind,
+                filled.breakdown_value
+            order by filled.period_index
         ),
         -- who was active for the last time before a column is not active in it or later
         earlier_columns as (columns_so_far rows between unbounded preceding and 1 preceding)
