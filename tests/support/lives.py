@@ -1,5 +1,5 @@
 """What befalls a warehouse beside loads and builds: other settings, definitions and event types, retention, restores,
-erasures, replays. Random, and known to the oracle where it can be.
+erasures, replays, loads that are taken back, tenants that go. Random, and known to the oracle where it can be.
 """
 
 import csv
@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 
 from parley.build.builds import BuildRequest
 from parley.config import tracking_plan
+from parley.errors import ParleyError
 from parley.history import archive_states, archives, restoring, retention
 from parley.landing import loader, replay
-from parley.people import erasure
+from parley.people import erasure, removal
+from parley.people.unload import unload
 from parley.quality_gate import validation
 from parley.quality_gate.expectations import SEED
 from parley.settings import Settings
@@ -25,7 +27,7 @@ from parley.warehouse import database
 from tests.oracle import Event, Tenant, World
 from tests.oracle.files import write
 from tests.oracle.histories import HOLIDAYS, HOURS, RATES, TENANTS, landed
-from tests.oracle.world import Hours, Rate, without
+from tests.oracle.world import Hours, Rate, identity, without
 from tests.support.seeds import write_seed
 from tests.support.warehouse import PROJECT, Warehouse, copy_project
 
@@ -145,6 +147,9 @@ class Life:
         self.loads: list[Sequence[Event]] = []
         self.erased: tuple[str, str, int] | None = None  # and how many loads there were
         self.is_frozen = False
+        self._load_ids: list[int | None] = []  # of `loads`; None: no file
+        self._is_anybodys_guess = False
+        self._states: dict[str, str] = {}
         self.blocked = self.released = self.fixed = 0
         """How many tenant-days the gate has blocked, how many were released, how many a later load has healed."""
         self._blocked: set[TenantDay] = set()
@@ -163,14 +168,18 @@ class Life:
 
     def land(self, events: Sequence[Event]) -> None:
         """Land them as a file."""
-        self.warehouse.land(events)
-        self.loads.append(events)
+        load_id = self.warehouse.land(events)
+        self._keep(events, load_id)
         if self._blocked:
             self.note_verdicts()
 
+    def _keep(self, events: Sequence[Event], load_id: int | None = None) -> None:
+        self.loads.append(events)
+        self._load_ids.append(load_id)
+
     def world(self, as_of: datetime) -> World | None:
         """What the tables are to be made of; None where the oracle does not know."""
-        if self.is_frozen or self._defined:
+        if self.is_frozen or self._defined or self._is_anybodys_guess:
             return None
         events = landed(self.loads)
         if self.erased:
@@ -227,7 +236,7 @@ class Life:
         """Release some of the days that the gate leaves out, once they have been left out."""
         if not self._blocked:
             self.block(draw)
-        if not self._blocked:
+        if not self._blocked or not landed(self.loads):
             return
         self.warehouse.build(BuildRequest(as_of=max(event["occurred_at"] for event in landed(self.loads))))
         done = release_some(self.warehouse.settings, draw, at_least_one=True)
@@ -267,6 +276,8 @@ class Life:
     def retire(self, draw: Draw) -> None:
         """Take out what is past a term, a month or more after some event, once all is built."""
         events = landed(self.loads)
+        if not events:
+            return
         moment = draw(st.sampled_from(events))["occurred_at"] + timedelta(days=draw(st.sampled_from([33, 50, 100])))
         self.warehouse.build(BuildRequest(as_of=moment))
         with database.connect(self.warehouse.settings) as connection:
@@ -290,18 +301,22 @@ class Life:
 
     def erase(self, draw: Draw) -> None:
         """A person of the first tenant, once."""
-        if self.erased:
+        events = landed(self.loads)
+        if self.erased or not events:
             return
-        tenant_id = self.loads[0][0]["tenant_id"]
+        tenant_id = events[0]["tenant_id"]
         user_id = draw(st.sampled_from(["ann", "bob"]))
         with database.connect(self.warehouse.settings, autocommit=True) as connection:
             erasure.request(connection, self.warehouse.settings, tenant_id, user_id)
-        erasure.work_off(self.warehouse.settings, as_of=self.loads[0][0]["occurred_at"])
+        erasure.work_off(self.warehouse.settings, as_of=events[0]["occurred_at"])
         self.erased = tenant_id, user_id, len(self.loads)
 
     def replay(self, draw: Draw) -> None:
         """An event is rejected, its type is registered, and it lands."""
-        like = draw(st.sampled_from(landed(self.loads)))
+        events = landed(self.loads)
+        if not events:
+            return
+        like = draw(st.sampled_from(events))
         event = Event(
             **{**like, "event_id": draw(st.uuids(version=4)), "event_name": "loyalty.joined", "attributes": {}}
         )
@@ -312,7 +327,43 @@ class Life:
             assert replayed.report is not None
             if not replayed.report.counts.accepted:
                 return
-        self.loads.append([event])
+        self._keep([event])
+
+    def take_back(self, draw: Draw) -> None:
+        """One of the files, if all that it brought is there. What later ones had as duplicates is not."""
+        number = draw(st.integers(0, len(self.loads) - 1))
+        load_id = self._load_ids[number]
+        if load_id is None:
+            return
+        try:
+            unload(self.warehouse.settings, load_id)
+        except ParleyError as error:
+            if "cannot be taken back exactly" not in str(error):
+                raise
+            return
+        before = set(map(identity, landed(self.loads[:number])))
+        taken = set(map(identity, self.loads[number])) - before
+        self._load_ids[number] = None
+        self.loads[number] = ()
+        for later in range(number + 1, len(self.loads)):
+            self.loads[later] = [event for event in self.loads[later] if identity(event) not in taken]
+        self._is_anybodys_guess |= self.erased is not None  # the oracle erases whom it knows from all that had landed
+        if self._blocked:
+            self.note_verdicts()
+
+    def remove(self, draw: Draw) -> None:
+        """A tenant. What lands later under its name is another's, with the same settings."""
+        tenant_id = draw(st.sampled_from(list(self.tenants)))
+        removal.remove(self.warehouse.settings, tenant_id)
+        self.loads = [[event for event in load if event["tenant_id"] != tenant_id] for load in self.loads]
+        self._is_anybodys_guess |= self.erased is not None and self.erased[0] == tenant_id
+        self._write_settings()
+        if self._blocked:
+            self.note_verdicts()
+
+    def other_states(self, draw: Draw) -> None:
+        self._states = {name: draw(st.sampled_from(["", "paused", "left", "active"])) for name in self.tenants}
+        self._write_settings()
 
     def restore_definitions(self) -> None:
         """Give the definitions back that the oracle goes by, as a change like any other."""
@@ -326,10 +377,14 @@ class Life:
     CHANGES = (
         *[other_settings] * 3, other_rates_or_hours, other_excluded_traffic, *[other_definitions] * 3,
         own_event_types, another_plan, block, release, release, retire, retire, restore, erase, replay,
+        other_states, *[take_back] * 3, remove, remove,
     )  # fmt: skip
 
     def _write_settings(self) -> None:
-        terms = [{"raw_retention_days": self._terms.get(name, "")} for name in self.tenants]
+        terms = [
+            {"raw_retention_days": self._terms.get(name, ""), "state": self._states.get(name, "")}
+            for name in self.tenants
+        ]
         listed = [vars(tenant) | {"name": tenant.tenant_id} for tenant in self.tenants.values()]
         write_seed(self.project, "tenants", [row | term for row, term in zip(listed, terms, strict=True)])
         write_seed(self.project, "rating_settings", [vars(Tenant("*")), *listed])

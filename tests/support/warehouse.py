@@ -72,14 +72,16 @@ class Warehouse:
         self.settings = settings
         self._files = (folder / f"load-{number}.ndjson.gz" for number in count(1))
 
-    def land(self, events: Iterable[Event]) -> None:
-        """Land the events as a file, in which nothing may be refused."""
-        self.land_file(write(next(self._files), events))
+    def land(self, events: Iterable[Event]) -> int:
+        """Land the events as a file, in which nothing may be refused; the load's id."""
+        return self.land_file(write(next(self._files), events))
 
-    def land_file(self, path: Path) -> None:
-        """Land a file in which nothing may be refused."""
-        counts = load(self.settings, str(path)).counts
+    def land_file(self, path: Path) -> int:
+        """Land a file in which nothing may be refused; the load's id."""
+        report = load(self.settings, str(path))
+        counts = report.counts
         assert counts.accepted + counts.duplicate + counts.erased_subject == counts.received
+        return report.load_id
 
     def build(self, order: BuildRequest) -> None:
         """Build what the order selects and nothing else, of checks too; all of it must succeed."""
