@@ -172,7 +172,7 @@ def test_what_is_shipped_is_right_and_so_is_all_that_the_documentation_allows(
         ("quality_weights", ["*,1,overall,resolution,1"], "signal: 'resolution' is no part of overall"),
         ("quality_settings", ["nordic-bank,0.6,0.6,0.6,6,3,0.6,3,3,3"], "low_politeness: '6' .* a number from 0 to 1"),
         ("retention_terms", ["raw.loads,*,5"], "table_name: 'raw.loads'"),
-        ("alert_rules", ["nordic bank,*,true,warning,Mine,daily_metrics.x,,above,1,,,,,,,,,"], "rule_id"),
+        ("alert_rules", ["nordic bank,*,true,warning,Mine,daily_metrics.x,,above,1,,,,,,,,,,,"], "rule_id"),
         ("politeness_lexicon", ["cheers,en,bot,polite"], "speaker: 'bot'"),
         ("roi_assumptions", ["nordic-bank,5,6,10,25,20,30,0.05,0.03,0.10"], "minutes_per_conversation: 5 is not from"),
     ],
