@@ -213,6 +213,7 @@ def test_a_load_at_work_is_not_called_unfinished(built: Settings) -> None:
 def test_a_secret_that_others_may_read_is_broken(built: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     own = built.secret
     monkeypatch.delenv("PARLEY_SECRET")
+    built.home.mkdir(exist_ok=True)
     (built.home / "secret").write_bytes(own)
     (built.home / "secret").chmod(0o600)
     assert found(built)["secret"].verdict == "good"

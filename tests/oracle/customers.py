@@ -159,30 +159,30 @@ def roi(world: World, assumptions: dict[str, Assumptions]) -> list[Row]:
 
 
 def roi_days(world: World, assumptions: dict[str, Assumptions]) -> list[Row]:
-    """One row per tenant and date."""
+    """One row per tenant and date: its days so far, and later ones with a conversation."""
     started = grouped(conversations(world), lambda row: (row["tenant_id"], row["started_on"]))
+    days = {(day["tenant_id"], day["date"]) for day in tenant_days(world)} | started.keys()
     rows = []
-    for day in tenant_days(world):
-        group = started.get((day["tenant_id"], day["date"]), [])
+    for tenant_id, day in sorted(days):
+        group = started.get((tenant_id, day), [])
         resolved = sum(row["outcome"] == "resolved" and row["resolved_by"] == "assistant" for row in group)
-        assumed = assumptions.get(day["tenant_id"], assumptions["*"])
+        assumed = assumptions.get(tenant_id, assumptions["*"])
         low, expected, high = (
             _return(len(group), resolved, minutes, hourly, each)
             for minutes, hourly, each in zip(
                 assumed.minutes, assumed.hourly_cost, reversed_ends(assumed.cost_each), strict=True
             )
         )
-        ends_at = world.tenant(day["tenant_id"]).midnight(day["date"] + timedelta(1))
         rows.append(
             {
-                "tenant_id": day["tenant_id"],
-                "date": day["date"],
+                "tenant_id": tenant_id,
+                "date": day,
                 "total_conversations": len(group),
                 "ai_resolved_conversations": resolved,
                 **{name: value for name, value in expected.items() if name != "roi_percentage"},
                 "savings_low": low["savings"],
                 "savings_high": high["savings"],
-                "is_complete": ends_at <= world.as_of,
+                "is_complete": world.tenant(tenant_id).midnight(day + timedelta(1)) <= world.as_of,
             }
         )
     return rows
