@@ -19,6 +19,7 @@ pytestmark = [pytest.mark.bi, pytest.mark.timeout(900)]
 
 OWN, OTHERS = "salon-paris", ("nordic-bank", "voice-tokyo", "shop-newyork")
 ANYTHING = "1 = 1 or 1 = 1"
+NEXT = "nextval('ab_user_role_id_seq')"  # Superset numbers them itself
 ALL_TENANTS = "(select string_agg(tenant_id, ',') from marts.tenants_overview)"
 
 
@@ -58,8 +59,9 @@ def numbers(superset: Superset) -> dict[str, int]:
     """The numbers of the datasets that are attacked, and of the database; anna may do more than `login.py` lets her."""
     with database.connect(superset.settings, database=serve.metadata(superset.settings)) as connection:
         connection.execute(
-            "insert into ab_user_role (user_id, role_id) select ab_user.id, ab_role.id from ab_user, ab_role"
-            " where ab_user.username = 'anna' and ab_role.name in ('Alpha', 'sql_lab')"
+            f"insert into ab_user_role (id, user_id, role_id) select {NEXT}, ab_user.id, ab_role.id"
+            " from ab_user, ab_role"
+            " where ab_user.username = 'anna' and ab_role.name in ('Alpha', 'sql_lab')".encode()
         )
         found = connection.execute("select table_name::text, id::int from tables").fetchall()
         row = connection.execute("select id::int from dbs where database_name = 'Parley'").fetchone()
@@ -165,4 +167,5 @@ def test_who_has_no_tenant_sees_no_row_and_an_administrator_all(
     finally:
         with database.connect(superset.settings, database=serve.metadata(superset.settings)) as connection:
             for user, role in taken:
-                connection.execute("insert into ab_user_role (user_id, role_id) values (%s, %s)", [user, role])
+                query = f"insert into ab_user_role (id, user_id, role_id) values ({NEXT}, %s, %s)"
+                connection.execute(query.encode(), [user, role])
