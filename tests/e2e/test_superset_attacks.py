@@ -4,6 +4,7 @@ Needs `.venv-bi`: `make test-bi` runs it. The attacker has all that Superset can
 """
 
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import httpx
@@ -72,7 +73,7 @@ def numbers(superset: Superset) -> dict[str, int]:
 @pytest.fixture(scope="module")
 def anna(superset: Superset, numbers: dict[str, int]) -> Iterator[Asked]:
     asked = Asked(superset.url, "anna")
-    with asked.http:
+    with closing(asked.http):
         yield asked
 
 
