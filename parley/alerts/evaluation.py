@@ -121,8 +121,9 @@ def _findings(
     values: metrics.MetricValues | None,
 ) -> Iterator[Finding]:
     if rule.metric == metrics.EVENT:
-        of_rule = [alert for alert in standing.values() if alert.rule_id == rule.rule_id]
-        yield from happenings.settled(rule, [alert for alert in of_rule if _holds(rule, alert, tenants)], as_of)
+        holding = {tenant.tenant_id for tenant in tenants}
+        alerts = [each for each in standing.values() if each.rule_id == rule.rule_id and each.tenant_id in holding]
+        yield from happenings.settled(rule, alerts, as_of)
         return
     if rule.metric == metrics.BUILD_SECONDS:
         builds = metrics.read_builds(connection, as_of, judging.days_back(rule))
@@ -144,11 +145,6 @@ def _findings(
             judgement = judging.judge(rule, of_tenant, tenant.last_day)
             days = judgement.days
         yield _finding(rule, tenant.tenant_id, judgement, Seen(as_of, judgement.verdict, days))
-
-
-def _holds(rule: Rule, alert: Alert, tenants: Sequence[metrics.Tenant]) -> bool:
-    """Whether an alert is one of this row of a rule."""
-    return alert.tenant_id in {tenant.tenant_id for tenant in tenants}
 
 
 def _series(

@@ -115,23 +115,18 @@ def build(
     *,
     wait: bool = False,
     on_progress: OnProgress = lambda progress: None,
-    manifest: "Manifest | None" = None,
 ) -> Outcome:
     """Bring the tables up to date and check them.
-
-    `manifest` is what `parse` returned, where the project has not changed since; without it, it is parsed.
 
     Failed tables and checks are in the outcome. Raises ParleyError where no build can begin: the database is down,
     nothing is selected, or another build runs and `wait` is false. Where the user's seeds, tracking plan or project are
     wrong that is a MistakeError, and no failed build: the tables stay as they are.
     """
     with database.explained("the build"):
-        return _build(settings, order, wait, on_progress, manifest)
+        return _build(settings, order, wait, on_progress)
 
 
-def _build(
-    settings: Settings, order: BuildRequest, wait: bool, on_progress: OnProgress, manifest: "Manifest | None"
-) -> Outcome:
+def _build(settings: Settings, order: BuildRequest, wait: bool, on_progress: OnProgress) -> Outcome:
     began = time.monotonic()
     as_of = order.as_of or datetime.now(UTC)
     build_id = str(uuid.uuid4())
@@ -140,7 +135,7 @@ def _build(
             judged_to = prepare(connection, settings, order)
             circumstances = order.circumstances(as_of, build_id, judged_to)
             with circumstances.in_sessions():
-                results = _build_all(settings, connection, order, circumstances, on_progress, manifest)
+                results = _build_all(settings, connection, order, circumstances, on_progress)
         except Exception as error:
             if not order.select and not isinstance(error, MistakeError):
                 with suppress(ParleyError, psycopg.Error):  # what broke off is raised, whatever becomes of the alert
@@ -162,16 +157,14 @@ def _build_all(
     order: BuildRequest,
     circumstances: Circumstances,
     on_progress: OnProgress,
-    manifest: "Manifest | None",
 ) -> list[Result]:
     """By the SQL that dbt has run before where that is known, else by dbt."""
     project = plans.fingerprint(settings.project)
     results = quick.attempt(settings, project, circumstances, order.threads, on_progress, select=order.select)
     if results is not None:
         return results
-    if manifest is None:
-        with mistakes():
-            manifest = dbt.parse(settings)
+    with mistakes():
+        manifest = dbt.parse(settings)
     asked = arguments(order, circumstances, project)
     of_dbt = _run_all(
         settings, connection, manifest, asked, circumstances.as_of, on_progress, in_one_run=bool(order.select)

@@ -9,9 +9,10 @@ seed is no part of it (`parley.build.seed_tables`).
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from graphlib import TopologicalSorter
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -353,6 +354,15 @@ class _Graph:
             if node.name in analysis.reads:
                 found |= {node.name} if self.is_table(node) else self.upstream(node)[0]
         return tuple(sorted(found))
+
+
+def beneath(before: Mapping[str, Collection[str]]) -> dict[str, set[str]]:
+    """All that each job comes after, directly or not, of what each comes after directly."""
+    found: dict[str, set[str]] = {}
+    for name in TopologicalSorter(before).static_order():
+        direct = before.get(name, ())
+        found[name] = {*direct}.union(*(found[each] for each in direct))
+    return found
 
 
 def job_of(analysis: Analysis) -> str:

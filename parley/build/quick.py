@@ -91,6 +91,8 @@ class _Build:
     ) -> None:
         self._plan = plan
         self._only = only
+        self._is_asked_for = circumstances.full_refresh or only is not None
+        """Whether all is looked at, and checked, whatever changed."""
         self._scripts = scripts
         self._work = work
         self._loaded = loaded
@@ -131,7 +133,7 @@ class _Build:
                     done += 1
                     name = running.pop(future)
                     if any(result.status == "fail" for result in found):
-                        skipped |= _after(name, before)
+                        skipped |= {each for each, reads in plans.beneath(before).items() if name in reads}
                     order.done(name)
         return results
 
@@ -141,9 +143,8 @@ class _Build:
         return [Result(name, "model" if name in self._tables else "test", "skipped", "Something before it failed.")]
 
     def _is_wanted(self, name: str, visited: set[str]) -> bool:
-        """Whether to look at what is asked for: at a table or check that has something to do, or reads one, and at all
-        where a part is asked for. Analyses look themselves."""
-        if self._circumstances.full_refresh or self._only is not None:
+        """Whether to look: at a table or check that has something to do, or reads one. Analyses look themselves."""
+        if self._is_asked_for:
             return True
         if table := self._tables.get(name):
             return name in visited or not visited.isdisjoint(table.upstream)
@@ -202,8 +203,7 @@ class _Build:
             # what changes a table meanwhile waits, and owes the check again
             query = "select is_owed from ops.owed where name = %s for update"
             is_owed = connection.execute(query, [check.name]).fetchone() != (False,)
-            is_asked_for = self._circumstances.full_refresh or self._only is not None
-            is_due = is_asked_for or check.is_always_due or check.name in self._work.owed or is_owed
+            is_due = self._is_asked_for or check.is_always_due or check.name in self._work.owed or is_owed
             if not is_due:
                 return []
             [(failures, is_warning, is_error)] = _execute(
@@ -232,7 +232,7 @@ def _before(plan: Plan) -> dict[str, set[str]]:
     seeds = {seed.name for seed in plan.seeds}
     reads = {table.name: {*table.upstream} - seeds for table in plan.tables}
     reads |= {name: {*of_analysis} - seeds for name, of_analysis in plan.analyses.items()}
-    beneath = _beneath(reads)
+    beneath = plans.beneath(reads)
     before = {name: set(found) for name, found in reads.items()}
     for check in plan.checks:
         before[check.name] = {*check.reads} - seeds
@@ -240,23 +240,6 @@ def _before(plan: Plan) -> dict[str, set[str]]:
             if beneath[name] >= before[check.name]:
                 before[name].add(check.name)
     return before
-
-
-def _after(name: str, before: Mapping[str, set[str]]) -> set[str]:
-    """The jobs that come after one, directly or not."""
-    found = {name}
-    for each in TopologicalSorter(before).static_order():
-        if not found.isdisjoint(before[each]):
-            found.add(each)
-    return found - {name}
-
-
-def _beneath(before: Mapping[str, set[str]]) -> dict[str, set[str]]:
-    """What each job waits for, directly or not."""
-    found: dict[str, set[str]] = {}
-    for name in TopologicalSorter(before).static_order():
-        found[name] = before[name].union(*(found[each] for each in before[name]))
-    return found
 
 
 def _execute(connection: Connection, sql: str) -> list[tuple[Any, ...]]:

@@ -6,8 +6,9 @@ together. Everything else is dbt's to read.
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
+from parley.build import plans
 from parley.build.plans import Plan, Unknown
 
 _KIND = "resource_type:"
@@ -45,19 +46,9 @@ def _named(plan: Plan, part: str) -> set[str]:
     if name not in kinds["model"] | kinds["seed"]:
         raise Unknown(f"{part} is for dbt to read")
     found = {name}
-    upstream = {table.name: {*table.upstream} - plan.analyses.keys() for table in plan.tables}
+    beneath = plans.beneath({table.name: {*table.upstream} - plan.analyses.keys() for table in plan.tables})
     if part.startswith("+"):
-        found |= _reached(name, upstream)
+        found |= beneath.get(name, set())
     if part.endswith("+"):
-        found |= {table for table in upstream if name in _reached(table, upstream)}
-    return found
-
-
-def _reached(name: str, upstream: Mapping[str, set[str]]) -> set[str]:
-    """All that a table is made of."""
-    found: set[str] = set()
-    left = {name}
-    while left:
-        left = set().union(*(upstream.get(each, set()) for each in left)) - found
-        found |= left
+        found |= {table for table, upstream in beneath.items() if name in upstream}
     return found

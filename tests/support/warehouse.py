@@ -73,11 +73,11 @@ class Warehouse:
         self._files = (folder / f"load-{number}.ndjson.gz" for number in count(1))
 
     def land(self, events: Iterable[Event]) -> int:
-        """Land the events as a file, in which nothing may be refused; the load's id."""
+        """Land the events as a file, in which nothing may be rejected; the load's id."""
         return self.land_file(write(next(self._files), events))
 
     def land_file(self, path: Path) -> int:
-        """Land a file in which nothing may be refused; the load's id."""
+        """Land a file in which nothing may be rejected; the load's id."""
         report = load(self.settings, str(path))
         counts = report.counts
         assert counts.accepted + counts.duplicate + counts.erased_subject == counts.received

@@ -216,10 +216,10 @@ def test_two_who_watch_an_inbox_do_not_stop_each_other(tmp_path: Path) -> None:
 def test_an_inbox_in_which_nothing_can_be_moved_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, "a")
 
-    def refuse(path: Path, target: Path) -> Path:
+    def fail(path: Path, target: Path) -> Path:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "rename", refuse)
+    monkeypatch.setattr(Path, "rename", fail)
     with pytest.raises(ParleyError, match="Permission denied"):
         list(land_all(tmp_path, lambda file: report(Counts(received=1, accepted=1))))
 

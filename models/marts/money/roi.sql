@@ -47,13 +47,7 @@ with_assumptions as (
         periods.*,
         assumptions.minutes_per_conversation,
         assumptions.hourly_cost,
-        assumptions.cost_per_conversation,
-        -- what a person costs per conversation
-        assumptions.minutes_per_conversation / 60 * assumptions.hourly_cost as human_cost,
-        assumptions.minutes_low / 60 * assumptions.hourly_cost_low as human_cost_low,
-        assumptions.minutes_high / 60 * assumptions.hourly_cost_high as human_cost_high,
-        assumptions.cost_per_conversation_low,
-        assumptions.cost_per_conversation_high
+        {{ costs_of_a_conversation('assumptions') }}
     from periods
     {{ only_affected('periods') }}
     inner join lateral {{ best_setting(ref('roi_assumptions'), 'periods') }} as assumptions on true

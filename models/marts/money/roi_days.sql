@@ -13,13 +13,7 @@ with_assumptions as (
 
     select
         days.*,
-        assumptions.cost_per_conversation,
-        assumptions.cost_per_conversation_low,
-        assumptions.cost_per_conversation_high,
-        -- what a person costs per conversation
-        assumptions.minutes_per_conversation / 60 * assumptions.hourly_cost as human_cost,
-        assumptions.minutes_low / 60 * assumptions.hourly_cost_low as human_cost_low,
-        assumptions.minutes_high / 60 * assumptions.hourly_cost_high as human_cost_high
+        {{ costs_of_a_conversation('assumptions') }}
     from days
     inner join lateral {{ best_setting(ref('roi_assumptions'), 'days') }} as assumptions on true
 
