@@ -365,7 +365,7 @@ def _judge(
     page: str | None = None
     tried: list[Tried] = []
     if in_force:
-        found, tried = suite.validate(database.sqlalchemy_url(settings, "psycopg2"), in_force, days)
+        found, tried = suite.validate(connection, in_force, days)
         for failure in found:
             failures[failure.day].append(failure)
         page = data_docs.name_of(judged_at)
