@@ -281,7 +281,12 @@ def _record(
         connection.execute(
             "insert into ops.builds (build_id, command, as_of, started_at, finished_at, arguments,"
             " built, passed, warned, failed, errors, skipped, problems)"
-            " values (%s, 'build', %s, %s, clock_timestamp(), %s, %s, %s, %s, %s, 0, %s, %s)",
+            " values (%s, 'build', %s, %s, clock_timestamp(), %s, %s, %s, %s, %s, 0, %s, %s)"
+            " on conflict (build_id) do update set finished_at = excluded.finished_at,"
+            " built = builds.built + excluded.built, passed = builds.passed + excluded.passed,"
+            " warned = builds.warned + excluded.warned, failed = builds.failed + excluded.failed,"
+            " errors = builds.errors + excluded.errors, skipped = builds.skipped + excluded.skipped,"
+            " problems = builds.problems || excluded.problems",
             [
                 circumstances.build_id,
                 circumstances.as_of,

@@ -48,6 +48,12 @@ def settings(database: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
     return found
 
 
+@pytest.fixture(autouse=True)
+def _without_dbt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each step of these runs is a build of the project as it is, which needs no dbt."""
+    monkeypatch.setattr("dagster_project.assets._run_dbt", lambda *_: pytest.fail("dbt builds what it need not"))
+
+
 @pytest.fixture
 def instance(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
     """Dagster's own instance in the same Postgres, as `make ui` has it."""
