@@ -10,11 +10,12 @@ from tests.oracle.money import (
     tenant_currency,
     total,
 )
-from tests.oracle.world import Event, Row, World, grouped, thread
+from tests.oracle.world import Event, Row, World, grouped, once, thread
 
 HELD, REQUESTED, CONFIRMED = "booking.slot_hold", "booking.requested", "booking.confirmed"
 
 
+@once
 def bookings(world: World) -> list[Row]:
     """One row per booking, with the time of the first event of each kind."""
     events = [event for event in world.events if event["event_name"] in (HELD, REQUESTED, CONFIRMED)]
@@ -53,6 +54,7 @@ def _estimate(world: World, tenant_id: str, priced: Event | None) -> Row:
     }
 
 
+@once
 def orders(world: World) -> list[Row]:
     """One row per order; a completion sent again under a new event id adds no revenue."""
     events = [event for event in world.events if event["event_name"] in (COMPLETED, REFUNDED)]

@@ -19,6 +19,7 @@ from tests.oracle.world import (
     is_answer,
     is_customers_message,
     is_message_to_customer,
+    once,
 )
 
 OUTCOMES = {
@@ -28,6 +29,7 @@ OUTCOMES = {
 }
 
 
+@once
 def conversations(world: World) -> list[Row]:
     """One row per conversation that exists."""
     asked = grouped(turns(world), _conversation)

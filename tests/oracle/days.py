@@ -6,11 +6,12 @@ from decimal import Decimal
 from functools import wraps
 from typing import ParamSpec
 
-from tests.oracle.world import Row, World
+from tests.oracle.world import Row, World, once
 
 P = ParamSpec("P")
 
 
+@once
 def tenant_days(world: World) -> list[Row]:
     """One row per tenant and local date from that of its first event to that of `as_of`."""
     first: dict[str, date] = {}

@@ -3,12 +3,13 @@
 from decimal import ROUND_HALF_UP, Decimal
 
 from tests.oracle.figures import amount, first_known
-from tests.oracle.world import Event, Row, World, grouped, identity
+from tests.oracle.world import Event, Row, World, grouped, identity, once
 
 COMPLETED, REFUNDED = "commerce.order_completed", "commerce.order_refunded"
 FOUR_PLACES = Decimal("0.0001")
 
 
+@once
 def payments(world: World) -> list[Row]:
     """One row per order that was completed, and per refund."""
     first = first_completions(world)
@@ -88,6 +89,7 @@ def stated(event: Event) -> str | None:
     return (event["attributes"].get("currency") or "").strip().upper() or None
 
 
+@once
 def first_completions(world: World) -> set[tuple[str, object]]:
     """The event that completed each order: the only one of its completions that counts."""
     completions = [event for event in world.events if event["event_name"] == COMPLETED]

@@ -4,9 +4,10 @@ from datetime import date, datetime
 
 from tests.oracle.figures import mean, percentile
 from tests.oracle.turns import turns
-from tests.oracle.world import Row, World, grouped
+from tests.oracle.world import Row, World, grouped, once
 
 
+@once
 def responses(world: World) -> list[Row]:
     """One row per answer: the turns that have one."""
     return [

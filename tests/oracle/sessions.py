@@ -4,11 +4,12 @@ from datetime import timedelta
 
 from tests.oracle.days import every_day
 from tests.oracle.figures import distinct, mean, percentile, ratio
-from tests.oracle.world import Event, Row, World, by_customer, conversations_in, grouped
+from tests.oracle.world import Event, Row, World, by_customer, conversations_in, grouped, once
 
 CONVERSIONS = ("booking.confirmed", "commerce.order_completed", "cart.confirmed")
 
 
+@once
 def sessions(world: World) -> list[Row]:
     """One row per session: what one user did with no gap longer than the tenant's limit."""
     known = [event for event in world.events if by_customer(event)]

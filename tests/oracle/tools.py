@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from tests.oracle.world import Event, Row, World, events_by_conversation, grouped, identity, thread
+from tests.oracle.world import Event, Row, World, events_by_conversation, grouped, identity, once, thread
 
 STARTED, COMPLETED = "ai.tool_call_started", "ai.tool_call_completed"
 
 
+@once
 def tool_calls(world: World) -> list[Row]:
     """One row per call: each completion, with the start of the same rank, and each start left over."""
     events = [event for event in world.events if event["event_name"] in (STARTED, COMPLETED)]
@@ -46,6 +47,7 @@ def _call(event: Event, called_at: Any) -> Row:
     }
 
 
+@once
 def kb_searches(world: World) -> list[Row]:
     """One row per search of the knowledge base; used if a result was, before the conversation's next search."""
     used = {

@@ -14,6 +14,7 @@ from tests.oracle.world import (
     is_answer,
     is_customers_message,
     is_message_to_customer,
+    once,
     thread,
 )
 
@@ -34,6 +35,7 @@ class Turn:
     measurements: list[Event] = field(default_factory=list)
 
 
+@once
 def turns(world: World) -> list[Row]:
     """One row per turn: those that the messages of a conversation tell, and measurements of no message."""
     rows = []

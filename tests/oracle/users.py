@@ -16,9 +16,11 @@ from tests.oracle.world import (
     grouped,
     is_customers_message,
     is_message_to_customer,
+    once,
 )
 
 
+@once
 def user_days(world: World) -> list[Row]:
     """One row per tenant, user and local date on which they did something."""
     bought = grouped(

@@ -5,6 +5,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import wraps
 from math import inf
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict, TypeVar
@@ -107,6 +108,8 @@ class World:
     rates: Sequence[Rate] = ()
     hours: Sequence[Hours] = ()
     holidays: frozenset[tuple[str, date]] = frozenset()
+    known: dict[Callable[["World"], Any], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What is computed of it (`once`)."""
 
     @classmethod
     def of(
@@ -141,6 +144,19 @@ class World:
     def local_hour(self, event: Event) -> int:
         """The hour of the tenant's clock, 0 to 23, in which the event happened."""
         return event["occurred_at"].astimezone(ZoneInfo(self.tenant(event["tenant_id"]).time_zone)).hour
+
+
+def once(computed: Callable[[World], T]) -> Callable[[World], T]:
+    """As a decorator of what many tables are made of: computed once a world. Whoever reads it leaves it as it is."""
+
+    @wraps(computed)
+    def known(world: World) -> T:
+        if computed not in world.known:
+            world.known[computed] = computed(world)
+        found: T = world.known[computed]
+        return found
+
+    return known
 
 
 def order(event: Event) -> tuple[datetime, float, int, UUID]:
@@ -232,6 +248,7 @@ def is_conversational(event: Event) -> bool:
     )
 
 
+@once
 def events_by_conversation(world: World) -> dict[tuple[str, str], list[Event]]:
     """The events of every conversation that exists, by tenant and conversation, in order."""
     threads: dict[tuple[str, str], list[Event]] = defaultdict(list)
