@@ -388,6 +388,7 @@ def test_a_build_that_breaks_off_alerts_and_a_mistake_after_it_changes_nothing(
 
 
 @pytest.mark.slow
+@pytest.mark.builds
 def test_rules_on_measured_metrics_fire_after_two_bad_days_and_resolve_after_a_good_one(
     database: Settings, team: Webhook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

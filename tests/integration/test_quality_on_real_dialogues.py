@@ -13,6 +13,7 @@ from tests.support.warehouse import copy_project
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.builds,
     pytest.mark.skipif(not FILE.exists(), reason="../shared/data is not beside the repository"),
 ]
 
