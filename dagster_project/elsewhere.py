@@ -16,6 +16,7 @@ import dagster as dg
 from dagster_project.assets import COLLECTED, LANDING
 from dagster_project.checks import INPUTS_ARE_FIT
 from dagster_project.reporting import collected_metadata, input_metadata, table_metadata
+from dagster_project.retries import without_values
 from parley.build import rebuilds
 from parley.build.rebuilds import Finished, Rebuild
 from parley.landing import loads
@@ -78,7 +79,7 @@ def built_elsewhere(
         ),
     )
     def look(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        with migrate.connect(settings, autocommit=True) as connection:
+        with without_values(), migrate.connect(settings, autocommit=True) as connection:
             events, cursor = news(
                 settings, connection, context.instance, Cursor.read(context.cursor), built, outside, checks, first_day
             )

@@ -14,6 +14,7 @@ import dagster as dg
 from dagster_project.assets import COLLECTED
 from dagster_project.jobs import build
 from dagster_project.reporting import collected_metadata
+from dagster_project.retries import without_values
 from dagster_project.schedules import RUN_IN, build_request
 from parley.alerts import channels, outbox
 from parley.alerts.evaluation import report
@@ -93,7 +94,7 @@ def sensors(settings: Settings, built: Collection[dg.AssetKey], first_day: date)
 
 @contextmanager
 def _warehouse(settings: Settings) -> Iterator[Connection]:
-    with migrate.connect(settings, autocommit=True) as connection:
+    with without_values(), migrate.connect(settings, autocommit=True) as connection:
         yield connection
 
 

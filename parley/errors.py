@@ -1,8 +1,10 @@
 """The one exception that is a sentence for the user, and which failures pass by themselves."""
 
 import re
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 _PASSING = re.compile(
     r"""connection\ refused | connection\ reset | connection\ timed\ out | timeout\ expired
@@ -32,6 +34,14 @@ def mistakes() -> Iterator[None]:
         if may_pass(error):
             raise
         raise MistakeError(str(error)) from error
+
+
+def told(error: BaseException) -> str:
+    """What kind of error it is, and where: its message, and those of what caused it, may quote an event."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return " < ".join(
+        [type(error).__name__, *(f"{Path(one.filename).name}:{one.lineno} {one.name}" for one in reversed(frames))]
+    )
 
 
 def may_pass(error: BaseException | str) -> bool:

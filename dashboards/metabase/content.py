@@ -87,7 +87,7 @@ class Boards:
     """The questions and dashboards of every board."""
 
     def __init__(self, source: Source, first_tenant: Callable[[str], str | None]) -> None:
-        """`first_tenant` tells which tenant of a dataset a board shows until somebody chooses another."""
+        """`first_tenant` tells by name which tenant of a dataset a board shows until somebody chooses another."""
         self.source = source
         self.filters = {name: list(_filters(source, board, first_tenant)) for name, board in source.boards.items()}
 
@@ -204,7 +204,7 @@ def parameter_id(board: str, one: Filter) -> str:
 
 def _filters(source: Source, board: Spec, first_tenant: Callable[[str], str | None]) -> Iterator[Filter]:
     tenants_of = board.get("tenants_of", "tenants_overview")
-    yield Filter("tenant", "Tenant", "tenant_id", tenants_of, first_tenant(tenants_of))
+    yield Filter("tenant", "Tenant", "tenant", tenants_of, first_tenant(tenants_of))
     yield Filter("from", "From")
     yield Filter("to", "Before")
     for spec in board.get("filters", []):

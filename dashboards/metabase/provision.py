@@ -212,16 +212,24 @@ def details(settings: Settings, tenant: str | None = None) -> Payload:
 
 
 def first_tenants(settings: Settings, source: Source) -> dict[str, str | None]:
-    """By dataset: the first tenant in it, which its boards show until somebody chooses another."""
+    """By dataset: the name of its first tenant, which its boards show until somebody chooses another."""
     tables = {board.get("tenants_of", "tenants_overview") for board in source.boards.values()}
     with database.connect(settings) as connection:
         return {table: _first_tenant(connection, source.datasets[table]) for table in tables}
 
 
 def _first_tenant(connection: database.Connection, dataset: Dataset) -> str | None:
-    rows = dataset.sql or f"select tenant_id from {dataset.schema}.{dataset.name}"
-    found = connection.execute(f"select min(tenant_id) from ({rows}) as dataset".encode()).fetchone()
-    return str(found[0]) if found and found[0] else None
+    query = f"select tenant from ({dataset.sql}) as dataset order by tenant_id limit 1"
+    found = connection.execute(query.encode()).fetchone()
+    return str(found[0]) if found else None
+
+
+def name_of(settings: Settings, tenant_id: str) -> str:
+    """What a tenant is called where no other is seen."""
+    with database.connect(settings) as connection:
+        found = connection.execute("select name from marts.tenants_overview where tenant_id = %s", [tenant_id])
+        [(name,)] = found.fetchall()
+    return str(name)
 
 
 def provision() -> Counter[str]:
@@ -242,11 +250,13 @@ def provision() -> Counter[str]:
         tenant_roles.check(settings, [tenant])
         tenant_roles.prepare(settings, [tenant])
     first = first_tenants(settings, source)
+    if tenant:
+        first = dict.fromkeys(first, name_of(settings, tenant))
     with api.connect(url, key) as metabase:
         if not key and user and password:
             metabase.sign_in(user, password)
         provisioner = Provisioner(metabase, tenant)
-        provisioner.run(source, connection, dict.fromkeys(first, tenant) if tenant else first)
+        provisioner.run(source, connection, first)
     return provisioner.done
 
 

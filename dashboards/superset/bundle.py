@@ -33,6 +33,8 @@ _LOOKS = """
 .pop_kpi > div > div > div:last-child { gap: 12px; justify-content: center; }
 .pop_kpi > div > div > div:last-child > div { font-size: 13px; white-space: nowrap; }
 .big_number_total .superset-legacy-chart-big-number { align-items: center; text-align: center; }
+.big_number_total .text-container { align-items: center; width: 100%; }
+.big_number_total .header-line, .big_number_total .subtitle-line { text-align: center; width: 100%; }
 .big_number_total .header-line { font-size: 32px !important; height: auto !important; justify-content: center; }
 .big_number_total .subtitle-line { font-size: 13px !important; height: auto !important; }
 .dt-controls { display: none !important; }

@@ -195,10 +195,12 @@ def _table(spec: Spec, dataset: Dataset) -> dict[str, Any]:
             "server_pagination": spec.get("pages", False),
             "server_page_length": ROWS_OF_PAGE,
         }
+    has_money = any(dataset.metrics[name].format == "money" for name in shown_metrics(spec)) and dataset.has_money
     return {
         **shared,
         "query_mode": "aggregate",
-        "groupby": [dataset.shown(column) for column in listed(spec["by"])],
+        # a cell finds its currency in its row
+        "groupby": [dataset.shown(column) for column in listed(spec["by"])] + (["currency"] if has_money else []),
         "metrics": shown_metrics(spec),
         "timeseries_limit_metric": order,
     }

@@ -1,6 +1,8 @@
 """Superset's settings. What differs between installations comes from the environment that `serve.py` sets."""
 
+import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,7 @@ from flask import redirect, request
 from jinja2 import ChoiceLoader, FileSystemLoader
 
 from dashboards.source import BLUE, GREEN, ORANGE, SERIES, SHADES, STEPS, VERMILION
-from dashboards.superset.connections import as_who_asks
+from dashboards.superset.connections import as_who_asks, sees_everybody
 
 SECRET_KEY = os.environ["PARLEY_BI_SECRET_KEY"]
 SQLALCHEMY_DATABASE_URI = os.environ["PARLEY_BI_METADATA_URL"]
@@ -31,18 +33,26 @@ FEATURE_FLAGS = {
 
 TEMPLATES = Path(__file__).parent / "templates"
 HOME = "/superset/dashboard/overview/"
+PEOPLE = re.compile(r"/api/v1/[^/]+/related/(?!(chart|dashboard|database|tables)$)[^/]+/?")
 
 
 def FLASK_APP_MUTATOR(app: Any) -> None:
     """Open Superset on the overview: its own home page shows what was opened last, and nothing at first.
 
-    And let `templates/` go before its own.
+    And let `templates/` go before its own, and tell nobody of roles, which are named after tenants, and of people, but
+    for who sees all tenants: Superset gives everybody both, to choose an owner from.
     """
     app.jinja_loader = ChoiceLoader([FileSystemLoader(TEMPLATES), app.jinja_loader])
 
     @app.before_request
     def home() -> Any:
         return redirect(HOME) if request.path in ("/", "/superset/welcome/") else None
+
+    @app.after_request
+    def keep_people_apart(response: Any) -> Any:
+        if response.status_code == 200 and PEOPLE.fullmatch(request.path) and not sees_everybody():
+            response.set_data(json.dumps({"count": 0, "result": []}))
+        return response
 
 
 EXTRA_CATEGORICAL_COLOR_SCHEMES = [

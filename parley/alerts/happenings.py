@@ -16,7 +16,7 @@ from parley.alerts.states import RAISED, Seen
 from parley.config import tenants
 from parley.errors import ParleyError
 from parley.settings import Settings
-from parley.warehouse import database
+from parley.warehouse import database, postgres_errors
 from parley.warehouse.database import Connection
 
 OLDEST_HOURS = 24.0
@@ -75,7 +75,7 @@ def watch(settings: Settings, say: Callable[[str], None] = lambda problem: None)
             if look(settings, connection, datetime.now(UTC)):
                 outbox.deliver(connection, channels.load(settings))
     except (ParleyError, psycopg.Error) as error:
-        say(f"Alerts of single events wait for the next look: {str(error).splitlines()[0]}")
+        say(f"Alerts of single events wait for the next look: {postgres_errors.without_values(error).splitlines()[0]}")
 
 
 def look(settings: Settings, connection: Connection, now: datetime) -> int:

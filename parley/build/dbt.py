@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from parley.errors import MistakeError, ParleyError
 from parley.settings import Settings
-from parley.warehouse import database
+from parley.warehouse import database, postgres_errors
 
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
@@ -50,6 +50,7 @@ def invoke(
         _environment(database.variables(settings)),
         _as_own_command_line(command),
         kept_connections(),
+        messages_without_values(),
         _logging(log) as write,
         warnings.catch_warnings(),
     ):
@@ -79,7 +80,7 @@ def main() -> None:
 
     parsed = dbtRunner().invoke(["--quiet", "--no-write-json", "parse"]).result
     # where it cannot be parsed there is no manifest: dbt parses again, and says aloud what is wrong
-    with kept_connections():
+    with kept_connections(), messages_without_values():
         outcome = dbtRunner(parsed if isinstance(parsed, Manifest) else None).invoke(arguments)
     if outcome.exception:
         print(outcome.exception, file=sys.stderr)
@@ -183,6 +184,29 @@ def kept_connections() -> Iterator[None]:
         for manager in managers:
             with suppress(psycopg2.Error):  # of connections that the server has ended
                 manager.cleanup_all()
+
+
+@contextmanager
+def messages_without_values() -> Iterator[None]:
+    """Have dbt pass on what Postgres says without the values of rows: to its log and artifacts, to Dagster, to us."""
+    import psycopg2
+    from dbt.adapters.postgres.connections import PostgresConnectionManager
+
+    handler = PostgresConnectionManager.exception_handler
+
+    @contextmanager
+    def without_values(manager: Any, sql: str) -> Iterator[None]:
+        with handler(manager, sql):
+            try:
+                yield
+            except psycopg2.DatabaseError as error:
+                raise type(error)(postgres_errors.without_values(error)) from None
+
+    PostgresConnectionManager.exception_handler = without_values  # type: ignore[method-assign, assignment]
+    try:
+        yield
+    finally:
+        PostgresConnectionManager.exception_handler = handler  # type: ignore[method-assign]
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from parley.alerts.metrics import MetricValues
 from parley.build import dbt
 from parley.errors import ParleyError
 from parley.settings import Settings
+from parley.warehouse import postgres_errors
 from parley.warehouse.database import Connection
 
 if TYPE_CHECKING:
@@ -375,7 +376,8 @@ def _explained() -> Iterator[None]:
     except psycopg.errors.UndefinedTable:
         raise ParleyError("There are no tables yet: land events with `parley load` and run `parley build`.") from None
     except (psycopg.DataError, psycopg.ProgrammingError) as error:
-        raise ParleyError(f"This cannot be asked: {error.diag.message_primary}.") from error
+        said = postgres_errors.without_values(error).splitlines()[0]
+        raise ParleyError(f"This cannot be asked: {said}.") from error
 
 
 def _postgres() -> Any:

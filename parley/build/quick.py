@@ -25,7 +25,7 @@ from parley.build.plans import Check, Plan, Script, Table
 from parley.build.results import OnProgress, Progress, Result
 from parley.build.work import Work
 from parley.settings import Settings
-from parley.warehouse import database
+from parley.warehouse import database, postgres_errors
 from parley.warehouse.database import Connection
 
 
@@ -61,7 +61,7 @@ def attempt(
             results = build.run(settings, threads or int(environ.get("PARLEY_THREADS", "2")), on_progress)
             _record(connection, plan, circumstances, begun, results, select)
     except (plans.Unknown, _Unusual, psycopg.Error) as error:
-        dbt.note(settings, [f"Left to dbt: {error}."])
+        dbt.note(settings, [f"Left to dbt: {postgres_errors.without_values(error)}."])
         return None
     checks = {check.name: check for check in plan.checks}
     dbt.note(

@@ -3,6 +3,7 @@
 import os
 import sys
 from datetime import datetime
+from typing import NoReturn
 
 import typer
 from rich.console import Console
@@ -43,12 +44,22 @@ def main() -> None:
         sys.exit(1)
     except Exception as error:
         if (why := _why_stopped(error)) is None:
-            raise
+            _raise_without_values(error)
         complain(ParleyError(f"Postgres stopped the command ({why}): correct that and run it again."))
         sys.exit(1)
     except KeyboardInterrupt:
         errors.print("[bold red]parley:[/] stopped.")
         sys.exit(130)
+
+
+def _raise_without_values(error: Exception) -> NoReturn:
+    """With its traceback, which is seen, logged and mailed, but without what Postgres quotes of rows."""
+    from parley.warehouse import postgres_errors
+
+    if not postgres_errors.is_of_postgres(error):
+        raise error
+    said = postgres_errors.without_values(error)
+    raise RuntimeError(f"Postgres: {said}").with_traceback(error.__traceback__) from None
 
 
 def _why_stopped(error: Exception) -> str | None:

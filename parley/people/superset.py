@@ -8,7 +8,7 @@ from psycopg import sql
 from parley.errors import ParleyError
 from parley.people import residue
 from parley.settings import Settings
-from parley.warehouse import database
+from parley.warehouse import database, postgres_errors
 
 _TABLES = {
     "public.logs": ("json", "referrer"),
@@ -62,4 +62,5 @@ def _connect(settings: Settings) -> database.Connection | None:
     try:
         return database.connect(settings, autocommit=True, database=name(settings))
     except (ParleyError, psycopg.Error) as error:
-        raise ParleyError(f"Superset's own database {name(settings)!r} cannot be searched: {error}") from error
+        said = postgres_errors.without_values(error)
+        raise ParleyError(f"Superset's own database {name(settings)!r} cannot be searched: {said}") from error

@@ -14,11 +14,11 @@ from pathlib import Path
 import psycopg
 
 from parley.config import seeds, tenants, tracking_plan
-from parley.errors import ParleyError, may_pass
+from parley.errors import ParleyError, may_pass, told
 from parley.landing import batches, formats
 from parley.landing.formats import Mapper
 from parley.people import removal
-from parley.server import faults, spool
+from parley.server import spool
 from parley.server.access import KeyRing, Limits
 from parley.server.intake import Answer, Intake, Known, Most
 from parley.server.live import Live
@@ -240,7 +240,7 @@ class Collector(Server):
         except SpoolFull as error:
             problem = error
         except Exception as error:  # whatever it is, who waits is told that nothing is kept
-            log.error("The spool cannot be written: %s", faults.told(error))
+            log.error("The spool cannot be written: %s", told(error))
             problem = SpoolFull("The spool cannot be written now: send again later.")
         for _, kept in waiting:
             kept.get_loop().call_soon_threadsafe(_settle, kept, problem)
@@ -265,7 +265,7 @@ async def _kept_up(work: Work) -> None:
         try:
             await work()
         except Exception as error:
-            log.error("The server goes on after a fault: %s", faults.told(error))
+            log.error("The server goes on after a fault: %s", told(error))
         await asyncio.sleep(PAUSE)
 
 

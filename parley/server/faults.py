@@ -2,25 +2,15 @@
 
 import logging
 import sys
-import traceback
 from http import HTTPStatus
-from pathlib import Path
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from parley.errors import ParleyError
+from parley.errors import ParleyError, told
 from parley.server.problems import Problem
 
 log = logging.getLogger("parley.server")
-
-
-def told(error: BaseException) -> str:
-    """What kind of error it is, and where: its message, and those of what caused it, may quote an event."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return " < ".join(
-        [type(error).__name__, *(f"{Path(one.filename).name}:{one.lineno} {one.name}" for one in reversed(frames))]
-    )
 
 
 def _in_a_sentence(send: Send) -> Send:

@@ -16,18 +16,17 @@ import orjson
 import psycopg
 
 from parley.alerts.happenings import Watcher
-from parley.errors import ParleyError
+from parley.errors import ParleyError, told
 from parley.landing import batches, loads, partitions, positions, subjects
 from parley.landing.batches import SubjectsErased
 from parley.landing.judging import EVENT_COLUMNS, ID_LENGTH, REJECTED_COLUMNS, Judged, cell
 from parley.landing.positions import START, Position
 from parley.landing.privacy import TOO_MUCH, Erased
 from parley.people import removal
-from parley.server import faults
 from parley.server.intake import Known
 from parley.server.spool import Spool
 from parley.settings import Settings
-from parley.warehouse import audit, database
+from parley.warehouse import audit, database, postgres_errors
 from parley.warehouse.database import Connection
 from parley.warehouse.names import UNKNOWN_TENANT
 
@@ -175,7 +174,7 @@ class Writer:
                 self.state.problem = _reason(error)
                 log.warning("Landing waits: %s", self.state.problem)
                 if not isinstance(error, ParleyError | psycopg.Error):
-                    log.error("Landing failed: %s", faults.told(error))
+                    log.error("Landing failed: %s", told(error))
             if self._stopping.wait(pause) and pause > SECONDS_BETWEEN_BATCHES:
                 return  # it is stopping, and Postgres did not come back: the spool keeps what is left
             pause = min(pause * 2, LONGEST_PAUSE)
@@ -264,7 +263,8 @@ def _reason(error: Exception) -> str:
         case ParleyError():
             return str(error)
         case psycopg.Error():
-            return error.diag.message_primary or "the connection to Postgres was lost"
+            said = postgres_errors.without_values(error).splitlines()[0]
+            return said if error.sqlstate else "the connection to Postgres was lost"
         case OSError():
             return f"the spool cannot be read or written ({error.strerror})"
         case _:

@@ -179,6 +179,8 @@ def test_a_chart_of_a_tenant_without_data_says_what_would_fill_it(visit: Any, bo
     assert [text for text in said if not text.startswith('"Nothing') or "fill" not in text] == []
     expect(seen.page.get_by_text("No results were returned for this query").locator("visible=true")).to_have_count(0)
     assert [one for one in drawn(seen.page) if one.said] == [], "no axis from nothing"
+    figures = [chart["name"] for chart in source.charts(BOARDS[board]) if chart["kind"] == "number"]
+    assert [name for name in figures if "No data" in seen.said(name)] == []
     assert cut_texts(seen.page) == []
 
 
@@ -201,6 +203,11 @@ def test_times_are_on_the_clock_of_the_tenant(visit: Any, superset: Superset) ->
         " where tenant_id = 'voice-tokyo' and started_on < '2025-07-02'"
     )
     expect(seen.chart("The conversations behind these numbers")).to_contain_text(str(last))
+    expect(seen.page.get_by_text("2025-06-01 to before 2025-07-02")).to_be_visible()
+
+
+def test_money_in_a_table_has_its_currency(visit: Any) -> None:
+    expect(visit("responses", tenant="nordic-bank").chart("Calls of models")).to_contain_text("SEK 0.01")
 
 
 @pytest.mark.parametrize("tenant", TENANTS)

@@ -18,6 +18,7 @@ import pytest
 from apprise.plugins.pagerduty import PAGERDUTY_API_LOOKUP
 from psycopg.rows import dict_row
 
+from dagster_project.assets import landing
 from dagster_project.sensors import sensors
 from parley.alerts import channels, ledger, outbox, rules
 from parley.alerts.evaluation import Evaluation, evaluate, report
@@ -30,6 +31,7 @@ from parley.warehouse import audit
 from parley.warehouse import database as postgres
 from tests.conftest import BUILT_AS_OF, Rows, parley
 from tests.oracle import Event, Tenant
+from tests.support.http_server import make_key, serving, until
 from tests.support.landing import event, write
 from tests.support.receivers import Webhook, free_port, mailbox, webhook
 from tests.support.seeds import write_seed
@@ -234,15 +236,15 @@ OUTAGE = {
 def test_a_single_event_alerts_as_soon_as_it_has_landed(
     database: Settings, team: Webhook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project = copy_project(tmp_path / "project", [Tenant("shop"), Tenant("quiet")])
+    project = copy_project(tmp_path / "project", [*map(Tenant, ("shop", "quiet", "by-inbox", "by-http"))])
     own = OUTAGE | {"tenant_id": "quiet", "enabled": "false"}
     write_seed(project, "alert_rules", [RULE | OUTAGE, RULE | own])
     monkeypatch.setenv("PARLEY_PROJECT", str(project))
     settings = Settings.load()
     now = datetime.now(UTC)
 
-    def land(name: str, *errors: tuple[str, str, timedelta]) -> None:
-        said = [
+    def errors_of(name: str, *errors: tuple[str, str, timedelta]) -> list[dict[str, Any]]:
+        return [
             event(
                 number + len(name) * 100,
                 tenant_id=tenant,
@@ -252,7 +254,9 @@ def test_a_single_event_alerts_as_soon_as_it_has_landed(
             )
             for number, (tenant, kind, ago) in enumerate(errors)
         ]
-        done = parley("load", str(write(tmp_path / f"{name}.ndjson", said)))
+
+    def land(name: str, *errors: tuple[str, str, timedelta]) -> None:
+        done = parley("load", str(write(tmp_path / f"{name}.ndjson", errors_of(name, *errors))))
         assert done.returncode == 0, done.stderr
 
     alert = "select tenant_id, state, observed, incident, detail from ops.alerts where rule_id = 'outage' order by 1"
@@ -269,6 +273,16 @@ def test_a_single_event_alerts_as_soon_as_it_has_landed(
     assert len(team.posts) == 1  # the incident is known
     evaluated(settings, now + timedelta(hours=1))
     assert [row["state"] for row in read(alert)] == ["FIRING"]
+
+    settings.inbox.mkdir(parents=True)
+    write(settings.inbox / "file.ndjson", errors_of("by-inbox", ("by-inbox", "Outage", timedelta(0))))
+    landing(dg.build_asset_context())
+    assert [row["tenant_id"] for row in read(alert)] == ["by-inbox", "shop"]
+    with serving(settings, tmp_path, key=make_key(settings, "by-http")) as server, server.client() as client:
+        [error] = errors_of("by-http", ("by-http", "Outage", timedelta(0)))
+        client.post("/api/v1/analytics/events", json=error).raise_for_status()
+        until(lambda: len(team.posts) == 3, "what came by HTTP alerts nobody")
+    assert [row["tenant_id"] for row in read(alert)] == ["by-http", "by-inbox", "shop"]
 
 
 def test_landings_builds_and_metrics_can_be_measured(

@@ -162,15 +162,24 @@ def test_events_that_are_missing_from_a_fact_fail_the_build_and_are_counted_unti
     assert (by_fact(), unaccounted()) == ({}, 0)
 
 
-def test_a_table_that_cannot_be_built_is_named_with_the_reason(built: Settings) -> None:
-    execute(built, "alter table marts.session_metrics drop column bounce_rate")
+def test_a_table_that_cannot_be_built_is_named_with_the_reason_and_no_row(
+    built: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(dbt, "LOG", str(tmp_path / "dbt.log"))
+    execute(built, "truncate marts.session_metrics")
+    execute(built, "alter table marts.session_metrics add constraint broken check (tenant_id = '')")
     execute(built, "insert into ops.changes (model, kind) values ('sessions', 'all')")
     outcome = build(built, BuildRequest(select=("session_metrics",)))
     assert not outcome.is_good
     [problem] = outcome.problems
     assert (problem.name, problem.kind, problem.status) == ("session_metrics", "model", "error")
-    assert "\n" not in problem.reason
+    assert problem.reason == 'new row for relation "session_metrics" violates check constraint "broken"'
     assert outcome.skipped > 0
+    kept = (tmp_path / "dbt.log").read_text()
+    assert kept.count('violates check constraint "broken"') > 1, "of the build without dbt, and of dbt"
+    [recorded] = read_rows("select problems::text as said from ops.builds order by finished_at desc limit 1")
+    assert 'constraint \\"broken\\"' in recorded["said"]
+    assert "Failing row" not in kept + recorded["said"]
 
 
 def test_one_build_at_a_time(built: Settings) -> None:

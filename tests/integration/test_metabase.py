@@ -9,7 +9,8 @@ import psycopg
 import pytest
 
 from dashboards.metabase import content, provision
-from dashboards.source import Source, charts
+from dashboards.source import PROJECT, Source, charts
+from parley.config import tenants
 from parley.errors import ParleyError
 from parley.settings import Settings
 from parley.warehouse import bi_role, database
@@ -20,6 +21,7 @@ KEY = "mb_a test's key"
 TENANT = "salon-paris"
 FROM, BEFORE = "2025-06-28", "2025-07-01"
 SOURCE = Source()
+NAMES = {tenant.tenant_id: tenant.name for tenant in tenants.read(PROJECT / tenants.SEED).values()}
 CHARTS = sum(len(charts(board)) for board in SOURCE.boards.values())
 OBJECTS = 1 + len(provision.COLLECTIONS) + len(SOURCE.datasets) + CHARTS + len(SOURCE.boards)
 
@@ -37,6 +39,7 @@ def metabase(built: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeM
 def results(fake: FakeMetabase, board: str, **filters: str) -> dict[str, list[list[Any]]]:
     """The rows of every chart of a board, by its name, with these filters chosen."""
     [dashboard] = [one for one in fake.dashboard.values() if one["name"] == SOURCE.boards[board]["title"]]
+    filters |= {"tenant": NAMES.get(filters["tenant"], filters["tenant"])} if "tenant" in filters else {}
     chosen = [
         {"id": one["id"], "value": [filters[one["slug"]]] if one["type"] == "string/=" else filters[one["slug"]]}
         for one in dashboard["parameters"]
@@ -69,10 +72,10 @@ def test_done_twice_it_changes_nothing_more(metabase: FakeMetabase) -> None:
 def test_every_chart_of_every_board_runs_and_shows_what_its_table_has(metabase: FakeMetabase) -> None:
     provision.provision()
     june = {"from": "2025-06-01", "to": BEFORE}
-    tenants = {"commerce": "salon-paris", "responses": "voice-tokyo"}
+    shown = {"commerce": "salon-paris", "responses": "voice-tokyo"}
     empty: set[str] = set()
     for board, spec in SOURCE.boards.items():
-        tenant = tenants.get(board, "nordic-bank")
+        tenant = shown.get(board, "nordic-bank")
         dates = {} if board == "inputs" else june  # whose dates are those of the landing
         found = results(metabase, board, tenant=tenant, **dates)
         for chart in charts(spec):
@@ -160,6 +163,8 @@ def test_a_tenant_has_boards_of_its_own_over_a_connection_that_sees_its_rows_onl
     assert provision.provision() == {"unchanged": OBJECTS}
     monkeypatch.delenv("METABASE_TENANT")
     assert provision.provision() == {"unchanged": OBJECTS}
+    of_tenant = [one for board in metabase.dashboard.values() for one in board["parameters"] if one["slug"] == "tenant"]
+    assert [NAMES[TENANT]] in [one["default"] for one in of_tenant]
     [details] = [one["details"] for one in metabase.database.values() if one["name"] == f"Parley of {TENANT}"]
     with psycopg.connect(user=details["user"], password=details["password"]) as connection:
         seen = connection.execute("select distinct tenant_id from facts.conversations").fetchall()

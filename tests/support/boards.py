@@ -34,7 +34,7 @@ class Board:
 
     def said(self, name: str) -> str:
         """All that a figure's tile says, what its style adds too; parts that are not shown are left out."""
-        tile = self.chart(name).locator(".pop_kpi")
+        tile = self.chart(name).locator(".pop_kpi, .big_number_total")
         expect(tile).to_be_visible()
         return " ".join(str(tile.evaluate(_SAID)).replace("↑", "").replace("↓", "").split())
 

@@ -1,5 +1,6 @@
 /* Superset shows 0 for a figure that nobody knows, "+100%" against it, and points as per cent. Its answers say which
-   figures are unknown; from them this writes a style per chart, which what Superset draws again later keeps to. */
+   figures are unknown; from them this writes a style per chart, which what Superset draws again later keeps to.
+   For days that somebody has chosen it says "2026-01-01 ≤ col < 2026-02-01": here they are put into words. */
 (() => {
   const styles = document.createElement("style");
   const rules = new Map();
@@ -15,14 +16,31 @@
 
   const say = async (query, answer) => {
     const form = query.form_data ?? {};
-    if (form.viz_type !== "pop_kpi" || !answer.ok) return;
+    if (!["pop_kpi", "big_number_total"].includes(form.viz_type) || !answer.ok) return;
     const { result } = await answer.json();
     const row = result[0]?.data?.[0] ?? {};
+    if (form.viz_type === "big_number_total") {
+      rules.set(form.slice_id, (row[form.metric] ?? null) === null ? unknown(form) : "");
+      return write();
+    }
     const past = Object.keys(row).find((name) => name.startsWith(`${form.metric}__`));
     const [now, before] = [form.metric, past].map((name) => row[name] ?? null).map(number);
     rules.set(form.slice_id, style(form, now, before, days(result[0])));
+    write();
+  };
+
+  const write = () => {
     styles.textContent = [...rules.values()].join("\n");
     if (!styles.isConnected) document.head.append(styles);
+  };
+
+  const notKnown = (figure) => `${figure}::after { content: "N/A"; font-size: 32px; color: #6b7480; }`;
+
+  /* A figure without a past: Superset writes "No data" and a sentence about queries. */
+  const unknown = (form) => {
+    const tile = `[data-test-chart-id="${form.slice_id}"] .big_number_total`;
+    const figure = `${tile} .header-line`;
+    return `${figure} { font-size: 0 !important; } ${notKnown(figure)} ${tile} .subtitle-line { display: none; }`;
   };
 
   const number = (value) => (value === null ? null : Number(value));
@@ -46,7 +64,7 @@
     const found = [];
     if (now === null) {
       found.push(`${figure} { font-size: 0 !important; } ${figure} > * { display: none; }`);
-      found.push(`${figure}::after { content: "N/A"; font-size: 32px; color: #6b7480; }`);
+      found.push(notKnown(figure));
     }
     if (!isCompared || !before) found.push(`${figure} > span { display: none; } ${change} { display: none !important; }`);
     if (span === null) found.push(instead(past, "All days: there are none before"));
@@ -55,6 +73,21 @@
     if (isCompared && before) found.push(instead(change, changed(form, now, before)));
     return found.join("\n");
   };
+
+  /* Where somebody has chosen days. */
+  const sayDates = (node) => {
+    const [, from, to] = node.nodeValue.match(/^(?:(\S+) ≤ )?col(?: < (\S+))?$/) ?? [];
+    if (from && to) node.nodeValue = `${from} to before ${to}`;
+    else if (from || to) node.nodeValue = from ? `from ${from}` : `before ${to}`;
+  };
+  const look = (root) => {
+    const texts = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+    if (root.nodeType === Node.TEXT_NODE) sayDates(root);
+    while (texts.nextNode()) sayDates(texts.currentNode);
+  };
+  new MutationObserver((changes) => {
+    for (const { type, target, addedNodes } of changes) (type === "characterData" ? [target] : addedNodes).forEach(look);
+  }).observe(document, { subtree: true, childList: true, characterData: true });
 
   const changed = (form, now, before) => {
     const isRate = form.column_config?.Delta?.visible !== false;
