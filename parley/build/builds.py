@@ -289,7 +289,7 @@ def arguments(order: BuildRequest, circumstances: Circumstances, project: str) -
 
 def rebuilt_models(settings: Settings) -> dict[str, dict[str, Any]]:
     """What each rebuilt model says of its rebuilding (macros/rebuild/README.md), by schema and name."""
-    manifest = dbt.parse(settings)
+    manifest = dbt.parsed(settings)
     return {
         f"{node.schema}.{node.name}": node.config.meta["rebuild"]
         for node in manifest.nodes.values()

@@ -17,6 +17,7 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from parley.build import plans
 from parley.errors import MistakeError, ParleyError
 from parley.settings import Settings
 from parley.warehouse import database, postgres_errors
@@ -30,6 +31,8 @@ LOG = "logs/dbt.log"
 _LEVELS = {"info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 _MOST_BYTES = 10 * 1024 * 1024
 _OLDER_LOGS = 5
+_parsed: "dict[str, Manifest]" = {}
+"""The project that this process parsed last, by its fingerprint."""
 
 
 def invoke(
@@ -103,6 +106,7 @@ def note(settings: Settings, sentences: Iterable[str]) -> None:
 def parse(settings: Settings) -> "Manifest":
     """The project as dbt reads it, also written to `target/` for MetricFlow. Raises ParleyError where it is wrong."""
     complaints: list[str] = []
+    project = plans.fingerprint(settings.project)
 
     def follow(event: "EventMsg") -> None:
         if event.info.name == "SemanticValidationFailure":
@@ -114,7 +118,15 @@ def parse(settings: Settings) -> "Manifest":
         if complaints:
             raise ParleyError(f"The metrics are not right: {complaints[0]} Mend it in models/metrics.") from None
         raise
+    _parsed.clear()
+    _parsed[project] = manifest
     return manifest
+
+
+def parsed(settings: Settings) -> "Manifest":
+    """As `parse`, to read in and not to build by: what this process has parsed serves while the project's files stay
+    as they are. It may be of another database."""
+    return _parsed.get(plans.fingerprint(settings.project)) or parse(settings)
 
 
 def reason(message: str) -> str:

@@ -105,7 +105,7 @@ class Catalogue:
         from dbt.contracts.graph.semantic_manifest import SemanticManifest
         from metricflow_semantics.model.dbt_manifest_parser import parse_manifest_from_dbt_generated_manifest
 
-        project = dbt.parse(settings)
+        project = dbt.parsed(settings)
         with TemporaryDirectory() as scratch:
             written = Path(scratch, "semantic_manifest.json")
             SemanticManifest(project).write_json_to_file(str(written))
