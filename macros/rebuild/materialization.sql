@@ -21,7 +21,7 @@
 {% macro build_whole(target, spec, sql) %}
     {% call statement('take_in_everything') %}{{ taking_in_everything(spec) }}{% endcall %}
     {% do put_in_place(target, by_day(spec, without_late_events(spec, sql))) %}
-    {% do record_rebuilding(target, spec) %}
+    {% do record_rebuilding(target, spec, sql) %}
 {% endmacro %}
 
 {#- What lands for frozen days comes too late, also where staging is built from what is left. -#}
@@ -48,7 +48,7 @@
     {% else %}
         {% call noop_statement('main', 'INSERT 0 0', 'INSERT', 0) %}{% endcall %}
     {% endif %}
-    {% do record_rebuilding(target, spec) %}
+    {% do record_rebuilding(target, spec, sql) %}
     {% if existing.comments != described() %}
         {% call statement('describe') %}{{ describe(target) }}{% endcall %}
     {% endif %}

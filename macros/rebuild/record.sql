@@ -4,10 +4,10 @@
     (docs/decisions/builds-without-dbt.md). Keys are collected in another way where more than what changed is to be read, and
     written in another where history is frozen: each way is recorded, and so is a full refresh.
 -#}
-{% macro record_rebuilding(target, spec) %}
+{% macro record_rebuilding(target, spec, sql) %}
     {% if var('project') is none or is_recorded() %}{% do return('') %}{% endif %}
     {% set usual = dict(spec, reread='nothing', asked=none, is_frozen=false) %}
-    {% set columns = adapter.get_columns_in_relation(target) %}
+    {% set columns = columns_in(target) %}
     {% set collect = {} %}
     {% for reread in ['nothing', 'tenants', 'everything'] %}
         {% do collect.update({reread: collecting(dict(usual, reread=reread))}) %}
@@ -20,21 +20,30 @@
         'clock': context[spec.time_triggered](usual) if spec.get('time_triggered') else none,
         'look': looking(usual),
         'collect': collect,
-        'recompute': recomputing(rendered_for('affected')),
+        'recompute': recomputing(rendered_for('affected', sql)),
         'write': write_difference(target, columns, config.get('unique_key'), usual) ~ analyze_if_grown(target),
         'write_beside_frozen':
             write_difference(target, columns, config.get('unique_key'), dict(usual, is_frozen=true)) ~ analyze_if_grown(target),
         'freezes': freezes(usual),
-        'refresh': taking_in_everything(usual) ~ refreshing(target, rendered_for('everything')),
+        'refresh': taking_in_everything(usual) ~ refreshing(target, rendered_for('everything', sql)),
     }) %}
 {% endmacro %}
 
-{#- The model's SQL for affected keys, or for the whole table, whichever this run builds. -#}
-{% macro rendered_for(rows) %}
+{#- The model's SQL for affected keys, or for the whole table: this run's own, or rendered once more. -#}
+{% macro rendered_for(rows, sql) %}
+    {% if (rows == 'affected') == rebuilding() %}{% do return(sql) %}{% endif %}
     {% do model.update({'rendered_for': rows}) %}
-    {% set sql = render(model.raw_code) %}
+    {% set other = render(model.raw_code) %}
     {% do model.pop('rendered_for') %}
-    {% do return(sql) %}
+    {% do return(other) %}
+{% endmacro %}
+
+{#- The columns of the model's table: as its contract has them, else as the database does. -#}
+{% macro columns_in(target) %}
+    {% if not config.get('contract').enforced %}{% do return(adapter.get_columns_in_relation(target)) %}{% endif %}
+    {% set columns = [] %}
+    {% for column in model.columns.values() %}{% do columns.append(api.Column.create(column.name, column.data_type)) %}{% endfor %}
+    {% do return(columns) %}
 {% endmacro %}
 
 {#- Of a table that builds make as a whole: the difference is written, so that a refresh that finds none changes nothing. -#}
@@ -44,7 +53,7 @@
 {% endmacro %}
 
 {% macro refreshing(target, sql) %}
-    {% set table_columns = adapter.get_columns_in_relation(target) %}
+    {% set table_columns = columns_in(target) %}
     {% set columns = table_columns | map(attribute='quoted') | join(', ') %}
     {% set key = config.get('unique_key') or [] %}
     create temporary table recomputed (like {{ target }}) on commit drop;
