@@ -28,6 +28,7 @@ NORMAL_MAD = 1.4826  # standard deviation over median absolute deviation, of nor
 MONTHS = 12
 LEAST_MONTHS = 3  # of which a day of the month is known
 FIRST = date(1970, 1, 1)
+MOST_AT_ONCE = 20_000  # days of series that are judged together: some 10 MB for each of a few arrays
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,11 @@ class Series:
     base: Array
     is_holiday: NDArray[np.bool_]
 
+    @property
+    def learned(self) -> Array:
+        """What is learned from: holidays say nothing about other days."""
+        return np.where(self.is_holiday, np.nan, self.observed)
+
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
@@ -93,20 +99,31 @@ class Judgement:
     is_grave: NDArray[np.bool_]
 
 
-def judge(series: Series, setting: Setting) -> Judgement:
-    """Hold each day of the series against what the days before it let expect.
+def judge(series: Sequence[Series], settings: Sequence[Setting]) -> list[Judgement]:
+    """Hold each day of each series against what the days before it let expect.
 
     On a scale on which the usual deviation does not depend on the size: each weekday's median; of what is left, the
     trend, from the medians of its newer and its older half; the level, the median of the last fortnight carried along
     the trend; the spread, the scaled median absolute deviation, or that of pure chance if it is greater.
-    """
-    window = setting.training_days
-    anchor = _anchors(series, window) if series.scale == "clock" else np.zeros(len(series.observed))
-    learned = np.where(series.is_holiday, np.nan, series.observed)
-    past = _to_scale(series.scale, _before(learned, window), anchor[:, None])
-    value = _to_scale(series.scale, series.observed, anchor)
 
-    expected, spread, count = _expectation(past)
+    The settings, one of each series, have the same `training_days`: what is expected is computed for all at once.
+    """
+    window = settings[0].training_days
+    anchors = [_anchors(each, window) for each in series]
+    pasts = [
+        _to_scale(each.scale, _before(each.learned, window), anchor[:, None])
+        for each, anchor in zip(series, anchors, strict=True)
+    ]
+    ends = np.cumsum([len(past) for past in pasts])[:-1]
+    expectations = zip(*(np.split(of_all, ends) for of_all in _expectation(np.concatenate(pasts))), strict=True)
+    return [_judged(*each) for each in zip(series, settings, anchors, expectations, strict=True)]
+
+
+def _judged(
+    series: Series, setting: Setting, anchor: Array, expectation: tuple[Array, Array, NDArray[np.int64]]
+) -> Judgement:
+    value = _to_scale(series.scale, series.observed, anchor)
+    expected, spread, count = expectation
     is_trained = (count >= setting.min_training_days) & np.isfinite(expected)
     expected = np.where(is_trained, expected, np.nan)
     if series.scale == "count":
@@ -197,9 +214,13 @@ def _days_of_month(residual: Array, start: int) -> Array:
 
 
 def _anchors(series: Series, window: int) -> Array:
-    """The mean time of the days before each day, taken on the circle: times of day are compared as the way from it."""
-    radians = np.where(series.is_holiday, np.nan, series.observed) * (np.pi / 12)
-    past = _before(radians, window)
+    """The mean time of the days before each day, taken on the circle: times of day are compared as the way from it.
+
+    0 on every other scale.
+    """
+    if series.scale != "clock":
+        return np.zeros(len(series.observed))
+    past = _before(series.learned * (np.pi / 12), window)
     sine: Array = np.nansum(np.sin(past), axis=1)
     cosine: Array = np.nansum(np.cos(past), axis=1)
     return np.arctan2(sine, cosine) * (12 / np.pi)
@@ -265,13 +286,26 @@ def find(
     """
     days_off = set(holidays)
     key = ("tenant_id", "event_name", "metric")
+    batch: list[tuple[Row, Series, Setting]] = []
+    days = 0
     for (tenant_id, event_name, metric), rows in groupby(metrics, lambda row: tuple(row[name] for name in key)):
         setting = settings.of(tenant_id, event_name, metric)
         observations = [row for row in rows if row["date"] <= last_day]
         if setting and observations:
             series = _series(observations, setting, days_off, last_day)
-            names = {"tenant_id": tenant_id, "event_name": event_name, "metric": metric}
-            yield from _rows(names, series, judge(series, setting))
+            if days > MOST_AT_ONCE or (batch and batch[-1][2].training_days != setting.training_days):
+                yield from _found(batch)
+                batch, days = [], 0
+            days += len(series.observed)
+            batch.append(({"tenant_id": tenant_id, "event_name": event_name, "metric": metric}, series, setting))
+    yield from _found(batch)
+
+
+def _found(batch: Sequence[tuple[Row, Series, Setting]]) -> Iterator[Row]:
+    if batch:
+        names, series, settings = zip(*batch, strict=True)
+        for found in zip(names, series, judge(series, settings), strict=True):
+            yield from _rows(*found)
 
 
 def _series(rows: Sequence[Row], setting: Setting, days_off: set[tuple[str, date]], last_day: date) -> Series:

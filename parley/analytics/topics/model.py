@@ -236,7 +236,11 @@ class TopicModel:
             "learned_from": np.array(self.learned_from),
         }
         file = io.BytesIO()
-        np.savez_compressed(file, allow_pickle=False, **arrays, **self.encoder.arrays())
+        # as numpy.savez_compressed does, but in a third of its time
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+            for name, array in (arrays | self.encoder.arrays()).items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
         return file.getvalue()
 
     @classmethod
