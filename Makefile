@@ -10,7 +10,7 @@ BI_READY := $(BI_VENV)/.ready
 BI := dashboards/superset/requirements-bi
 WITH_ENV = variables="$$($(PARLEY) env)" && eval "$$variables" &&
 
-# where it is set, every process compiles dbt's and Dagster's thousands of modules anew, for seconds
+# where it is set, every process compiles dbt's and Dagster's thousands of modules again, for seconds
 unexport PYTHONDONTWRITEBYTECODE
 
 SIZE ?= 20000

@@ -6,7 +6,7 @@
 
 The series are those that `marts.input_metrics` holds, of tenants from 300 to 60,000 events a day: a rhythm of the
 day and the week, growth, pay days, holidays, overdispersed noise that lasts over days, users, late events and lost ids,
-duplicates and refusals. They are judged by the shipped settings. Of two years the second is looked at.
+duplicates and rejections. They are judged by the shipped settings. Of two years the second is looked at.
 """
 
 import argparse

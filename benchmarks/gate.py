@@ -1,9 +1,9 @@
-"""What the input gate costs: one day of many events among others, judged by the shipped expectations.
+"""What the input gate costs: one day of many events among others, validated by the shipped expectations.
 
     python benchmarks/gate.py [--size 1000000] [--others 9]
 
-Puts `--size` made-up events on one day of raw.events, and as many on each of `--others` days of the same month, then
-judges the one day. Measuring is the statement over its events; the rest is Great Expectations, whose import is
+Puts `--size` synthetic events on one day of raw.events, and as many on each of `--others` days of the same month, then
+validates the one day. Measuring is the statement over its events; the rest is Great Expectations, whose import is
 given apart. It starts a server of its own in a temporary folder.
 """
 
@@ -69,21 +69,21 @@ def main() -> None:
                     EVENTS, {"day": day, "size": options.size, "batch": 1 + number * (options.size // 5000 + 1)}
                 )
             connection.execute("vacuum analyze raw.events")
-            judged = FIRST + timedelta(days=options.others // 2)
+            validated = FIRST + timedelta(days=options.others // 2)
 
             began = time.perf_counter()
             import great_expectations  # noqa: F401
 
             imported = time.perf_counter()
             with connection.transaction():
-                measures.measure(connection, [judged], listed=[], expected=[], max_future=24)
+                measures.measure(connection, [validated], listed=[], expected=[], max_future=24)
             measured = time.perf_counter()
-            [verdict] = validation.judge_days(connection, settings, judged, judged)
+            [result] = validation.validate_days(connection, settings, validated, validated)
             done = time.perf_counter()
-        print(f"{verdict.events:,} events on the day, {(options.others + 1) * options.size:,} in the month")
+        print(f"{result.events:,} events on the day, {(options.others + 1) * options.size:,} in the month")
         print(f"  importing Great Expectations  {imported - began:5.1f} s")
         print(f"  measuring the day             {measured - imported:5.1f} s")
-        print(f"  judging it, measuring and all {done - measured:5.1f} s   {verdict.verdict}")
+        print(f"  validating it, measuring and all {done - measured:5.1f} s   {result.result}")
     finally:
         embedded.stop(settings)
         shutil.rmtree(home, ignore_errors=True)

@@ -3,7 +3,7 @@
     python -m benchmarks.marts [--size 1000000] [--days 60]
 
 Makes the demo's world, lands and builds all of it but its last day, and prints the seconds of every mart. Then a funnel
-of four steps and a retention matrix are read from their marts, and worked out from raw.events on the fly by one query
+of four steps and a retention matrix are read from their marts, and computed from raw.events on the fly by one query
 each, which must say the same. Last, the tables take in one more day. It starts a server of its own in a temporary
 folder.
 """

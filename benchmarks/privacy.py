@@ -2,7 +2,7 @@
 
 `python -m benchmarks.privacy [--each 200] [--seed 7] [--show]` makes events with personal data of known kinds in known
 places (under the contract: its keys, its free text; beyond it: names by key, other text, numbers, URLs, ids) and
-harmless look-alikes, judges them by the shipped plan, and prints the rates by kind. Numbers are random, but right:
+harmless look-alikes, validates them by the shipped plan, and prints the rates by kind. Numbers are random, but right:
 cards and IBANs have their check digits, phone numbers are of the tenant's country.
 """
 
@@ -22,8 +22,8 @@ import phonenumbers
 
 from parley.config import tracking_plan
 from parley.config.tenants import Tenant
+from parley.landing.results import Accepted
 from parley.landing.rules import Rules
-from parley.landing.verdicts import Accepted
 
 FOLDER = Path(__file__).parents[1] / tracking_plan.FOLDER
 ZONES = {
@@ -279,12 +279,12 @@ def harmless(make: Maker, each: int) -> list[Planted]:
 
 
 def survives(rules: Rules, planted: Planted) -> bool:
-    verdict = rules.judge(planted.event, RECEIVED)
-    if not isinstance(verdict, Accepted):
-        raise SystemExit(f"{planted.kind}: {verdict}")
-    kept = [verdict.attributes, verdict.context or b""]
+    result = rules.validate(planted.event, RECEIVED)
+    if not isinstance(result, Accepted):
+        raise SystemExit(f"{planted.kind}: {result}")
+    kept = [result.attributes, result.context or b""]
     kept += [
-        (text or "").encode() for text in (verdict.user_id, verdict.conversation_id, verdict.session_id, verdict.source)
+        (text or "").encode() for text in (result.user_id, result.conversation_id, result.session_id, result.source)
     ]
     whole = b" ".join(kept).decode().replace("\\n", "\n").replace('\\"', '"')
     return any(part in whole for part in planted.parts)

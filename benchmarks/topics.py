@@ -90,7 +90,7 @@ def at_once(data: Labelled, sentences: bool) -> dict[str, float]:
 def in_batches(data: Labelled, sentences: bool, *, refits: bool) -> dict[str, float]:
     """A quarter of the questions, of 70 % of the intents, is learned from; the others arrive in eight batches.
 
-    With `refits` as a build takes them in: an outgrown model is learned anew.
+    With `refits` as a build takes them in: an outgrown model is learned again.
     """
     generator = random.Random(5)
     late = set(

@@ -36,7 +36,7 @@ from parley.warehouse.database import Connection
 COLLECTED = dg.AssetKey(["raw", "collected"])
 LANDING = dg.AssetKey(["raw", "landing"])
 ALERTS = dg.AssetKey(["alerts", "evaluation"])
-ANALYSES = "analyses"  # dbt's source of what Python works out
+ANALYSES = "analyses"  # dbt's source of what Python computes
 SHOWN_ALERTS = dg.AssetKey(["marts", "alerts"])  # a view of them: shows what is evaluated, and is not judged itself
 BUILD_POOL = "dbt"
 OWNERS = ["team:analytics"]  # of what names no other in dbt
@@ -129,9 +129,9 @@ def build_dbt_assets(
         def run(context: dg.AssetExecutionContext, dbt: WarehouseDbt, choices: BuildChoices) -> Iterator[object]:
             order = choices.order(context)
             with retried(), _turn(settings) as connection:
-                judged_to = builds.prepare(connection, settings, order)
+                validated_to = builds.prepare(connection, settings, order)
                 # both steps of a run are one build
-                circumstances = order.circumstances(choices.time(context), context.run_id, judged_to)
+                circumstances = order.circumstances(choices.time(context), context.run_id, validated_to)
                 project = plans.fingerprint(settings.project)
                 with circumstances.in_sessions():
                     only = frozenset(_names(context)) if context.is_subset else None

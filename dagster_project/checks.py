@@ -48,31 +48,31 @@ INPUTS_ARE_FIT = dg.AssetCheckSpec(
 )
 
 
-class JudgedAgain(dg.Config):
-    """Which days are judged though nothing new has landed on them."""
+class ValidatedAgain(dg.Config):
+    """Which days are validated though nothing new has landed on them."""
 
     days: int = Field(default=0, ge=0, description="So many days up to today (UTC); 0: only what is new.")
 
 
 @dg.multi_asset_check(specs=[INPUTS_ARE_FIT], pool="input_gate")
-def inputs_are_fit(context: dg.AssetCheckExecutionContext, config: JudgedAgain) -> Iterator[dg.AssetCheckResult]:
-    """Judges the days that landed. A warning, or what is left out, fails the check without stopping the build."""
+def inputs_are_fit(context: dg.AssetCheckExecutionContext, config: ValidatedAgain) -> Iterator[dg.AssetCheckResult]:
+    """Validates the days that landed. A warning, or what is left out, fails the check without stopping the build."""
     settings = Settings.load()
     with retried(), migrate.connect(settings, autocommit=True) as connection:
         tracking_plan.sync(connection, settings.project / tracking_plan.FOLDER)
-        _, judged = validation.judge_new(connection, settings)
+        _, validated = validation.validate_new(connection, settings)
         if config.days:
             first = datetime.now(UTC).date() - timedelta(days=config.days - 1)
-            judged = validation.judge_days(connection, settings, first)
+            validated = validation.validate_days(connection, settings, first)
         stopping = validation.stopping(connection)
         left_out = validation.left_out(connection)
-        findings = validation.findings(connection, {verdict.day for verdict in [*judged, *stopping, *left_out]})
-    warned = any(verdict.verdict == "warned" for verdict in judged)
+        findings = validation.findings(connection, {result.day for result in [*validated, *stopping, *left_out]})
+    warned = any(result.result == "warned" for result in validated)
     yield dg.AssetCheckResult(
         passed=not (stopping or left_out or warned),
         severity=dg.AssetCheckSeverity.ERROR if stopping else dg.AssetCheckSeverity.WARN,
         metadata={
-            **input_metadata(judged, stopping, left_out),
+            **input_metadata(validated, stopping, left_out),
             "findings": dg.MetadataValue.md(input_table(findings)),
             "data_docs": dg.MetadataValue.path(settings.home / data_docs.FOLDER / "index.html"),
         },

@@ -6,7 +6,7 @@ import dagster as dg
 from pydantic import Field
 
 from dagster_project.assets import BUILD_POOL, LANDING
-from dagster_project.checks import EVERY_FILE_LANDED, INPUTS_ARE_FIT, JudgedAgain
+from dagster_project.checks import EVERY_FILE_LANDED, INPUTS_ARE_FIT, ValidatedAgain
 from dagster_project.resources import BuildChoices
 from dagster_project.retries import retried
 from parley.history import exports
@@ -44,7 +44,7 @@ rebuild = dg.define_asset_job(
     selection=_built,
     description=(
         "Build a range of days again, in one run, after taking in what changed; of one tenant where the run config "
-        "says so. With `full_refresh` everything is built anew."
+        "says so. With `full_refresh` everything is rebuilt."
     ),
 )
 
@@ -52,10 +52,10 @@ rebuild = dg.define_asset_job(
 check_inputs = dg.define_asset_job(
     "check_inputs",
     selection=dg.AssetSelection.checks(INPUTS_ARE_FIT.key),
-    config=dg.RunConfig(ops={"inputs_are_fit": JudgedAgain(days=35)}),
+    config=dg.RunConfig(ops={"inputs_are_fit": ValidatedAgain(days=35)}),
     description=(
-        "Judge the raw events of the last 35 days anew, by the expectations, tenants and event types of today, and now "
-        "that the days are over. Builds nothing. 35 days hold a month and the days most late events come in."
+        "Validate the raw events of the last 35 days again, by the expectations, tenants and event types of today, "
+        "now that the days are over. Builds nothing. 35 days hold a month and the days most late events come in."
     ),
 )
 

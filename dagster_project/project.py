@@ -13,7 +13,7 @@ from dagster_project.programs import program
 from parley.errors import ParleyError
 from parley.settings import Settings
 
-# not dbt's own target folder, whose manifest every `parley build` writes anew while others may be reading it
+# not dbt's own target folder, whose manifest every `parley build` writes again while others may be reading it
 TARGET = Path("target/dagster")
 INPUTS = (
     "dbt_project.yml",
@@ -61,7 +61,7 @@ def _parse(project: DbtProject) -> None:
             check=False,
         )
         if done.returncode:
-            raise ParleyError(f"dbt cannot parse the project: mend it and try again.\n{done.stdout}{done.stderr}")
+            raise ParleyError(f"dbt cannot parse the project: fix it and try again.\n{done.stdout}{done.stderr}")
         Path(scratch, "manifest.json").replace(project.manifest_path)
 
 

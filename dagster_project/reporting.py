@@ -11,7 +11,7 @@ from parley.build import rebuilds
 from parley.build.rebuilds import Rebuild
 from parley.landing.batches import Counts
 from parley.landing.inbox import Outcome
-from parley.quality_gate.validation import Finding, Verdict
+from parley.quality_gate.validation import DayResult, Finding
 from parley.server.collected import Collected
 from parley.warehouse import database
 from parley.warehouse.database import Connection
@@ -104,7 +104,7 @@ def landing_metadata(outcomes: Sequence[Outcome]) -> dict[str, int]:
 
 
 def landing_table(outcomes: Sequence[Outcome]) -> str:
-    """A line of Markdown for each file: its counts, and why lines or the whole file were refused."""
+    """A line of Markdown for each file: its counts, and why lines or the whole file were rejected."""
     names = [field.name for field in fields(Counts)]
     rows = []
     for outcome in outcomes:
@@ -121,16 +121,16 @@ def set_aside_table(outcomes: Sequence[Outcome]) -> str:
 
 
 def input_metadata(
-    judged: Sequence[Verdict], stopping: Sequence[Verdict], left_out: Sequence[Verdict]
+    validated: Sequence[DayResult], stopping: Sequence[DayResult], left_out: Sequence[DayResult]
 ) -> dict[str, int | str]:
-    """How the input gate judged, in days of tenants, how many days hold up builds, and which ones builds leave out."""
-    words: list[str] = [verdict.verdict for verdict in judged if verdict.tenant_id != EVERY_TENANT]
+    """What the input gate found, in days of tenants, how many days hold up builds, and which ones builds leave out."""
+    words: list[str] = [result.result for result in validated if result.tenant_id != EVERY_TENANT]
     return {
-        "days_judged": len({verdict.day for verdict in judged}),
+        "days_validated": len({result.day for result in validated}),
         **{f"days_{word}": words.count(word) for word in ("passed", "warned", "blocked")},
         "days_stopping_builds": len(stopping),
         "days_left_out": len(left_out),
-        "left_out": ", ".join(f"{verdict.tenant_id} {verdict.day}" for verdict in left_out[:FINDINGS_SHOWN]),
+        "left_out": ", ".join(f"{result.tenant_id} {result.day}" for result in left_out[:FINDINGS_SHOWN]),
     }
 
 

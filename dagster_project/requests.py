@@ -40,7 +40,7 @@ def order(
 
     `days` is the first and last day of its partitions: all between are built again, of all tenants or of one, besides
     whatever changed. Neither matters where only changes are to be taken in, nor to a full refresh, which builds
-    everything anew. Raises ParleyError where `as_of` has no offset.
+    everything again. Raises ParleyError where `as_of` has no offset.
     """
     if only_changes or full_refresh:
         return BuildRequest(as_of=as_of, full_refresh=full_refresh)

@@ -36,7 +36,7 @@ class BuildChoices(dg.ConfigurableResource[None]):
 
     only_changes: bool = Field(default=False, description="Do not build the partitions' days again.")
     tenant: str | None = Field(default=None, description="Of the partitions' days, build only this tenant's again.")
-    full_refresh: bool = Field(default=False, description="Build every table anew, whatever the partitions.")
+    full_refresh: bool = Field(default=False, description="Rebuild every table, whatever the partitions.")
     as_of: str | None = Field(
         default=None, description='The build\'s "now" (RFC 3339 with an offset); else when the run started.'
     )

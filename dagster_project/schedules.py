@@ -112,8 +112,8 @@ def schedules(settings: Settings, built: Collection[dg.AssetKey], first_day: dat
         cron_schedule="20 1 * * *",
         default_status=status,
         description=(
-            "Builds judge what landed, at once. Each night, when the day (UTC) is over and little else runs, the last "
-            "weeks are judged anew: for days that stayed too small, and for expectations that have changed."
+            "Builds validate what landed, at once. Each night, when the day (UTC) is over and little else runs, the "
+            "last weeks are validated again: for days that stayed too small, and for expectations that have changed."
         ),
     )
     hourly_freshness = dg.ScheduleDefinition(

@@ -8,7 +8,7 @@
             ) %}
         {% endif %}
     {% endif %}
-    {% if execute and flags.WHICH in ('build', 'run') and var('judged_to') is none %}{# `parley build` has seen to it #}
+    {% if execute and flags.WHICH in ('build', 'run') and var('validated_to') is none %}{# `parley build` has seen to it #}
         {% set blocked = run_query(days_newly_blocked()).columns[0].values() %}
         {% if blocked %}
             {% do exceptions.raise_compiler_error(
@@ -25,6 +25,6 @@
     select distinct days.day::text as day
     from ops.input_validation as days
     left join ops.blocked_inputs as known on days.tenant_id = known.tenant_id and days.day = known.day
-    where days.verdict = 'blocked' and days.released_at is null and known.day is null
+    where days.result = 'blocked' and days.released_at is null and known.day is null
     order by day
 {% endmacro %}

@@ -5,7 +5,7 @@
 | `PARLEY_HOME` | `.parley` in the project | embedded Postgres, the secret, exports |
 | `PARLEY_PROJECT` | found from the working directory, else from this file | the folder of `dbt_project.yml` |
 | `PARLEY_SECRET` | made once, in `PARLEY_HOME/secret` | key of the HMAC that hashes personal data |
-| `PARLEY_STRICT_TENANTS` | false | refuse events of tenants that the seed does not name |
+| `PARLEY_STRICT_TENANTS` | false | reject events of tenants that the seed does not name |
 | `PARLEY_TENANT_PATTERN` | anything printable but braces | regular expression for a whole tenant id |
 | `PARLEY_MAX_FUTURE_HOURS` | 24 | how far ahead of its arrival an event may claim to be |
 | `PARLEY_POSTGRES_VERSION` | 18 | major version of the embedded Postgres: 16 or 18 |

@@ -216,7 +216,7 @@ def database_copy(
 ) -> Iterator[Settings]:
     """A copy of a database, named by the environment while it is in use; dbt's files go to a folder beside `home`.
 
-    Copies have the same name one after the other: dbt reads its project anew, for ten seconds, where the name differs.
+    Copies have the same name one after the other: dbt reads its project again, for ten seconds, where the name differs.
     What it has read is kept for the copies to come, which read only the files that differ.
     """
     kept = Path(os.environ[RUN], f"{WORKER}-{PARSED}")

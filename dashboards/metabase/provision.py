@@ -9,7 +9,7 @@
 | `METABASE_WAREHOUSE_HOST`, `METABASE_WAREHOUSE_PORT` | where Metabase finds Postgres, if not where Parley does |
 
 What this has made it knows again by the last line of its description: a key, and a fingerprint of what was sent. What
-has another fingerprint is written anew, what is no longer wanted goes to Metabase's trash; the rest is left alone.
+has another fingerprint is written again, what is no longer wanted goes to Metabase's trash; the rest is left alone.
 """
 
 import hashlib
@@ -152,16 +152,16 @@ class Provisioner:
                 "id"
             ]
             self.done["created"] += 1
-        standing = {card["card_id"]: card["id"] for card in self.metabase.get(f"/api/dashboard/{number}")["dashcards"]}
+        existing = {card["card_id"]: card["id"] for card in self.metabase.get(f"/api/dashboard/{number}")["dashcards"]}
         dashcards = [
-            {**card, "id": standing.get(card["card_id"], card["id"]) if card["card_id"] else card["id"]}
+            {**card, "id": existing.get(card["card_id"], card["id"]) if card["card_id"] else card["id"]}
             for card in payload["dashcards"]
         ]
         description = _marked(payload["description"], key, payload)
         self.metabase.put(f"/api/dashboard/{number}", {**payload, "dashcards": dashcards, "description": description})
 
     def _settle(self, kind: Kind, key: str, payload: Payload, known: _Found | None) -> int:
-        """Make the object, or write it anew where it is another than the payload says; returns its number."""
+        """Make the object, or write it again where it is another than the payload says; returns its number."""
         marked = {**payload, "description": _marked(payload["description"], key, payload)}
         if known is None:
             self.done["created"] += 1

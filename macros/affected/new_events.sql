@@ -52,8 +52,8 @@
 {% macro new_or_all_events() -%}
     {%- if rebuilding() -%}
     pg_temp.affected
-    {%- elif var('judged_to') is not none -%}
-    (select * from {{ source('raw', 'events') }} where batch_id <= {{ judged_to() }})
+    {%- elif var('validated_to') is not none -%}
+    (select * from {{ source('raw', 'events') }} where batch_id <= {{ validated_to() }})
     {%- else -%}
     {{ source('raw', 'events') }}
     {%- endif %}

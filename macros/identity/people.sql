@@ -1,6 +1,6 @@
 {#- Who an event is of, and whether its traffic counts. docs/decisions/identity.md says why it is as it is. -#}
 
-{#- Condition: a text is an id, and not what senders write who do not know one (`null`, which no seed can say, `undefined`, …). -#}
+{#- Condition: a text is an id, and not what producers write who do not know one (`null`, which no seed can say, `undefined`, …). -#}
 {% macro is_id(column) -%}
     {{ column }} is not null and btrim({{ column }}) <> '' and lower(btrim({{ column }})) <> 'null'
     and lower(btrim({{ column }})) not in (select lower(btrim(id)) from {{ ref('placeholder_ids') }} where id is not null)

@@ -91,7 +91,7 @@
     {%- if upstream != 'raw' %}
     (select max(change_id) from ops.changes where model = '{{ upstream }}')
     {%- elif not reads_model('stg_events') %}{# nothing makes it wait for staging #}
-    (select least(max(last_batch_id), {{ judged_to() }}) from raw.loads)
+    (select least(max(last_batch_id), {{ validated_to() }}) from raw.loads)
     {%- else %}
     (select position from ops.watermarks where model = 'stg_events' and upstream = 'raw')
     {%- endif %}
@@ -99,8 +99,8 @@
 {%- endmacro %}
 
 {#- The last batch that the input gate has judged. -#}
-{% macro judged_to() -%}
-    {{ 'null' if var('judged_to') is none else of_this_build('judged_to', var('judged_to')) }}::bigint
+{% macro validated_to() -%}
+    {{ 'null' if var('validated_to') is none else of_this_build('validated_to', var('validated_to')) }}::bigint
 {%- endmacro %}
 
 {#- The keys to recompute, as a select of the key columns. -#}
@@ -150,7 +150,7 @@
 {% endmacro %}
 
 {#- The pairs of upstream model and kind of change; `reads` may name several kinds of one upstream. Batches of `raw`, and what
-    `parley build` publishes of the input gate's verdicts (stg_blocked_days), are read by staging alone, in ways of its own. -#}
+    `parley build` publishes of the input gate's results (stg_blocked_days), are read by staging alone, in ways of its own. -#}
 {% macro kinds_read(spec) %}
     {% set pairs = [] %}
     {% for upstream, kinds in spec.get('reads', {}).items() if upstream not in ('raw', 'stg_blocked_days') %}

@@ -1,5 +1,5 @@
 {#-
-    The order of events, wherever they are put in one: by time; within an instant by `sequence`, where the sender says it,
+    The order of events, wherever they are put in one: by time; within an instant by `sequence`, where the producer says it,
     then by the place of the event type in the tracking plan; at last by event_id.
 -#}
 {% macro event_order(alias=none, descending=false) -%}

@@ -153,7 +153,7 @@ def _service(url: str) -> "NotifyBase":
     if not isinstance(service, apprise.NotifyBase):
         raise ParleyError(
             f"A URL that begins with {url.partition(':')[0][:20]!r} is none that apprise understands: "
-            "see its list of services, and mend the channel."
+            "see its list of services, and fix the channel."
         )
     return service
 

@@ -9,7 +9,7 @@ from parley.alerts import channels, happenings, judging, ledger, messages, metri
 from parley.alerts.judging import Judgement
 from parley.alerts.ledger import Alert, Finding
 from parley.alerts.rules import SILENT, Rule
-from parley.alerts.states import RAISED, Seen, Standing
+from parley.alerts.states import RAISED, Seen, Status
 from parley.config import tenants
 from parley.errors import ParleyError
 from parley.settings import Settings
@@ -51,7 +51,7 @@ def evaluate(
     judged = 0
     with connection.transaction():
         ledger.take_turn(connection)
-        standing = ledger.standing_alerts(connection)
+        existing = ledger.existing_alerts(connection)
         measured = [each for each in metrics.tenants(connection, as_of) if each.tenant_id not in resting]
         holding = {tenant.tenant_id: rules.for_tenant(listed, tenant.tenant_id) for tenant in measured}
         for rule in listed:
@@ -59,15 +59,15 @@ def evaluate(
                 continue
             of_rule = [tenant for tenant in measured if rule in holding[tenant.tenant_id]]
             try:
-                findings = list(_findings(connection, rule, of_rule, standing, as_of, values))
+                findings = list(_findings(connection, rule, of_rule, existing, as_of, values))
             except ParleyError as error:
                 problems.append(f"{rules.SEED.name}, {rule.rule_id}: {str(error).removesuffix('.')}.")
                 continue
             for finding in findings:
-                alert = standing.get((rule.rule_id, finding.tenant_id, finding.subject))
+                alert = existing.get((rule.rule_id, finding.tenant_id, finding.subject))
                 judged += finding.seen.verdict != "no_data"
                 notices += ledger.note(connection, finding, alert, known_channels) is not None
-        for alert in standing.values():
+        for alert in existing.values():
             if state := resting.get(alert.tenant_id):
                 ledger.withdraw(connection, alert, as_of, f"The tenant's state is {state}.")
             elif alert.rule_id not in {rule.rule_id for rule in rules.for_tenant(listed, alert.tenant_id)}:
@@ -94,12 +94,12 @@ def report(
     notices = 0
     with connection.transaction():
         ledger.take_turn(connection)
-        standing = ledger.standing_alerts(connection)
+        existing = ledger.existing_alerts(connection)
         for rule in listed:
             if rule.metric != metric:
                 continue
             for subject in {*failed, *succeeded}:
-                alert = standing.get((rule.rule_id, EVERY_TENANT, subject))
+                alert = existing.get((rule.rule_id, EVERY_TENANT, subject))
                 if subject in failed:
                     finding = Finding(rule, EVERY_TENANT, subject, Seen(at, "breach"), failed[subject])
                 elif alert:
@@ -116,13 +116,13 @@ def _findings(
     connection: Connection,
     rule: Rule,
     tenants: Sequence[metrics.Tenant],
-    standing: Mapping[tuple[str, str, str], Alert],
+    existing: Mapping[tuple[str, str, str], Alert],
     as_of: datetime,
     values: metrics.MetricValues | None,
 ) -> Iterator[Finding]:
     if rule.metric == metrics.EVENT:
         holding = {tenant.tenant_id for tenant in tenants}
-        alerts = [each for each in standing.values() if each.rule_id == rule.rule_id and each.tenant_id in holding]
+        alerts = [each for each in existing.values() if each.rule_id == rule.rule_id and each.tenant_id in holding]
         yield from happenings.settled(rule, alerts, as_of)
         return
     if rule.metric == metrics.BUILD_SECONDS:
@@ -139,7 +139,7 @@ def _findings(
         of_tenant = series.get(tenant.tenant_id, {})
         if rule.condition in SILENT:
             judgement = judging.judge_silence(rule, of_tenant, tenant, as_of)
-            alert = standing.get((rule.rule_id, tenant.tenant_id, ""))
+            alert = existing.get((rule.rule_id, tenant.tenant_id, ""))
             days = _good_days(alert, as_of) if alert else _LONG_AGO
         else:
             judgement = judging.judge(rule, of_tenant, tenant.last_day)
@@ -172,7 +172,7 @@ def _finding(rule: Rule, tenant_id: str, judgement: Judgement, seen: Seen) -> Fi
     )
 
 
-def _success(after: Standing, seen: Seen) -> str:
+def _success(after: Status, seen: Seen) -> str:
     """What is said of a success, which alone does not end an alert that comes and goes."""
     if after.state not in RAISED:
         return "It has succeeded since."

@@ -92,7 +92,7 @@ def look(settings: Settings, connection: Connection, now: datetime) -> int:
         first, last = _batches(connection)
         if first == last:
             return 0
-        standing = ledger.standing_alerts(connection)
+        existing = ledger.existing_alerts(connection)
         for rule in listed:
             if rule.condition != "happens" or not rule.enabled:
                 continue
@@ -100,7 +100,7 @@ def look(settings: Settings, connection: Connection, now: datetime) -> int:
                 holding = rules.for_tenant(listed, landed.tenant_id)
                 if rule not in holding or not active.get(landed.tenant_id, True):
                     continue
-                alert = standing.get((rule.rule_id, landed.tenant_id, ""))
+                alert = existing.get((rule.rule_id, landed.tenant_id, ""))
                 notices += ledger.note(connection, _finding(rule, landed, now), alert, known_channels) is not None
         connection.execute(
             "insert into ops.alert_positions (name, batch_id) values ('events', %s)"

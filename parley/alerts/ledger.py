@@ -9,7 +9,7 @@ from psycopg.rows import class_row
 
 from parley.alerts import channels, messages, states
 from parley.alerts.rules import Rule
-from parley.alerts.states import Notice, Seen, Standing, State, Terms
+from parley.alerts.states import Notice, Seen, State, Status, Terms
 from parley.errors import ParleyError
 from parley.warehouse import audit
 from parley.warehouse.database import Connection
@@ -47,9 +47,9 @@ class Alert:
     note: str | None
 
     @property
-    def standing(self) -> Standing:
+    def status(self) -> Status:
         """What the state machine goes by."""
-        return Standing(
+        return Status(
             state=State(self.state),
             since=self.since,
             incident=self.incident,
@@ -79,7 +79,7 @@ def take_turn(connection: Connection) -> None:
     connection.execute("select pg_advisory_xact_lock(%s)", [_LOCK])
 
 
-def standing_alerts(connection: Connection) -> dict[tuple[str, str, str], Alert]:
+def existing_alerts(connection: Connection) -> dict[tuple[str, str, str], Alert]:
     """All alerts by rule, tenant and subject."""
     with connection.cursor(row_factory=class_row(Alert)) as cursor:
         found = cursor.execute(f"select {_COLUMNS} from ops.alerts").fetchall()
@@ -117,7 +117,7 @@ def note(
     seen, rule = finding.seen, finding.rule
     if alert and seen.at < alert.evaluated_at:
         return None
-    before = alert.standing if alert else Standing()
+    before = alert.status if alert else Status()
     after, notice = states.step(before, seen, _terms(rule))
     alert_id = _store(connection, finding, alert, after)
     if after.state is not before.state:
@@ -127,14 +127,14 @@ def note(
     return notice
 
 
-def after(alert: Alert, rule: Rule, seen: Seen) -> Standing:
+def after(alert: Alert, rule: Rule, seen: Seen) -> Status:
     """Where an alert will stand once what was seen is taken in."""
-    return states.step(alert.standing, seen, _terms(rule))[0]
+    return states.step(alert.status, seen, _terms(rule))[0]
 
 
 def withdraw(connection: Connection, alert: Alert, at: datetime, why: str) -> None:
     """Close an alert that no rule asks for any more; nobody is told."""
-    after = states.withdraw(alert.standing, at)
+    after = states.withdraw(alert.status, at)
     if after.state is alert.state:
         return
     connection.execute(
@@ -151,12 +151,12 @@ def acknowledge(connection: Connection, alert_id: int, *, at: datetime, by: str 
     """
     with connection.transaction():
         take_turn(connection)
-        alert = next((found for found in standing_alerts(connection).values() if found.alert_id == alert_id), None)
+        alert = next((found for found in existing_alerts(connection).values() if found.alert_id == alert_id), None)
         if alert is None:
             raise ParleyError(f"There is no alert {alert_id}: `parley alerts list` shows their numbers.")
         if alert.state not in states.RAISED:
             raise ParleyError(f"Alert {alert_id} is {alert.state}: only one that fires can be acknowledged.")
-        after = states.acknowledge(alert.standing, at)
+        after = states.acknowledge(alert.status, at)
         connection.execute(
             "update ops.alerts set state = %s, since = %s, acknowledged_at = %s, acknowledged_by = %s, note = %s"
             " where alert_id = %s",
@@ -181,7 +181,7 @@ def _terms(rule: Rule) -> Terms:
 _COLUMNS = ", ".join(Alert.__dataclass_fields__)
 
 
-def _store(connection: Connection, finding: Finding, alert: Alert | None, after: Standing) -> int:
+def _store(connection: Connection, finding: Finding, alert: Alert | None, after: Status) -> int:
     seen = finding.seen
     values = {
         "state": after.state,
@@ -228,7 +228,7 @@ def _enqueue(
     connection: Connection,
     alert_id: int,
     finding: Finding,
-    after: Standing,
+    after: Status,
     notice: Notice,
     known_channels: Mapping[str, channels.Urls],
 ) -> None:

@@ -59,7 +59,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Status:
     """Where an alert stands, and what led there."""
 
     state: State = State.OK
@@ -77,60 +77,60 @@ class Standing:
         return sum(at - fired < FLAPPING_WITHIN for fired in self.firings) >= FLAPPING
 
 
-def step(standing: Standing, seen: Seen, terms: Terms) -> tuple[Standing, Notice | None]:
+def step(status: Status, seen: Seen, terms: Terms) -> tuple[Status, Notice | None]:
     """What an alert becomes by what was seen, and what is to be said."""
     match seen.verdict:
-        case "breach" if standing.state in RAISED:
-            return _still_firing(standing, seen.at, terms)
+        case "breach" if status.state in RAISED:
+            return _still_firing(status, seen.at, terms)
         case "breach" if seen.days >= terms.for_days:
-            return _fire(standing, seen.at), "fired"
+            return _fire(status, seen.at), "fired"
         case "breach":
-            return _move(standing, State.PENDING, seen.at), None
-        case "good" if standing.state in RAISED:
-            held = HELD_FOR_DAYS if standing.is_flapping(seen.at) else 0
+            return _move(status, State.PENDING, seen.at), None
+        case "good" if status.state in RAISED:
+            held = HELD_FOR_DAYS if status.is_flapping(seen.at) else 0
             if seen.days >= max(terms.resolve_after_days, held):
-                return _move(standing, State.RESOLVED, seen.at), "resolved"
-            return _still_firing(standing, seen.at, terms)
+                return _move(status, State.RESOLVED, seen.at), "resolved"
+            return _still_firing(status, seen.at, terms)
         case "good":
-            is_fresh = standing.state is State.RESOLVED and standing.since and seen.at - standing.since < RESOLVED_FOR
-            return (standing if is_fresh else _move(standing, State.OK, seen.at)), None
-        case _ if standing.state in RAISED:
-            return _still_firing(standing, seen.at, terms)
+            is_fresh = status.state is State.RESOLVED and status.since and seen.at - status.since < RESOLVED_FOR
+            return (status if is_fresh else _move(status, State.OK, seen.at)), None
+        case _ if status.state in RAISED:
+            return _still_firing(status, seen.at, terms)
         case _:
-            return _move(standing, State.NO_DATA, seen.at), None
+            return _move(status, State.NO_DATA, seen.at), None
 
 
-def acknowledge(standing: Standing, at: datetime) -> Standing:
+def acknowledge(status: Status, at: datetime) -> Status:
     """Somebody has it in hand: nothing more is said of it until it is resolved."""
-    return _move(standing, State.ACKNOWLEDGED, at)
+    return _move(status, State.ACKNOWLEDGED, at)
 
 
-def withdraw(standing: Standing, at: datetime) -> Standing:
+def withdraw(status: Status, at: datetime) -> Status:
     """Its rule no longer holds: nothing is said."""
-    return _move(standing, State.OK, at)
+    return _move(status, State.OK, at)
 
 
-def _move(standing: Standing, state: State, at: datetime) -> Standing:
-    return standing if standing.state is state else replace(standing, state=state, since=at)
+def _move(status: Status, state: State, at: datetime) -> Status:
+    return status if status.state is state else replace(status, state=state, since=at)
 
 
-def _fire(standing: Standing, at: datetime) -> Standing:
-    recent = tuple(fired for fired in standing.firings if at - fired < FLAPPING_WITHIN)
-    return Standing(
+def _fire(status: Status, at: datetime) -> Status:
+    recent = tuple(fired for fired in status.firings if at - fired < FLAPPING_WITHIN)
+    return Status(
         state=State.FIRING,
         since=at,
-        incident=standing.incident + 1,
+        incident=status.incident + 1,
         fired_at=at,
         told_at=at,
         firings=(*recent, at),
     )
 
 
-def _still_firing(standing: Standing, at: datetime, terms: Terms) -> tuple[Standing, Notice | None]:
-    if standing.state is State.ACKNOWLEDGED or standing.fired_at is None or standing.told_at is None:
-        return standing, None
-    if terms.escalate_after and not standing.escalated_at and at - standing.fired_at >= terms.escalate_after:
-        return replace(standing, escalated_at=at, told_at=at), "escalated"
-    if terms.remind_after and at - standing.told_at >= terms.remind_after:
-        return replace(standing, told_at=at), "reminder"
-    return standing, None
+def _still_firing(status: Status, at: datetime, terms: Terms) -> tuple[Status, Notice | None]:
+    if status.state is State.ACKNOWLEDGED or status.fired_at is None or status.told_at is None:
+        return status, None
+    if terms.escalate_after and not status.escalated_at and at - status.fired_at >= terms.escalate_after:
+        return replace(status, escalated_at=at, told_at=at), "escalated"
+    if terms.remind_after and at - status.told_at >= terms.remind_after:
+        return replace(status, told_at=at), "reminder"
+    return status, None

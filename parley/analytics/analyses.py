@@ -1,4 +1,4 @@
-"""What Python works out between two dbt models: it reads facts and leaves results in `ops`, where a mart picks them up.
+"""What Python computes between two dbt models: it reads facts and leaves results in `ops`, where a mart picks them up.
 
 The statistics themselves are in `experiments`, `predictions`, `topics` and `anomalies`; here they meet the database.
 """
@@ -27,7 +27,7 @@ class Analysis:
     writes: tuple[str, ...]
     """Tables of `ops` it fills."""
     run: Callable[[Connection, datetime], int]
-    """Works it out as of a time, in the caller's transaction; returns the number of rows written."""
+    """Computes it as of a time, in the caller's transaction; returns the number of rows written."""
 
 
 def _rows(
@@ -80,9 +80,9 @@ def predictions(connection: Connection, as_of: datetime) -> int:
         [_code("predictions.py"), as_of],
     )
     current = {tenant["tenant_id"]: tenant["fingerprint"] for tenant in tenants}
-    standing = _standing(connection, "predictions", current)
-    rows = [row for tenant in tenants if tenant["tenant_id"] not in standing for row in _predicted(connection, tenant)]
-    return _replace(connection, "customer_predictions", rows, keep=standing)
+    existing = _unchanged(connection, "predictions", current)
+    rows = [row for tenant in tenants if tenant["tenant_id"] not in existing for row in _predicted(connection, tenant)]
+    return _replace(connection, "customer_predictions", rows, keep=existing)
 
 
 def _predicted(connection: Connection, tenant: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -98,8 +98,8 @@ def _predicted(connection: Connection, tenant: Mapping[str, Any]) -> list[dict[s
     return fit_and_predict(histories, tenant["day_began"]).to_pylist()
 
 
-def _standing(connection: Connection, analysis: str, fingerprints: Mapping[str, str]) -> list[str]:
-    """The tenants whose results were worked out under the same fingerprint before; all are noted for the next time."""
+def _unchanged(connection: Connection, analysis: str, fingerprints: Mapping[str, str]) -> list[str]:
+    """The tenants whose results were computed under the same fingerprint before; all are noted for the next time."""
     model = f"analyses.{analysis}"
     known = {
         row["tenant_id"]: row["fingerprint"]
@@ -130,7 +130,7 @@ def _is_up_to_date(connection: Connection, analysis: str, code: str, tables: Seq
     ]
     query = sql.SQL("select md5(concat_ws(' ', {}, {}))").format(_code(code), sql.SQL(", ").join(sums))
     [(found,)] = connection.execute(query).fetchall()
-    return _standing(connection, analysis, {EVERY_TENANT: str(found)}) != []
+    return _unchanged(connection, analysis, {EVERY_TENANT: str(found)}) != []
 
 
 def _code(name: str) -> str:
@@ -167,9 +167,9 @@ def input_anomalies(connection: Connection, as_of: datetime) -> int:
         " where date <= last_day group by tenant_id, last_day",
         [_code("anomalies.py"), as_of],
     )
-    standing = _standing(connection, "anomalies", {tenant["tenant_id"]: tenant["fingerprint"] for tenant in tenants})
-    rows = [row for tenant in tenants if tenant["tenant_id"] not in standing for row in _found(connection, tenant)]
-    return _replace(connection, "input_anomalies", rows, keep=standing)
+    existing = _unchanged(connection, "anomalies", {tenant["tenant_id"]: tenant["fingerprint"] for tenant in tenants})
+    rows = [row for tenant in tenants if tenant["tenant_id"] not in existing for row in _found(connection, tenant)]
+    return _replace(connection, "input_anomalies", rows, keep=existing)
 
 
 def _found(connection: Connection, tenant: Mapping[str, Any]) -> list[dict[str, Any]]:

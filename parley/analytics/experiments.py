@@ -1,4 +1,4 @@
-"""Which variant of an experiment is better, worked out from sums alone: no row of a person is needed.
+"""Which variant of an experiment is better, computed from sums alone: no row of a person is needed.
 
 Every comparison is two-sided and against the control. `docs/decisions/experiments.md` says which formulas and why.
 """
@@ -221,9 +221,9 @@ class Arm:
         if self.kind not in ("proportion", "mean"):
             raise ParleyError(f"{place}: kind is {self.kind!r}; make it proportion or mean.")
         if not 0 <= self.conversions <= self.users:
-            raise ParleyError(f"{place}: conversions must lie between 0 and users; mend the model that counts them.")
+            raise ParleyError(f"{place}: conversions must lie between 0 and users; fix the model that counts them.")
         if self.kind == "mean" and (self.total is None or self.total_squares is None):
-            raise ParleyError(f"{place}: a mean needs total and total_squares; mend the model that sums them.")
+            raise ParleyError(f"{place}: a mean needs total and total_squares; fix the model that sums them.")
         if self.weight is not None and not (self.weight >= 0 and math.isfinite(self.weight)):
             raise ParleyError(f"{place}: the weight is {self.weight}; set it to 0 or more.")
 

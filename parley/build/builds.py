@@ -65,9 +65,11 @@ class BuildRequest:
         if self.threads is not None and self.threads < 1:
             raise ParleyError(f"--threads {self.threads} is none: give 1 or more.")
 
-    def circumstances(self, as_of: datetime, build_id: str, judged_to: int) -> Circumstances:
+    def circumstances(self, as_of: datetime, build_id: str, validated_to: int) -> Circumstances:
         """Of a build of this."""
-        return Circumstances(as_of, build_id, judged_to, self.from_date, self.to_date, self.tenant, self.full_refresh)
+        return Circumstances(
+            as_of, build_id, validated_to, self.from_date, self.to_date, self.tenant, self.full_refresh
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +134,8 @@ def _build(settings: Settings, order: BuildRequest, wait: bool, on_progress: OnP
     build_id = str(uuid.uuid4())
     with migrate.connect(settings, autocommit=True) as connection, only_one(connection, wait):
         try:
-            judged_to = prepare(connection, settings, order)
-            circumstances = order.circumstances(as_of, build_id, judged_to)
+            validated_to = prepare(connection, settings, order)
+            circumstances = order.circumstances(as_of, build_id, validated_to)
             with circumstances.in_sessions():
                 results = _build_all(settings, connection, order, circumstances, on_progress)
         except Exception as error:
@@ -179,11 +181,11 @@ def _build_all(
 
 def _left_out(connection: Connection) -> list[Problem]:
     """What the input gate keeps out of the tables, by tenant and day."""
-    verdicts = validation.left_out(connection)
-    found = validation.findings(connection, {verdict.day for verdict in verdicts})
+    results = validation.left_out(connection)
+    found = validation.findings(connection, {result.day for result in results})
     return [
-        Problem(f"{verdict.tenant_id} {verdict.day}", "input", "warn", validation.omission(verdict, found))
-        for verdict in verdicts
+        Problem(f"{result.tenant_id} {result.day}", "input", "warn", validation.omission(result, found))
+        for result in results
     ]
 
 
@@ -317,11 +319,11 @@ def only_one(connection: Connection, wait: bool) -> Iterator[None]:
 
 
 def prepare(connection: Connection, settings: Settings, order: BuildRequest) -> int:
-    """Refuse what would fail in the middle of a build, let the tracking plan's files hold, and judge what landed.
+    """Stop what would fail in the middle of a build, let the tracking plan's files hold, and validate what landed.
 
-    Returns the last batch that was judged: what lands meanwhile is the next build's. Raises MistakeError where a seed
-    is wrong, and ParleyError where raw.events is not as declared. What the input gate blocks of a tenant, the build
-    leaves out.
+    Returns the last batch that was validated: what lands meanwhile is the next build's. Raises MistakeError where a
+    seed is wrong, and ParleyError where raw.events is not as declared. What the input gate blocks of a tenant, the
+    build leaves out.
     """
     with mistakes():
         tracking_plan.sync(connection, settings.project / tracking_plan.FOLDER)
@@ -333,9 +335,9 @@ def prepare(connection: Connection, settings: Settings, order: BuildRequest) -> 
                 f"There is no tenant {order.tenant!r} in {tenants.SEED}, nor in what has landed: correct it."
             )
     statistics.refresh(connection)
-    judged_to, _ = validation.judge_new(connection, settings)
+    validated_to, _ = validation.validate_new(connection, settings)
     validation.apply(connection)
-    return judged_to
+    return validated_to
 
 
 def _run(settings: Settings, manifest: "Manifest", command: list[str], on_progress: OnProgress) -> list[Any]:

@@ -11,8 +11,8 @@ from datetime import UTC, date, datetime
 class Circumstances:
     as_of: datetime
     build_id: str
-    judged_to: int
-    """The last batch that the input gate has judged: what lands meanwhile is the next build's."""
+    validated_to: int
+    """The last batch that the input gate has validated: what lands meanwhile is the next build's."""
     from_date: date | None = None
     """Tenant-local, like `to_date`: days to build again besides what changed, both included."""
     to_date: date | None = None
@@ -37,7 +37,7 @@ class Circumstances:
             "to_date": self.to_date.isoformat() if self.to_date else None,
             # what people write is never text that dbt would render as Jinja
             "tenant": self.tenant.encode().hex() if self.tenant else None,
-            "judged_to": self.judged_to,
+            "validated_to": self.validated_to,
         }
         return {name: value for name, value in found.items() if value is not None}
 

@@ -116,7 +116,7 @@ def parse(settings: Settings) -> "Manifest":
         manifest: Manifest = invoke(settings, ["parse"], callback=follow)
     except ParleyError:
         if complaints:
-            raise ParleyError(f"The metrics are not right: {complaints[0]} Mend it in models/metrics.") from None
+            raise ParleyError(f"The metrics are not right: {complaints[0]} Fix it in models/metrics.") from None
         raise
     _parsed.clear()
     _parsed[project] = manifest
@@ -140,12 +140,12 @@ def reason(message: str) -> str:
 @contextmanager
 def _environment(variables: dict[str, str]) -> Iterator[None]:
     """These environment variables, while dbt reads them."""
-    standing = {name: os.environ.get(name) for name in variables}
+    before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
         yield
     finally:
-        for name, value in standing.items():
+        for name, value in before.items():
             if value is None:
                 del os.environ[name]
             else:
@@ -155,12 +155,12 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
 @contextmanager
 def _as_own_command_line(command: list[str]) -> Iterator[None]:
     """dbt writes the process's command line to its artifacts, as its own; that of `parley forget` names a person."""
-    standing = sys.argv
+    before = sys.argv
     sys.argv = ["dbt", *command]
     try:
         yield
     finally:
-        sys.argv = standing
+        sys.argv = before
 
 
 @contextmanager

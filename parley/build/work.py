@@ -47,7 +47,7 @@ def _behind(connection: Connection, plan: Plan, circumstances: Circumstances) ->
         for model, change in connection.execute("select model, max(change_id) from ops.changes group by model")
     }
     [(landed,)] = connection.execute("select coalesce(max(last_batch_id), 0) from raw.loads").fetchall()
-    newest["raw"] = min(int(str(landed)), circumstances.judged_to)
+    newest["raw"] = min(int(str(landed)), circumstances.validated_to)
     watermarks = connection.execute("select model, upstream, position from ops.watermarks").fetchall()
     behind = {
         str(model) for model, upstream, position in watermarks if newest.get(str(upstream), 0) > int(str(position))

@@ -33,10 +33,10 @@ def build(
         list[str] | None, typer.Option(help="Only these tables, in dbt's way of naming them. May be repeated.")
     ] = None,
     full_refresh: Annotated[
-        bool, typer.Option("--full-refresh", help="Build every table anew, not only what changed.")
+        bool, typer.Option("--full-refresh", help="Rebuild every table, not only what changed.")
     ] = False,
     as_of: Annotated[
-        str | None, typer.Option(metavar="TIME", help="The time to judge outcomes by, as 2026-01-31T18:00:00Z.")
+        str | None, typer.Option(metavar="TIME", help="The time to compute outcomes as of, as 2026-01-31T18:00:00Z.")
     ] = None,
     threads: Annotated[int | None, typer.Option(help="How many tables at once.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="If another build is at work, wait for it.")] = False,

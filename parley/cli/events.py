@@ -86,9 +86,9 @@ def validate(
     from rich.table import Table
 
     from parley.landing import recognition, sources
-    from parley.landing.judging import verdicts
+    from parley.landing.results import Accepted, Dropped
     from parley.landing.rules import Rules, arguments
-    from parley.landing.verdicts import Accepted, Dropped
+    from parley.landing.validation import results
     from parley.settings import Settings
     from parley.warehouse import migrate
 
@@ -103,17 +103,17 @@ def validate(
     problems = Table("line", "event type", "rejected for", "", box=None, header_style="bold", pad_edge=False)
     with sources.open_source(file, sources.Columns.of(contract["source_format"], contract["plan"].types)) as source:
         for chunk in source:
-            for line, verdict in verdicts(rules, chunk):
-                if isinstance(verdict, Accepted):
+            for line, result in results(rules, chunk):
+                if isinstance(result, Accepted):
                     outcomes["would be accepted"] += 1
-                elif isinstance(verdict, Dropped):
-                    outcomes[verdict.outcome.replace("_", " ")] += 1
+                elif isinstance(result, Dropped):
+                    outcomes[result.outcome.replace("_", " ")] += 1
                 else:
                     outcomes["would be rejected"] += 1
-                    reasons[verdict.reason] += 1
+                    reasons[result.reason] += 1
                     if problems.row_count < PROBLEMS_SHOWN:
                         problems.add_row(
-                            str(line), escape(verdict.event_name or ""), verdict.reason, escape(verdict.message)
+                            str(line), escape(result.event_name or ""), result.reason, escape(result.message)
                         )
     for counted in (outcomes, reasons):
         if counted:

@@ -12,7 +12,7 @@ from parley.cli.load import whoami
 
 def export_subject(
     tenant: Annotated[str, typer.Option(help="The tenant whose customer it is.")],
-    user: Annotated[str, typer.Option(help="The person's user_id, as its senders write it.")],
+    user: Annotated[str, typer.Option(help="The person's user_id, as its producers write it.")],
     out: Annotated[Path, typer.Option(help="A new folder for the files.")],
     by: Annotated[str | None, typer.Option(help="Who is noted in the audit log.", show_default="you")] = None,
 ) -> None:

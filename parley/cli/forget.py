@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def forget(
     tenant: Annotated[str | None, typer.Option(help="The tenant whose customer it is.")] = None,
-    user: Annotated[str | None, typer.Option(help="The person's user_id, as its senders write it.")] = None,
+    user: Annotated[str | None, typer.Option(help="The person's user_id, as its producers write it.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be deleted, and delete nothing.")] = False,
     request: Annotated[
         bool, typer.Option("--request", help="Only ask for it: Dagster's job forget, or --open, does it.")

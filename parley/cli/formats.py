@@ -67,8 +67,8 @@ def try_format(
 
     from parley.landing import formats, recognition, sources
     from parley.landing.envelope import has_digits_in
+    from parley.landing.results import Rejected
     from parley.landing.rules import Rules, arguments
-    from parley.landing.verdicts import Rejected
     from parley.settings import Settings
     from parley.warehouse import migrate
 
@@ -93,10 +93,10 @@ def try_format(
             typer.echo("  becomes no event")
         for event in events:
             typer.echo(f"  {orjson.dumps(event).decode()}")
-            verdict = rules.judge(event, datetime.now(UTC), has_digits=has_digits_in(event))
-            if isinstance(verdict, Rejected):
+            result = rules.validate(event, datetime.now(UTC), has_digits=has_digits_in(event))
+            if isinstance(result, Rejected):
                 is_right = False
-                typer.echo(f"  would be rejected ({verdict.reason}): {verdict.message}")
+                typer.echo(f"  would be rejected ({result.reason}): {result.message}")
         if rules.mapper and (unread := sorted(set(rules.mapper.unread(document, events)))):
             typer.echo(f"  not read: {', '.join(unread)}")
     if not is_right:

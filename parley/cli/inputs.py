@@ -1,4 +1,4 @@
-"""`parley inputs`: the verdicts of the input gate, and letting a blocked day through."""
+"""`parley inputs`: the results of the input gate, and letting a blocked day through."""
 
 from collections.abc import Sequence
 from datetime import date, datetime
@@ -11,7 +11,7 @@ from parley.cli import console
 from parley.warehouse.names import EVERY_TENANT
 
 if TYPE_CHECKING:
-    from parley.quality_gate.validation import Verdict
+    from parley.quality_gate.validation import DayResult
     from parley.warehouse.database import Connection
 
 COLOURS = {"passed": "green", "warned": "yellow", "blocked": "red"}
@@ -27,7 +27,7 @@ app = typer.Typer(no_args_is_help=True, help="The input gate: whether what each 
 
 @app.command()
 def validate(from_date: From = None, to_date: To = None) -> None:
-    """Judge the days that got new events since they were last judged, or the days of a range anew.
+    """Validate the days that got new events since they were last validated, or the days of a range again.
 
     The status is 1 if one of them is blocked and not released. Builds do this too before they begin, and leave out
     what is blocked.
@@ -43,12 +43,12 @@ def validate(from_date: From = None, to_date: To = None) -> None:
     with migrate.connect(settings, autocommit=True) as connection:
         tracking_plan.sync(connection, settings.project / tracking_plan.FOLDER)
         if from_date or to_date:
-            judged = validation.judge_days(connection, settings, *_range(from_date, to_date))
+            validated = validation.validate_days(connection, settings, *_range(from_date, to_date))
         else:
-            _, judged = validation.judge_new(connection, settings)
-        _tell(connection, [verdict for verdict in judged if verdict.verdict != "passed"])
-    console.print(f"Judged {_said(judged)}." if judged else "No day has anything new to judge.")
-    if any(verdict.is_in_force for verdict in judged):
+            _, validated = validation.validate_new(connection, settings)
+        _tell(connection, [result for result in validated if result.result != "passed"])
+    console.print(f"Validated {_said(validated)}." if validated else "No day has anything new to validate.")
+    if any(result.is_in_force for result in validated):
         raise typer.Exit(1)
 
 
@@ -69,8 +69,8 @@ def list_days(
     settings = Settings.load()
     with migrate.connect(settings) as connection:
         found = validation.find(connection, *_range(from_date, to_date))
-        _tell(connection, [verdict for verdict in found if everything or verdict.verdict != "passed"])
-    console.print(f"{_said(found)}." if found else "No day has been judged yet: run `parley build`.")
+        _tell(connection, [result for result in found if everything or result.result != "passed"])
+    console.print(f"{_said(found)}." if found else "No day has been validated yet: run `parley build`.")
     if found:
         console.print(f"Data Docs: {settings.home / data_docs.FOLDER / 'index.html'}", soft_wrap=True)
 
@@ -106,30 +106,30 @@ def _range(from_date: datetime | None, to_date: datetime | None) -> tuple[date |
     return from_date and from_date.date(), to_date and to_date.date()
 
 
-def _said(verdicts: "Sequence[Verdict]") -> str:
+def _said(results: "Sequence[DayResult]") -> str:
     """How many days these are, and how many of their tenants passed."""
-    of_tenants: list[str] = [each.verdict for each in verdicts if each.tenant_id != EVERY_TENANT or each.blocking]
+    of_tenants: list[str] = [each.result for each in results if each.tenant_id != EVERY_TENANT or each.blocking]
     words = ", ".join(f"{of_tenants.count(word)} {word}" for word in COLOURS)
-    return f"{len({verdict.day for verdict in verdicts})} days; by tenant: {words}"
+    return f"{len({result.day for result in results})} days; by tenant: {words}"
 
 
-def _tell(connection: "Connection", found: "Sequence[Verdict]") -> None:
+def _tell(connection: "Connection", found: "Sequence[DayResult]") -> None:
     """The days, each with what is out of bounds on it."""
     from parley.quality_gate import validation
 
-    findings = validation.findings(connection, [verdict.day for verdict in found])
-    for verdict in found:
+    findings = validation.findings(connection, [result.day for result in found])
+    for result in found:
         released = (
-            f", released by {escape(verdict.released_by or 'somebody')}: {escape(verdict.release_reason or '')}"
-            if verdict.released_at
+            f", released by {escape(result.released_by or 'somebody')}: {escape(result.release_reason or '')}"
+            if result.released_at
             else ""
         )
         console.print(
-            f"{verdict.day}{f' {escape(verdict.tenant_id)}' if verdict.tenant_id != EVERY_TENANT else ''}"
-            f" [{COLOURS[verdict.verdict]}]{verdict.verdict}[/]"
-            f" ({verdict.events:,} events, {verdict.received:,} lines received){released}",
+            f"{result.day}{f' {escape(result.tenant_id)}' if result.tenant_id != EVERY_TENANT else ''}"
+            f" [{COLOURS[result.result]}]{result.result}[/]"
+            f" ({result.events:,} events, {result.received:,} lines received){released}",
             soft_wrap=True,
         )
         for finding in findings:
-            if (finding.day, finding.tenant_id) == (verdict.day, verdict.tenant_id):
+            if (finding.day, finding.tenant_id) == (result.day, result.tenant_id):
                 console.print(f"  {finding.severity:5} {escape(str(finding))}", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Who is nobody: what senders write in place of an id that they do not know (`seeds/placeholder_ids.csv`)."""
+"""Who is nobody: what producers write in place of an id that they do not know (`seeds/placeholder_ids.csv`)."""
 
 from pathlib import Path
 from typing import TypeGuard

@@ -89,7 +89,7 @@ class PrivacyLists:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything that `parley.landing.rules` judges event types by."""
+    """Everything that `parley.landing.rules` validates event types by."""
 
     types: tuple[EventType, ...]
     privacy: PrivacyLists
@@ -208,11 +208,11 @@ def register(connection: Connection, plan: Plan) -> int:
 
     Custom rows stay as they are, also where one has the name of a shipped type. Commits nothing.
     """
-    standing = {kind.event_name: kind for kind in registered(connection) if kind.tenant_id == EVERY_TENANT}
+    existing = {kind.event_name: kind for kind in registered(connection) if kind.tenant_id == EVERY_TENANT}
     wanted = {kind.event_name: kind for kind in plan.types}
-    gone = [name for name, kind in standing.items() if kind.origin == "plan" and name not in wanted]
-    changed = [kind for name, kind in wanted.items() if standing.get(name) != kind]
-    changed = [kind for kind in changed if standing.get(kind.event_name, kind).origin == "plan"]
+    gone = [name for name, kind in existing.items() if kind.origin == "plan" and name not in wanted]
+    changed = [kind for name, kind in wanted.items() if existing.get(name) != kind]
+    changed = [kind for kind in changed if existing.get(kind.event_name, kind).origin == "plan"]
     _store(connection, changed)
     if gone:
         connection.execute("delete from raw.event_types where origin = 'plan' and event_name = any(%s)", [gone])
@@ -238,15 +238,15 @@ def register_custom(connection: Connection, types: Iterable[EventType]) -> int:
     for all tenants would replace a shipped one.
     """
     types = tuple(types)
-    standing = registered(connection)
-    shipped = {kind.event_name for kind in standing if kind.origin == "plan"}
+    existing = registered(connection)
+    shipped = {kind.event_name for kind in existing if kind.origin == "plan"}
     for kind in types:
         if kind.tenant_id == EVERY_TENANT and kind.event_name in shipped:
             raise ParleyError(
                 f"{kind.event_name} is a shipped type: change it in {FOLDER}/, or replace it for one tenant (--tenant)."
             )
     for tenant_id in {kind.tenant_id for kind in types}:
-        check_names(seen_by(tenant_id, (*standing, *types)))
+        check_names(seen_by(tenant_id, (*existing, *types)))
     _store(connection, types)
     return len(types)
 

@@ -1,4 +1,4 @@
-"""A made-up but realistic world: four tenants, their customers and what they do, as events in the `parley` envelope.
+"""A synthetic but realistic world: four tenants, their customers and what they do, as events in the `parley` envelope.
 
 `stories` and `bank.yaml` say what a visit is like, `tenants` who there is, `people` who comes when, `world` puts them
 together and `lines` writes them down. The same `Demo` gives the same bytes.

@@ -80,4 +80,4 @@ SPOILERS: Sequence[Callable[[bytes], bytes]] = (
     lambda line: line[: len(line) * 2 // 3] + b"\n",  # broken JSON
     _without_tenant,
 )
-"""What goes wrong with lines that are to be refused, each in its own way."""
+"""What goes wrong with lines that are to be rejected, each in its own way."""

@@ -65,7 +65,7 @@ class Manifest:
     bytes: int
     sha256: str
     as_of: str | None
-    """The time that the last build judged by."""
+    """The time that the last build was as of."""
     exported_at: str
     filters: dict[str, Any]
     schema: list[dict[str, str]]

@@ -36,7 +36,7 @@ _BOUNDS = {
 
 
 class TypeRules:
-    """An event type made ready to judge by; its schema is compiled when its first event comes."""
+    """An event type made ready to validate by; its schema is compiled when its first event comes."""
 
     __slots__ = (
         "clean",

@@ -1,4 +1,4 @@
-"""Stores a batch: the events of a chunk, what was refused of it, and the counts, in one short transaction."""
+"""Stores a batch: the events of a chunk, what was rejected of it, and the counts, in one short transaction."""
 
 from collections import Counter
 from collections.abc import Iterable, Set
@@ -7,7 +7,7 @@ from typing import LiteralString
 
 from parley.errors import ParleyError
 from parley.landing import partitions
-from parley.landing.judging import EVENT_COLUMNS, ID_LENGTH, REJECTED_COLUMNS, Judged, cell
+from parley.landing.validation import EVENT_COLUMNS, ID_LENGTH, REJECTED_COLUMNS, ValidatedChunk, cell
 from parley.warehouse.database import Connection
 
 
@@ -51,7 +51,7 @@ _COUNT = f"""
 
 
 class SubjectsErased(Exception):
-    """Subjects were erased since the batch was judged. Nothing of it is stored: it has to be judged again."""
+    """Subjects were erased since the batch was validated. Nothing of it is stored: it has to be validated again."""
 
 
 def prepare(connection: Connection) -> None:
@@ -66,15 +66,21 @@ def count_erased(connection: Connection) -> int:
 
 
 def store(
-    connection: Connection, load_id: int, judged: Judged, *, lines_done: int, fingerprint: str | None, erased: int
+    connection: Connection,
+    load_id: int,
+    validated: ValidatedChunk,
+    *,
+    lines_done: int,
+    fingerprint: str | None,
+    erased: int,
 ) -> Counts:
     """Store a batch of a load, which is then done with so many lines, and return what became of those of the batch.
 
-    `erased` is how many erased subjects it was judged with. Raises SubjectsErased where there are others by now, and
+    `erased` is how many erased subjects it was validated with. Raises SubjectsErased where there are others by now, and
     ParleyError where the load has been taken back.
     """
     by_tenant: dict[str, Counter[str]] = {}
-    for (tenant_id, outcome), lines in judged.counts.items():
+    for (tenant_id, outcome), lines in validated.counts.items():
         by_tenant.setdefault(tenant_id, Counter())[outcome] = lines
     with connection.transaction():
         partitions.take_turn(connection)
@@ -83,21 +89,21 @@ def store(
         batch_id, received_at = _row(connection, "select nextval('raw.batch_id'), clock_timestamp()::text")
         stamp = f"{load_id}\t{batch_id}\t{received_at}"
         keys, known = b"", set[bytes]()
-        for tenant_id, ids in judged.ids.items():
+        for tenant_id, ids in validated.ids.items():
             found = {str(event_id) for (event_id,) in connection.execute(_KNOWN, [tenant_id, f"{{{ids}}}"])}
             by_tenant[tenant_id].subtract({"accepted": len(found), "duplicate": -len(found)})
             prefix = f"{cell(tenant_id)}\t"
             keys += "".join(f"{prefix}{event_id}\n" for event_id in ids.split(",") if event_id not in found).encode()
             known.update(f"{prefix}{event_id}".encode() for event_id in found)
-        events = _without(known, judged.events)
-        if partitions.missing(connection, judged.months):
+        events = _without(known, validated.events)
+        if partitions.missing(connection, validated.months):
             partitions.ensure(connection, _months(events))  # one of an event known, and dropped since, is not needed
         _copy(connection, "raw.event_keys", _KEY_COLUMNS, keys)
         _copy(connection, "raw.events", (*EVENT_COLUMNS, *_STAMP), _stamped(events, stamp))
-        _copy(connection, "raw.rejected_events", (*REJECTED_COLUMNS, *_STAMP), _stamped(judged.rejected, stamp))
+        _copy(connection, "raw.rejected_events", (*REJECTED_COLUMNS, *_STAMP), _stamped(validated.rejected, stamp))
         counts = {tenant_id: Counts.of(outcomes) for tenant_id, outcomes in by_tenant.items()}
         rows = "".join(
-            "\t".join((cell(name), *map(str, astuple(c)), str(c.received - c.accepted if judged.is_resent else 0)))
+            "\t".join((cell(name), *map(str, astuple(c)), str(c.received - c.accepted if validated.is_resent else 0)))
             + "\n"
             for name, c in counts.items()
         )

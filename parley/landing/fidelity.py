@@ -1,6 +1,6 @@
 """What of a rejected event is kept, and whether it can be replayed as if it came again.
 
-A rejected event is made private as an accepted one would be. What that changed is noted (`Altered`), with how it was
+A rejected event is redacted as an accepted one would be. What that changed is noted (`Altered`), with how it was
 treated: a replay lands the event only where acceptance, by today's rules, treats those values in the same way. Else it
 would land other data than was sent.
 """
@@ -62,7 +62,7 @@ def kept(
     *,
     hashes_users: bool,
 ) -> Kept:
-    """A rejected event made private. `field_of` says which field of ours a key of the sender's is, `is_whole` whether
+    """A rejected event redacted. `field_of` says which field of ours a key of the producer's is, `is_whole` whether
     its value is one that such a field may have, and holds nothing personal."""
     payload: Json = {}
     rest: Json = {}
@@ -110,18 +110,18 @@ def why_not(altered: Altered, kind: Kind | None, privacy: Privacy, *, hashes_use
             name = kind.renames.get(key, key) if kind else key
             rule = kind.privacy.get(key, kind.privacy.get(name)) if kind else None
             if how != privacy.treatment(rule):
-                return _sentence(place, "was made private in another way than today's rules ask for")
+                return _sentence(place, "was redacted in another way than today's rules ask for")
             if how != "drop" and not (kind is None or _only_types(kind.schema, name, was)):
-                return _sentence(place, "was made private, so that nobody can say whether it keeps to the schema")
+                return _sentence(place, "was redacted, so that nobody can say whether it keeps to the schema")
         elif field in _IDS and (how == "hash") != _is_hashed(field, hashes_users):
-            return _sentence(place, "was made private in another way than the tenant asks for today")
+            return _sentence(place, "was redacted in another way than the tenant asks for today")
         elif how not in ("hash", privacy.treatment(None)):
-            return _sentence(place, "was made private in another way than today's rules ask for")
+            return _sentence(place, "was redacted in another way than today's rules ask for")
     return None
 
 
 def restored(attributes: bytes, event: Json, altered: Altered, kind: Kind | None) -> bytes:
-    """Attributes as they land, with those that were made private when the event was rejected as they were then."""
+    """Attributes as they land, with those that were redacted when the event was rejected as they were then."""
     given = event.get("attributes") or {}
     landed: Json = orjson.loads(attributes)
     for place in altered:

@@ -86,9 +86,9 @@ def moment(value: Any, latest: datetime) -> str:
     if is_leap:
         moment += timedelta(seconds=1)
     if moment > latest:
-        raise Rejection("clock_skew", "occurred_at", "is too far in the future: set the sender's clock right")
+        raise Rejection("clock_skew", "occurred_at", "is too far in the future: set the producer's clock right")
     if moment < EARLIEST:
-        raise Rejection("clock_skew", "occurred_at", "is before 2000-01-01: set the sender's clock right")
+        raise Rejection("clock_skew", "occurred_at", "is before 2000-01-01: set the producer's clock right")
     if moment.tzinfo is UTC and not is_leap and len(value) <= _LONGEST_TIME:
         return value  # as most are written
     return moment.astimezone(UTC).isoformat(timespec="microseconds")

@@ -112,7 +112,7 @@ class Failure:
     """A document that the filter cannot read."""
 
     message: str
-    """For the sender: it quotes nothing of the document."""
+    """For the producer: it quotes nothing of the document."""
     details: str = ""
     """What jq says, which may quote it."""
 

@@ -17,10 +17,10 @@ import psycopg
 from parley.errors import ParleyError, may_pass
 from parley.landing import batches, loads, partitions, positions
 from parley.landing.batches import Counts, SubjectsErased
-from parley.landing.judging import judge_chunk
 from parley.landing.positions import Position
 from parley.landing.rules import Rules, arguments
-from parley.landing.sources import Chunk, Refusal
+from parley.landing.sources import Chunk, RejectedLine
+from parley.landing.validation import validate_chunk
 from parley.settings import Settings
 from parley.warehouse import database, migrate
 from parley.warehouse.database import Connection
@@ -181,7 +181,7 @@ class _Landing:
 
         chunk = as_chunk([message.value() for message in self._fetched], self._lines + 1)
         after = {message.partition() or 0: (message.offset() or 0) + 1 for message in self._fetched}
-        judged = judge_chunk(rules, chunk)
+        validated = validate_chunk(rules, chunk)
         with connection.transaction():
             partitions.take_turn(connection)
             left = self._not_landed(connection)
@@ -189,7 +189,7 @@ class _Landing:
                 self._fetched = left
                 return
             lines = self._lines + chunk.lines
-            counts = batches.store(connection, load_id, judged, lines_done=lines, fingerprint=None, erased=erased)
+            counts = batches.store(connection, load_id, validated, lines_done=lines, fingerprint=None, erased=erased)
             for partition, offset in sorted(after.items()):
                 positions.store(connection, self._position_id(partition), Position(0, offset))
         self._fetched = []
@@ -231,13 +231,15 @@ class _Landing:
 def as_chunk(values: Sequence[Any], first_line: int) -> Chunk:
     """Messages as lines. JSON has line ends only between its tokens, where a blank does as well."""
     lines: list[bytes] = []
-    refused: list[Refusal] = []
+    rejected: list[RejectedLine] = []
     for number, value in enumerate(values, first_line):
         line = bytes(value or b"").replace(b"\n", b" ").replace(b"\r", b" ")
         if not line or line.isspace():
-            refused.append(Refusal(number, "invalid_json", "The message is empty: send one JSON object per message."))
+            rejected.append(
+                RejectedLine(number, "invalid_json", "The message is empty: send one JSON object per message.")
+            )
         lines.append(line)
-    return Chunk(first_line, len(lines), b"\n".join(lines), tuple(refused))
+    return Chunk(first_line, len(lines), b"\n".join(lines), tuple(rejected))
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Lands a file: reads it, has it judged, stores it batch by batch, and goes on where an earlier attempt stopped.
+"""Lands a file: reads it, has it validated, stores it batch by batch, and goes on where an earlier attempt stopped.
 
 A load is resumed when the file begins with exactly the lines that are done, whatever its name and what follows. A
 stream cannot be read twice: sent again, it lands from its beginning, as duplicates. docs/design.md describes the
@@ -16,10 +16,10 @@ from itertools import chain
 from parley.landing import batches, loads, partitions, sources
 from parley.landing.batches import Counts, SubjectsErased
 from parley.landing.formats import NATIVE
-from parley.landing.judging import Judged, MakeRules, Unread, judge_chunk
 from parley.landing.loads import Report
 from parley.landing.rules import Arguments, Rules, arguments
 from parley.landing.sources import Chunk, Columns, Source, SourceError
+from parley.landing.validation import MakeRules, Unread, ValidatedChunk, validate_chunk
 from parley.landing.workers import Workers
 from parley.settings import Settings
 from parley.warehouse import database, migrate
@@ -51,8 +51,8 @@ def load(
 ) -> Report:
     """Land a file, or standard input for `-`; `tenant_id` is that of events that name none.
 
-    A file of more than a few thousand lines is judged by processes of their own, which are spawned: a script that calls
-    this keeps its own work under `if __name__ == "__main__"`.
+    A file of more than a few thousand lines is validated by processes of their own, which are spawned: a script that
+    calls this keeps its own work under `if __name__ == "__main__"`.
 
     Raises SourceError where the file cannot be read (on), ParleyError where something else is in the way. What was read
     until then is landed, and the same call goes on from there.
@@ -70,15 +70,15 @@ def load(
             unread = Unread()
             unclear_consent = 0
             try:
-                for lines, counts, judged in _store_all(connection, settings, load_id, source, contract):
+                for lines, counts, validated in _store_all(connection, settings, load_id, source, contract):
                     total += counts
-                    unclear_consent += judged.unclear_consent
-                    unread.fields.update(judged.unread)
-                    unread.empty.update(judged.empty)
+                    unclear_consent += validated.unclear_consent
+                    unread.fields.update(validated.unread)
+                    unread.empty.update(validated.empty)
                     on_progress(Progress(source.share, lines, total))
             except SourceError as error:
                 raise SourceError(
-                    f"{error} {lines:,} of its lines are landed, and the mended file goes on there."
+                    f"{error} {lines:,} of its lines are landed, and the fixed file goes on there."
                 ) from error
         report = loads.report(connection, load_id, contract["tenants"], done, unclear_consent)
         return replace(report, source_format=contract["source_format"].name, unread=unread.fields, empty=unread.empty)
@@ -127,19 +127,19 @@ def _known(connection: Connection, path: str, columns: Columns, source_format: s
 
 def _store_all(
     connection: Connection, settings: Settings, load_id: int, source: Source, contract: Arguments
-) -> Iterator[tuple[int, Counts, Judged]]:
+) -> Iterator[tuple[int, Counts, ValidatedChunk]]:
     """Store what is left of a source, batch by batch: the lines that are done then, and what became of the batch's."""
     rules: Rules | None = None  # of this process, once those of the workers have been overtaken by an erasure
-    for chunk, judged in _judged(source, partial(Rules, **contract)):
+    for chunk, validated in _validated(source, partial(Rules, **contract)):
         lines_done = chunk.first_line + chunk.lines - 1
         if rules:
-            judged = judge_chunk(rules, chunk)
+            validated = validate_chunk(rules, chunk)
         while True:
             try:
                 counts = batches.store(
                     connection,
                     load_id,
-                    judged.as_sent_again() if lines_done <= source.boundary else judged,
+                    validated.as_sent_again() if lines_done <= source.boundary else validated,
                     lines_done=lines_done,
                     fingerprint=chunk.fingerprint,
                     erased=len(contract["erased"]),
@@ -150,11 +150,11 @@ def _store_all(
                 contract = contract.copy()
                 contract["erased"], contract["erased_tenants"] = now["erased"], now["erased_tenants"]
                 rules = Rules(**contract)
-                judged = judge_chunk(rules, chunk)
-        yield lines_done, counts, judged
+                validated = validate_chunk(rules, chunk)
+        yield lines_done, counts, validated
 
 
-def _judged(source: Source, make_rules: MakeRules) -> Iterator[tuple[Chunk, Judged]]:
+def _validated(source: Source, make_rules: MakeRules) -> Iterator[tuple[Chunk, ValidatedChunk]]:
     """The chunks in their order, and what is made of them: by workers, unless there is only one chunk."""
     chunks = iter(source)
     first = next(chunks, None)
@@ -167,11 +167,11 @@ def _judged(source: Source, make_rules: MakeRules) -> Iterator[tuple[Chunk, Judg
     except SourceError as error:
         failure = error
     if second is None:
-        yield first, judge_chunk(make_rules(), first)
+        yield first, validate_chunk(make_rules(), first)
     else:
         # one keeps up with a table, which this process has to take apart
         count = 1 if source.is_table else min(os.cpu_count() or 1, MAX_WORKERS)
         with Workers(make_rules, count) as workers:
-            yield from workers.judge(chain((first, second), chunks))
+            yield from workers.validate(chain((first, second), chunks))
     if failure:
         raise failure

@@ -72,7 +72,7 @@ class Unfinished:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why lines of a load were refused."""
+    """Why lines of a load were rejected."""
 
     reason: str
     lines: int

@@ -83,7 +83,7 @@ class Cleaner:
         return content if changed is None else changed
 
     def _action(self, key: str) -> Action:
-        if len(self._actions) >= CACHED_KEYS:  # a sender that makes up keys must not fill the memory
+        if len(self._actions) >= CACHED_KEYS:  # a producer that makes up keys must not fill the memory
             self._actions.clear()
         return self._actions.setdefault(key, self._find(key))
 
@@ -126,7 +126,7 @@ class Privacy:
         return hashed(self._secret, value)
 
     def anything(self, value: Any) -> Any:
-        """A value that is not what its place asks for, made private by all patterns."""
+        """A value that is not what its place asks for, redacted by all patterns."""
         return self._anything(value, 0)
 
     def of_type(self, rules: Mapping[str, Any]) -> Cleaner:

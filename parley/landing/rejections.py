@@ -1,4 +1,4 @@
-"""What is wrong with an event, and how its sender is told: where, and what to do."""
+"""What is wrong with an event, and how its producer is told: where, and what to do."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -7,13 +7,13 @@ from typing import Any
 
 from parley.config.tracking_plan import Json
 from parley.landing.privacy import MAX_DEPTH, Unstorable, dump, storable
-from parley.landing.verdicts import Reason
+from parley.landing.results import Reason
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class Rejection(Exception):
-    """Ends a judgement: the reason, a field of our envelope, the steps from it inwards, and what is wrong with it."""
+    """Ends a validation: the reason, a field of our envelope, the steps from it inwards, and what is wrong with it."""
 
     def __init__(self, reason: Reason, field: str | None, message: str, steps: Iterable[str | int] = ()) -> None:
         self.reason: Reason = reason

@@ -1,4 +1,4 @@
-"""Judges refused events again, under what holds today, and lands those that pass as a load of their own."""
+"""Validates rejected events again, under what holds today, and lands those that pass as a load of their own."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -14,17 +14,17 @@ from parley.config import tracking_plan
 from parley.landing import batches, formats, loads, partitions
 from parley.landing.batches import SubjectsErased
 from parley.landing.envelope import KNOWN
-from parley.landing.judging import collect
 from parley.landing.loads import Report
+from parley.landing.results import Dropped, EventResult, Rejected
 from parley.landing.rules import Rules, arguments
-from parley.landing.verdicts import Dropped, Rejected, Verdict
+from parley.landing.validation import collect
 from parley.settings import Settings
 from parley.warehouse import database, migrate
 from parley.warehouse.database import Connection
 
 SOURCE = "rejected events"
 FORMAT = "replay"  # of the load; a document is read in the format of the load that brought it
-PAGE = 2_000  # events judged and stored at once
+PAGE = 2_000  # events validated and stored at once
 
 _PAGE = """
     select rejected_id, payload::text, loads.dialect, loads.tenant_id, coalesce(altered, '{}')::text
@@ -46,12 +46,12 @@ _EXPLAIN = """
 _EMPTY = "update raw.rejected_events set payload = null where rejected_id = any(%s)"
 
 _Page = list[tuple[int, str, str, str | None, str]]
-"""Refused events: id, payload, source format and default tenant of their load, and what was altered in them."""
+"""Rejected events: id, payload, source format and default tenant of their load, and what was altered in them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which refused events: all, or those of a reason, a tenant or a load."""
+    """Which rejected events: all, or those of a reason, a tenant or a load."""
 
     reason: str | None = None
     tenant_id: str | None = None
@@ -63,11 +63,11 @@ class Replay:
     """What came of a replay."""
 
     tried: int
-    """Events that were judged again."""
+    """Events that were validated again."""
     report: Report | None
     """Of the load of those that passed, None where none did."""
     not_replayable: int = 0
-    """Events that would pass, but were made private in such a way that they would not land as they were sent."""
+    """Events that would pass, but were redacted in such a way that they would not land as they were sent."""
     example: str | None = None
     """Why the first of them."""
 
@@ -79,39 +79,39 @@ def replay(
     loaded_by: str | None = None,
     on_progress: Callable[[int], None] = lambda tried: None,
 ) -> Replay:
-    """Judge refused events again. Those still refused stay as they are; the others are marked with the load that they
-    landed in, so that a second replay finds nothing more to do. Lines that were no JSON cannot be replayed.
+    """Validate rejected events again. Those still rejected stay as they are; the others are marked with the load that
+    they landed in, so that a second replay finds nothing more to do. Lines that were no JSON cannot be replayed.
 
     Raises ParleyError where the plan, the seed or Postgres is in the way; what landed until then has landed.
     """
     migrate.upgrade(settings)
     with loads.explained(SOURCE), database.connect(settings, autocommit=True) as connection, ExitStack() as stack:
         batches.prepare(connection)
-        judge = _Judge(connection, settings)
+        validation = _Validation(connection, settings)
         load_id: int | None = None
         tried = 0
         not_replayable: dict[int, str] = {}
         for page in _pages(connection, selection):
             tried += len(page)
-            passed = judge.passed(page)
-            connection.execute(_EXPLAIN, [list(judge.altered), list(judge.altered.values())])
-            not_replayable |= judge.altered
+            passed = validation.passed(page)
+            connection.execute(_EXPLAIN, [list(validation.altered), list(validation.altered.values())])
+            not_replayable |= validation.altered
             if passed and load_id is None:
                 load_id = loads.begin(connection, source=SOURCE, source_format=FORMAT, loaded_by=loaded_by)
                 stack.enter_context(loads.ending(connection, load_id))
             while passed and load_id is not None:
                 try:
-                    _store(connection, load_id, passed, lines_done=tried, erased=judge.erased)
+                    _store(connection, load_id, passed, lines_done=tried, erased=validation.erased)
                     break
                 except SubjectsErased:
-                    judge = _Judge(connection, settings)
-                    passed = judge.passed(page)
+                    validation = _Validation(connection, settings)
+                    passed = validation.passed(page)
             on_progress(tried)
-        report = loads.report(connection, load_id, judge.listed) if load_id is not None else None
+        report = loads.report(connection, load_id, validation.listed) if load_id is not None else None
         return Replay(tried, report, len(not_replayable), next(iter(not_replayable.values()), None))
 
 
-class _Judge:
+class _Validation:
     """Today's rules, for events of any source format and default tenant."""
 
     def __init__(self, connection: Connection, settings: Settings) -> None:
@@ -132,20 +132,20 @@ class _Judge:
         self.altered: dict[int, str] = {}
         """Of the last page: why events that would pass cannot be replayed."""
 
-    def passed(self, page: _Page) -> list[tuple[int, Verdict]]:
-        """The events that are refused no longer, and what becomes of them."""
+    def passed(self, page: _Page) -> list[tuple[int, EventResult]]:
+        """The events that are rejected no longer, and what becomes of them."""
         now = datetime.now(UTC)
         self.altered = {}
-        found: list[tuple[int, Verdict]] = []
+        found: list[tuple[int, EventResult]] = []
         for rejected_id, payload, source_format, tenant_id, altered in page:
             rules = self._rules(source_format, tenant_id)
             event, changes = orjson.loads(payload), orjson.loads(altered)
             events = [event] if _is_event(rules, event) else _of_document(rules, event, changes)
-            verdicts = [rules.judge_again(each, changes, now) for each in events]
-            if why := next((verdict for verdict in verdicts if isinstance(verdict, str)), None):
+            results = [rules.validate_again(each, changes, now) for each in events]
+            if why := next((result for result in results if isinstance(result, str)), None):
                 self.altered[rejected_id] = why
-            elif not any(isinstance(verdict, Rejected) for verdict in verdicts):
-                found += [(rejected_id, verdict) for verdict in verdicts if not isinstance(verdict, str)]
+            elif not any(isinstance(result, Rejected) for result in results):
+                found += [(rejected_id, result) for result in results if not isinstance(result, str)]
         return found
 
 
@@ -172,14 +172,14 @@ def _pages(connection: Connection, selection: Selection) -> Iterator[_Page]:
 
 
 def _store(
-    connection: Connection, load_id: int, passed: list[tuple[int, Verdict]], *, lines_done: int, erased: int
+    connection: Connection, load_id: int, passed: list[tuple[int, EventResult]], *, lines_done: int, erased: int
 ) -> None:
     with connection.transaction():
         partitions.take_turn(connection)
         rows = connection.execute(_STILL_REFUSED, [[rejected_id for rejected_id, _ in passed]]).fetchall()
         left = {rejected_id for (rejected_id,) in rows}  # another replay may have been here
-        passed = [(rejected_id, verdict) for rejected_id, verdict in passed if rejected_id in left]
+        passed = [(rejected_id, result) for rejected_id, result in passed if rejected_id in left]
         batches.store(connection, load_id, collect(passed), lines_done=lines_done, fingerprint=None, erased=erased)
         connection.execute(_MARK, [load_id, [rejected_id for rejected_id, _ in passed]])
-        dropped = [rejected_id for rejected_id, verdict in passed if isinstance(verdict, Dropped)]
+        dropped = [rejected_id for rejected_id, result in passed if isinstance(result, Dropped)]
         connection.execute(_EMPTY, [dropped])

@@ -1,6 +1,6 @@
-"""Judges one event: whether it lands, and as what. `Rules` is the whole contract of tracking_plan/ in one call.
+"""Validates one event: whether it lands, and as what. `Rules` is the whole contract of tracking_plan/ in one call.
 
-The order of judgement: consent and erasure come first, so that nothing of a person who declined or was erased is kept,
+The order of validation: consent and erasure come first, so that nothing of a person who declined or was erased is kept,
 not even in a rejected row; then the envelope, the event type, its attributes; at last privacy. What the contract leaves
 open is decided so:
 
@@ -29,7 +29,7 @@ from parley.landing.fields import MAX_ID, MAX_SOURCE, MAX_TENANT
 from parley.landing.formats import Format
 from parley.landing.privacy import TOO_MUCH, Erased, Privacy, Unstorable, dump, storable
 from parley.landing.rejections import Rejection, json_path, sentence, stored_json, what_cannot_be_stored
-from parley.landing.verdicts import Accepted, Dropped, Reason, Rejected, Verdict
+from parley.landing.results import Accepted, Dropped, EventResult, Reason, Rejected
 from parley.settings import TENANT_PATTERN, Settings
 from parley.warehouse import secret as secrets
 from parley.warehouse.database import Connection
@@ -43,7 +43,7 @@ CACHED_CONTEXT = 1_000  # bytes of the longest that is remembered
 
 
 class _Tenant(NamedTuple):
-    """What a tenant's events are judged by: its choices, and the event types it sees, by name and alias."""
+    """What a tenant's events are validated by: its choices, and the event types it sees, by name and alias."""
 
     hash_user_ids: bool
     admits_unregistered: bool
@@ -156,7 +156,7 @@ class Rules:
         self._is_personal = lru_cache(CACHED_TENANTS)(self._unlisted.privacy.scrub.is_contact)
         self._hash_user = lru_cache(CACHED_USERS)(self._unlisted.privacy.hash)
 
-    def judge(
+    def validate(
         self,
         event: object,
         received_at: datetime,
@@ -164,24 +164,24 @@ class Rules:
         *,
         unknown: Collection[str] = (),
         has_digits: bool = False,
-    ) -> Verdict:
+    ) -> EventResult:
         """What becomes of one decoded JSON value that arrived at a time (with zone). Never raises on a JSON value.
 
         `unknown` are fields that no event may have; `has_digits` says that some numbers are `Digits`.
         """
         default_tenant = default_tenant or self._default_tenant
         try:
-            return self._judge(event, received_at, default_tenant, unknown, has_digits)
+            return self._validate(event, received_at, default_tenant, unknown, has_digits)
         except Rejection as rejection:
             return self._rejected(event, rejection, default_tenant)
         except Unstorable:
             return self._rejected(event, what_cannot_be_stored(event), default_tenant)
 
-    def refuse(self, reason: Reason, message: str, tenant_id: str | None = None) -> Rejected:
+    def rejected_line(self, reason: Reason, message: str, tenant_id: str | None = None) -> Rejected:
         """A rejection of what is no JSON value, such as a broken line. The message must quote nothing of it."""
         return Rejected(tenant_id, None, reason, None, message, None)
 
-    def unreadable(self, document: object, message: str, default_tenant: str | None = None) -> Verdict:
+    def unreadable(self, document: object, message: str, default_tenant: str | None = None) -> EventResult:
         """What becomes of a document of which no event can be made; the message says what it is."""
         default_tenant = default_tenant or self._default_tenant
         context = document.get("context") if type(document) is dict else None
@@ -189,7 +189,7 @@ class Rules:
             return Dropped(self._readable(default_tenant), "no_consent", said == "unclear")
         return self._rejected(document, Rejection("invalid_value", None, f"the document {message}"), default_tenant)
 
-    def _judge(
+    def _validate(
         self,
         event: Any,
         received_at: datetime,
@@ -411,24 +411,24 @@ class Rules:
             return False
         return fields.is_whole(field, value)
 
-    def judge_again(self, event: object, altered: fidelity.Altered, received_at: datetime) -> Verdict | str:
+    def validate_again(self, event: object, altered: fidelity.Altered, received_at: datetime) -> EventResult | str:
         """What becomes today of the payload of a rejected event, given what making it private had changed; a sentence
         where it would not land as the event that was sent."""
-        verdict = self.judge(event, received_at)
-        if not altered or not isinstance(verdict, Accepted) or type(event) is not dict:
-            return verdict
-        tenant = self._tenants.get(verdict.tenant_id, self._unlisted)
-        kind = tenant.types.get(verdict.event_name)
+        result = self.validate(event, received_at)
+        if not altered or not isinstance(result, Accepted) or type(event) is not dict:
+            return result
+        tenant = self._tenants.get(result.tenant_id, self._unlisted)
+        kind = tenant.types.get(result.event_name)
         why = fidelity.why_not(altered, kind, tenant.privacy, hashes_users=tenant.hash_user_ids)
         if why:
             return why
-        ids: Json = {field: event.get(field) for field in altered if field.endswith("_id") and field in verdict._fields}
-        attributes = fidelity.restored(verdict.attributes, event, altered, kind)
-        return verdict._replace(attributes=attributes, **ids)
+        ids: Json = {field: event.get(field) for field in altered if field.endswith("_id") and field in result._fields}
+        attributes = fidelity.restored(result.attributes, event, altered, kind)
+        return result._replace(attributes=attributes, **ids)
 
 
 def _clean_context(privacy: Privacy, given: bytes) -> bytes:
-    """The JSON of a context, made private, from JSON that says all of it."""
+    """The JSON of a context, redacted, from JSON that says all of it."""
     return stored_json(privacy.context(orjson.loads(given)))
 
 

@@ -29,12 +29,12 @@ from parley.errors import ParleyError
 from parley.landing.documents import BrokenDocument, documents, is_stream
 from parley.landing.envelope import KNOWN, Digits, decode, exact
 from parley.landing.formats import Format
-from parley.landing.verdicts import Reason
+from parley.landing.results import Reason
 
 STDIN = "-"
 MAX_EVENT = 64 * 1024  # bytes of one event
 MAX_DOCUMENT = 16 * 1024 * 1024  # bytes of one document of another source format
-CHUNK = 2 * 1024 * 1024  # bytes, about: what is judged and stored at once
+CHUNK = 2 * 1024 * 1024  # bytes, about: what is validated and stored at once
 RECORDS = 5_000  # at most in a chunk of CSV or Parquet
 ROWS = 1_000  # of Parquet decoded at once: more take more memory and no less time
 BLOCK = 256 * 1024  # bytes read at once
@@ -52,7 +52,7 @@ class SourceError(ParleyError):
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RejectedLine:
     """A line that could not even be made a JSON value."""
 
     line: int
@@ -68,14 +68,14 @@ class Chunk:
     first_line: int
     lines: int
     body: bytes
-    refused: tuple[Refusal, ...] = ()
+    rejected: tuple[RejectedLine, ...] = ()
     fingerprint: str = ""
     """Of the source up to the end of this chunk."""
     is_table: bool = False
     """Whether lines are records of CSV or Parquet: columns that events do not have are no error then."""
 
 
-Record = tuple[int, bytes | Refusal]
+Record = tuple[int, bytes | RejectedLine]
 """A line's number and its JSON, or why it has none."""
 Reader = tuple[Iterator[Chunk], Callable[[], float] | None]
 """The chunks, and the share (0 to 1) of the source that has been read, None where that cannot be known."""
@@ -179,7 +179,7 @@ class Source(AbstractContextManager["Source"]):
     def __init__(self, name: str, file: IO[bytes], head: bytes, reader: Reader, *, is_table: bool = False) -> None:
         self.name = name
         self.is_table = is_table
-        """Whether lines have to be made of its records, which takes about as long as judging them."""
+        """Whether lines have to be made of its records, which takes about as long as validating them."""
         self.head = _hash(head).hexdigest()
         """What the fingerprints of all that begins with this first line begin with."""
         self._file = file
@@ -344,8 +344,8 @@ def sample(path: str, columns: Columns, lines: int) -> list[Any]:
             if len(found) < lines and line.strip():
                 with suppress(orjson.JSONDecodeError):
                     found.append(decode(line)[0])
-        if chunk and chunk.is_table and chunk.refused and not found:
-            raise SourceError(f"{source.name} cannot be read: {chunk.refused[0].message}")
+        if chunk and chunk.is_table and chunk.rejected and not found:
+            raise SourceError(f"{source.name} cannot be read: {chunk.rejected[0].message}")
     finally:
         if path != STDIN:
             source.close()
@@ -386,14 +386,14 @@ def _split(chunk: Chunk, lines: int) -> tuple[Chunk, Chunk]:
             chunk,
             lines=lines,
             body=b"\n".join([*first, b""]),
-            refused=tuple(refusal for refusal in chunk.refused if refusal.line < end),
+            rejected=tuple(rejection for rejection in chunk.rejected if rejection.line < end),
         ),
         replace(
             chunk,
             first_line=end,
             lines=chunk.lines - lines,
             body=others,
-            refused=tuple(refusal for refusal in chunk.refused if refusal.line >= end),
+            rejected=tuple(rejection for rejection in chunk.rejected if rejection.line >= end),
         ),
     )
 
@@ -473,9 +473,12 @@ def _documents(name: str, blocks: Iterable[bytes], columns: Columns) -> Iterator
     try:
         for line, document in enumerate(documents(blocks, columns.documents, MAX_DOCUMENT), 1):
             if isinstance(document, BrokenDocument):
-                yield line, Refusal(line, "invalid_json", document.message)
+                yield line, RejectedLine(line, "invalid_json", document.message)
             elif len(document) > columns.longest:
-                yield line, Refusal(line, "too_large", "The document is longer than 64 KiB: shorten it, or split it.")
+                yield (
+                    line,
+                    RejectedLine(line, "too_large", "The document is longer than 64 KiB: shorten it, or split it."),
+                )
             else:
                 yield line, document
     except BrokenDocument as error:
@@ -483,27 +486,27 @@ def _documents(name: str, blocks: Iterable[bytes], columns: Columns) -> Iterator
 
 
 def _gathered(records: Iterator[Record], *, is_table: bool = False) -> Iterator[Chunk]:
-    """Records as chunks, those refused as empty lines. What came before an error comes out before it."""
+    """Records as chunks, those rejected as empty lines. What came before an error comes out before it."""
     line = 1
     lines: list[bytes] = []
-    refused: list[Refusal] = []
+    rejected: list[RejectedLine] = []
     size = 0
 
     def chunk() -> Chunk:
-        return Chunk(line, len(lines), b"\n".join([*lines, b""]), tuple(refused), is_table=is_table)
+        return Chunk(line, len(lines), b"\n".join([*lines, b""]), tuple(rejected), is_table=is_table)
 
     try:
         for number, found in records:
             lines += [b""] * (number - line - len(lines))
-            if isinstance(found, Refusal):
+            if isinstance(found, RejectedLine):
                 lines.append(b"")
-                refused.append(found)
+                rejected.append(found)
             else:
                 lines.append(found)
                 size += len(found)
             if len(lines) >= RECORDS or size >= CHUNK:
                 yield chunk()
-                line, lines, refused, size = line + len(lines), [], [], 0
+                line, lines, rejected, size = line + len(lines), [], [], 0
     except SourceError as error:
         if lines:
             yield chunk()
@@ -535,7 +538,7 @@ def _csv(name: str, pieces: Iterable[bytes], columns: Columns) -> Iterator[Recor
             continue
         if len(cells) != len(header):
             message = f"The line has {len(cells)} cells, its header {len(header)}: quote the cells that hold commas."
-            yield line, Refusal(line, "invalid_json", message)
+            yield line, RejectedLine(line, "invalid_json", message)
         else:
             yield line, _encoded(line, columns.event(dict(zip(header, cells, strict=True))))
 
@@ -571,12 +574,12 @@ def _csv_records(lines: Iterator[str], delimiter: str, width: int) -> Iterator[l
         yield record
 
 
-def _broken(line: int, error: csv.Error) -> Refusal:
+def _broken(line: int, error: csv.Error) -> RejectedLine:
     if "field larger" in str(error):
-        return Refusal(
+        return RejectedLine(
             line, "too_large", "A cell is longer than 64 KiB: cut it, or close the quote that it opens with."
         )
-    return Refusal(line, "invalid_json", f"The line is not right as CSV ({error}): put its quotes right.")
+    return RejectedLine(line, "invalid_json", f"The line is not right as CSV ({error}): put its quotes right.")
 
 
 def _header(line: bytes) -> list[str]:
@@ -638,11 +641,11 @@ def _micro(kind: Any, is_legacy: bool = False) -> Any:
 # cells
 
 
-def _encoded(line: int, event: dict[str, Any]) -> bytes | Refusal:
+def _encoded(line: int, event: dict[str, Any]) -> bytes | RejectedLine:
     try:
         return orjson.dumps(event, default=_as_json)
     except orjson.JSONEncodeError:
-        return Refusal(
+        return RejectedLine(
             line, "invalid_json", "The line holds a value that is no JSON: write it as UTF-8 text or a number."
         )
 

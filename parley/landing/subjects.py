@@ -55,7 +55,7 @@ _PERSONAL_TABLES = """
     having bool_or(column_name = 'tenant_id') and count(*) > 1
     order by 1
 """
-_REFUSED = """
+_REJECTED = """
     select rejected_id, batch_id, coalesce(tenant_id, %(unknown)s), payload::text from raw.rejected_events
     where payload is not null and (tenant_id = %(tenant)s or tenant_id is null)
 """
@@ -154,7 +154,7 @@ class Subject:
 
     @classmethod
     def of(cls, settings: Settings, tenant_id: str, user_id: str) -> "Subject":
-        """The person with this id, as the tenant's senders write it or as its tables hold it."""
+        """The person with this id, as the tenant's producers write it or as its tables hold it."""
         return cls.known_by(settings, tenant_id, subject_hmacs(settings.secret, tenant_id, user_id))
 
     @classmethod
@@ -168,20 +168,20 @@ class Subject:
         """Whether a text is an id of this person, in clear or hashed."""
 
         @lru_cache(CACHED_TEXTS)
-        def judge(text: str) -> bool:
+        def is_theirs(text: str) -> bool:
             return not self.hmacs.isdisjoint(subject_hmacs(self.secret, self.tenant_id, text))
 
-        return judge
+        return is_theirs
 
     @cached_property
     def wrote(self) -> Callable[[str], bool]:
         """Whether a text is one that only this person wrote."""
 
         @lru_cache(CACHED_TEXTS)
-        def judge(text: str) -> bool:
+        def is_theirs(text: str) -> bool:
             return len(text) >= SHORTEST_TEXT and text_hmac(self.secret, self.tenant_id, text) in self.said
 
-        return judge if self.said else lambda text: False
+        return is_theirs if self.said else lambda text: False
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +208,7 @@ class Traces:
 
 
 @dataclass(frozen=True, slots=True)
-class RefusedLine:
+class RejectedRow:
     """A row of `raw.rejected_events` in which a subject is named."""
 
     rejected_id: int
@@ -288,17 +288,17 @@ def written_by_others(connection: Connection, subject: Subject, texts: Collectio
     return {str(text) for (text,) in found}
 
 
-def refused_lines(connection: Connection, subject: Subject, traces: Traces) -> list[RefusedLine]:
-    """The refused lines in which a subject, or a conversation of theirs alone, is named at any level, under any key.
+def rejected_rows(connection: Connection, subject: Subject, traces: Traces) -> list[RejectedRow]:
+    """The rejected lines in which a subject, or a conversation of theirs alone, is named at any level, under any key.
 
     Lines whose tenant could not be read are nobody's, and count as the tenant's where the subject is named.
     """
     known = frozenset((*traces.threads, *traces.visitors))
-    with connection.transaction(), connection.cursor("refused_lines") as cursor:
+    with connection.transaction(), connection.cursor("rejected_rows") as cursor:
         cursor.itersize = 1_000
-        cursor.execute(_REFUSED, {"tenant": subject.tenant_id, "unknown": UNKNOWN_TENANT})
+        cursor.execute(_REJECTED, {"tenant": subject.tenant_id, "unknown": UNKNOWN_TENANT})
         return [
-            RefusedLine(int(str(rejected_id)), int(str(batch_id)), str(tenant_id))
+            RejectedRow(int(str(rejected_id)), int(str(batch_id)), str(tenant_id))
             for rejected_id, batch_id, tenant_id, payload in cursor
             if any(
                 word in known or subject.is_called(word)

@@ -1,4 +1,4 @@
-"""Processes that judge chunks side by side; what they make of them comes back in the chunks' order.
+"""Processes that validate chunks side by side; what they make of them comes back in the chunks' order.
 
 A worker has one chunk at a time, and gets its next when the outcome of the last has been taken: so no more is in memory
 than a chunk and an outcome per worker, however slow Postgres is.
@@ -12,8 +12,8 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 
 from parley.errors import ParleyError
-from parley.landing.judging import Judged, MakeRules, judge_chunk
 from parley.landing.sources import Chunk, SourceError
+from parley.landing.validation import MakeRules, ValidatedChunk, validate_chunk
 
 _context = get_context("spawn")  # a forked process would share the connection to Postgres
 
@@ -38,7 +38,7 @@ class Workers(AbstractContextManager["Workers"]):
         for process in self._processes:
             process.join()
 
-    def judge(self, chunks: Iterator[Chunk]) -> Iterator[tuple[Chunk, Judged]]:
+    def validate(self, chunks: Iterator[Chunk]) -> Iterator[tuple[Chunk, ValidatedChunk]]:
         """The chunks in their order, and what was made of them. A SourceError comes after what was read before it.
 
         Raises ParleyError where a worker process has died.
@@ -61,9 +61,9 @@ class Workers(AbstractContextManager["Workers"]):
             send_next(worker)
         while waiting:
             worker, chunk = waiting.popleft()
-            judged = self._receive(worker)
+            validated = self._receive(worker)
             send_next(worker)
-            yield chunk, judged
+            yield chunk, validated
         if failure:
             raise failure
 
@@ -73,12 +73,12 @@ class Workers(AbstractContextManager["Workers"]):
         except OSError:
             raise self._death(worker) from None
 
-    def _receive(self, worker: int) -> Judged:
+    def _receive(self, worker: int) -> ValidatedChunk:
         try:
-            judged: Judged = self._links[worker].recv()
+            validated: ValidatedChunk = self._links[worker].recv()
         except (EOFError, OSError):
             raise self._death(worker) from None
-        return judged
+        return validated
 
     def _death(self, worker: int) -> ParleyError:
         process = self._processes[worker]
@@ -93,6 +93,6 @@ def _work(make_rules: MakeRules, link: Connection) -> None:
     rules = make_rules()
     try:
         while True:
-            link.send(judge_chunk(rules, link.recv()))
+            link.send(validate_chunk(rules, link.recv()))
     except (EOFError, OSError):
         pass  # the parent has closed the link, or is gone

@@ -211,7 +211,7 @@ def work_off(
             name, reason = next((each.name, each.reason) for each in outcome.problems if each.status != "warn")
             raise ParleyError(
                 "The person's rows are erased, but not every table could be built without them "
-                f"({name}: {reason}): mend that, then run `parley forget --open`."
+                f"({name}: {reason}): fix that, then run `parley forget --open`."
             )
     on_step("searching what is left")
     with database.connect(settings, autocommit=True) as connection:
@@ -270,8 +270,8 @@ def _delete(connection: Connection, subject: Subject, specs: Specs) -> tuple[Tra
             connection.execute(_TAKE_STAGED, named)
         connection.execute("insert into erased_lines select %(tenant)s, batch_id, 'accepted' from erased_events", named)
         deleted["raw.event_keys"] = connection.execute(_FORGET_KEYS, named).rowcount
-    refused = subjects.refused_lines(connection, subject, found)
-    deleted["raw.rejected_events"] = _delete_refused(connection, refused)
+    rejected = subjects.rejected_rows(connection, subject, found)
+    deleted["raw.rejected_events"] = _delete_rejected(connection, rejected)
     connection.execute(_RECOUNT_BATCHES)
     connection.execute(_RECOUNT_LOADS)
     if specs and database.has(connection, "staging.stg_load_batches"):
@@ -290,15 +290,15 @@ def _delete(connection: Connection, subject: Subject, specs: Specs) -> tuple[Tra
     return found, {table: rows for table, rows in sorted(deleted.items()) if rows}, said
 
 
-def _delete_refused(connection: Connection, refused: Sequence[subjects.RefusedLine]) -> int:
+def _delete_rejected(connection: Connection, rejected: Sequence[subjects.RejectedRow]) -> int:
     with (
         connection.cursor() as cursor,
         cursor.copy("copy erased_lines (tenant_id, batch_id, outcome) from stdin") as copy,
     ):
-        for line in refused:
+        for line in rejected:
             copy.write_row((line.counted_under, line.batch_id, "rejected"))
     return connection.execute(
-        "delete from raw.rejected_events where rejected_id = any(%s)", [[line.rejected_id for line in refused]]
+        "delete from raw.rejected_events where rejected_id = any(%s)", [[line.rejected_id for line in rejected]]
     ).rowcount
 
 
@@ -336,7 +336,7 @@ def _expression(written: str | None) -> sql.SQL:
 
 def _forget_questions(connection: Connection, named: Mapping[str, object]) -> None:
     """Take a person's questions out of the examples of topics, and drop what was learned from them: the next build
-    learns the tenant's language without them, and names the topics anew."""
+    learns the tenant's language without them, and names the topics again."""
     if not database.has(connection, subjects.GAP_QUESTIONS):
         return
     asked = sql.SQL("select distinct question from facts.gap_questions where {}").format(

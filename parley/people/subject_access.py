@@ -27,7 +27,7 @@ lists them, with the number of rows in each and a checksum.
 
 raw.events is what happened: messages, visits, orders and bookings, with the time of each, and the answers you
 were given in conversations that were yours alone. raw.rejected_events holds events that could not be read
-properly. Files named archive… hold older events. Everything else was worked out from these: your
+properly. Files named archive… hold older events. Everything else was computed from these: your
 conversations, visits and orders (facts), and figures about you (marts), such as the segments you were counted
 in, or what you are expected to order.
 
@@ -39,8 +39,8 @@ _EVENTS = f"""
     where {subjects.EVENT_IS_OF}
     order by occurred_at, event_id
 """
-_REFUSED = (
-    "select to_jsonb(refused) from raw.rejected_events as refused where rejected_id = any(%s) order by rejected_id"
+_REJECTED = (
+    "select to_jsonb(rejected) from raw.rejected_events as rejected where rejected_id = any(%s) order by rejected_id"
 )
 
 Row = Mapping[str, Any]
@@ -92,8 +92,8 @@ def _tables(
     """What to write: names and rows."""
     named = subjects.parameters(subject, found)
     yield "raw.events", _select(connection, sql.SQL(_EVENTS), named)
-    refused = [line.rejected_id for line in subjects.refused_lines(connection, subject, found)]
-    yield "raw.rejected_events", _select(connection, sql.SQL(_REFUSED), [refused])
+    rejected = [line.rejected_id for line in subjects.rejected_rows(connection, subject, found)]
+    yield "raw.rejected_events", _select(connection, sql.SQL(_REJECTED), [rejected])
     for archive in archives.find(settings.home):
         yield f"archive-{archive.archive_id.replace('/', '-')}", _archived(archive, subject, found)
     if found.users or found.visitors:

@@ -1,4 +1,4 @@
-"""Data Docs: a page for each judgement, and an index of days, under PARLEY_HOME/data-docs.
+"""Data Docs: a page for each validation, and an index of days, under PARLEY_HOME/data-docs.
 
 The pages are whole by themselves: they load nothing from anywhere.
 """
@@ -13,12 +13,12 @@ from parley.quality_gate.expectations import METRICS
 from parley.warehouse.names import EVERY_TENANT
 
 if TYPE_CHECKING:
+    from parley.quality_gate.bounds import Failure, Tried
     from parley.quality_gate.expectations import Expectation
-    from parley.quality_gate.suite import Failure, Tried
-    from parley.quality_gate.validation import Verdict
+    from parley.quality_gate.validation import DayResult
 
 FOLDER = "data-docs"
-_NAME = "judged-%Y%m%dT%H%M%S%fZ.html"
+_NAME = "validated-%Y%m%dT%H%M%S%fZ.html"
 _DAYS = ("day (UTC)", "tenant", "result", "events", "lines received", "blocking", "warning")
 _STYLE = """
 body { font-family: system-ui, sans-serif; margin: 2em; color: #1b1b1b; max-width: 80em }
@@ -30,46 +30,46 @@ td { font-variant-numeric: tabular-nums }
 _RESULT_OF = {"block": "blocked", "warn": "warned"}
 
 
-def name_of(judged_at: datetime) -> str:
-    """The file of a judgement's page."""
-    return judged_at.strftime(_NAME)
+def name_of(validated_at: datetime) -> str:
+    """The file of a validation's page."""
+    return validated_at.strftime(_NAME)
 
 
-def write_page(folder: Path, html: str, judged_at: datetime) -> str:
-    """Write the page of a judgement, and return its file's name."""
+def write_page(folder: Path, html: str, validated_at: datetime) -> str:
+    """Write the page of a validation, and return its file's name."""
     folder.mkdir(parents=True, exist_ok=True)
-    name = name_of(judged_at)
+    name = name_of(validated_at)
     (folder / name).write_text(html, encoding="utf-8")
     return name
 
 
 def prune(folder: Path, days: int, now: datetime) -> None:
-    """Remove the pages of judgements longer ago than so many days."""
+    """Remove the pages of validation longer ago than so many days."""
     oldest = (now - timedelta(days=days)).strftime(_NAME)
-    for page in folder.glob("judged-*.html"):
+    for page in folder.glob("validated-*.html"):
         if page.name < oldest:
             page.unlink(missing_ok=True)
 
 
-def forget(folder: Path, tenant_id: str, verdicts: Iterable["Verdict"]) -> None:
+def forget(folder: Path, tenant_id: str, results: Iterable["DayResult"]) -> None:
     """Remove the pages that name a tenant, and write the index of what is left."""
-    for path in folder.glob("judged-*.html"):
+    for path in folder.glob("validated-*.html"):
         if _cell(escape(tenant_id)) in path.read_text(encoding="utf-8"):
             path.unlink()
     if folder.exists():
-        write_index(folder, verdicts)
+        write_index(folder, results)
 
 
 def page(
-    verdicts: Sequence["Verdict"], failures: Sequence["Failure"], tried: Sequence["Tried"], judged_at: datetime
+    results: Sequence["DayResult"], failures: Sequence["Failure"], tried: Sequence["Tried"], validated_at: datetime
 ) -> str:
-    """The page of a judgement: what came of each day, what is out of bounds, and what was expected."""
-    days = sorted({verdict.day for verdict in verdicts})
+    """The page of a validation: what came of each day, what is out of bounds, and what was expected."""
+    days = sorted({result.day for result in results})
     about = f"{days[0]}" if len(days) == 1 else f"{days[0]} to {days[-1]}"
     found = [_finding(failure) for failure in failures]
     return _document(
         f"Input gate: {about}",
-        f"<p>Raw events of {about} (UTC), validated at {judged_at:%Y-%m-%d %H:%M} UTC by Great Expectations."
+        f"<p>Raw events of {about} (UTC), validated at {validated_at:%Y-%m-%d %H:%M} UTC by Great Expectations."
         ' <a href="index.html">All days</a></p>'
         "<p>A day that <b>warned</b> is built all the same. Of one that is <b>blocked</b> nothing is built until it is"
         " fixed or released: <code>parley inputs list</code> says how.</p>"
@@ -80,7 +80,7 @@ def page(
             else "<p>Nothing.</p>"
         )
         + "<h2>Days</h2>"
-        + _table(_DAYS, [_day(verdict) for verdict in verdicts])
+        + _table(_DAYS, [_day(result) for result in results])
         + "<h2>What was expected</h2>"
         + _table(
             ("expectation", "of", "what", "expected", "result", "figures tried", "out of bounds"),
@@ -89,15 +89,15 @@ def page(
     )
 
 
-def write_index(folder: Path, verdicts: Iterable["Verdict"]) -> None:
-    """Write `index.html`: the days, each with a link to the page of its judgement while that is there."""
+def write_index(folder: Path, results: Iterable["DayResult"]) -> None:
+    """Write `index.html`: the days, each with a link to the page of its validation while that is there."""
     rows = [
         (
-            *_day(verdict, has_page=verdict.page is not None and (folder / verdict.page).exists()),
-            f"{verdict.judged_at:%Y-%m-%d %H:%M}",
-            escape(_released(verdict)),
+            *_day(result, has_page=result.page is not None and (folder / result.page).exists()),
+            f"{result.validated_at:%Y-%m-%d %H:%M}",
+            escape(_released(result)),
         )
-        for verdict in verdicts
+        for result in results
     ]
     folder.mkdir(parents=True, exist_ok=True)
     draft = folder / "index.html.part"
@@ -129,21 +129,21 @@ def _cell(content: str) -> str:
     return f"<td>{content}</td>"
 
 
-def _day(verdict: "Verdict", *, has_page: bool = False) -> tuple[str, ...]:
-    day = f'<a href="{escape(str(verdict.page))}">{verdict.day}</a>' if has_page else f"{verdict.day}"
+def _day(result: "DayResult", *, has_page: bool = False) -> tuple[str, ...]:
+    day = f'<a href="{escape(str(result.page))}">{result.day}</a>' if has_page else f"{result.day}"
     return (
         day,
-        _of(verdict.tenant_id, "all tenants"),
-        _result(verdict.verdict),
-        f"{verdict.events:,}",
-        f"{verdict.received:,}",
-        f"{verdict.blocking:,}",
-        f"{verdict.warning:,}",
+        _of(result.tenant_id, "all tenants"),
+        _result(result.result),
+        f"{result.events:,}",
+        f"{result.received:,}",
+        f"{result.blocking:,}",
+        f"{result.warning:,}",
     )
 
 
-def _released(verdict: "Verdict") -> str:
-    return f"by {verdict.released_by}: {verdict.release_reason}" if verdict.released_at else ""
+def _released(result: "DayResult") -> str:
+    return f"by {result.released_by}: {result.release_reason}" if result.released_at else ""
 
 
 def _finding(failure: "Failure") -> tuple[str, ...]:

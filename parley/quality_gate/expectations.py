@@ -22,7 +22,7 @@ Grain = Literal["day", "tenant", "event_type"]
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A figure that `parley.quality_gate.measures` works out for each day, tenant or event type."""
+    """A figure that `parley.quality_gate.measures` computes for each day, tenant or event type."""
 
     name: str
     grain: Grain
@@ -80,7 +80,7 @@ class Expectation:
     minimum: float | None
     maximum: float | None
     at_least: int
-    """Judged where the metric was measured on at least so many events or lines."""
+    """Validated where the metric was measured on at least so many events or lines."""
     severity: Severity
     description: str
 

@@ -57,7 +57,7 @@ types as materialized (
 ),
 
 -- an event is held against its type as it is now if that is the version it landed under
-judged as (
+validated as (
     select
         (events.occurred_at at time zone 'UTC')::date as day,
         events.*,
@@ -87,7 +87,7 @@ by_type as (
         count(*) filter (where occurred_at > received_at + make_interval(hours => %(max_future)s)) as ahead_of_arrival,
         count(*) filter (where is_of_current_version and not attributes ?& required) as missing_attributes,
         count(*) filter (where is_of_current_version and attributes @? range_left) as out_of_range
-    from judged
+    from validated
     group by day, tenant_id, event_name
 ),
 
@@ -121,13 +121,13 @@ arrived as (
     group by 1, 2
 ),
 
--- what the tracking plan lacks is no fault of the lines; what was mended has landed by a replay or under the same id
+-- what the tracking plan lacks is no fault of the lines; what was fixed has landed by a replay or under the same id
 excused as (
     select
         (rejected.received_at at time zone 'UTC')::date as day,
         rejected.tenant_id,
         count(*) as lines,
-        count(*) filter (where not is_mended) as of_unknown_type
+        count(*) filter (where not is_fixed) as of_unknown_type
     from raw.rejected_events as rejected
     cross join lateral (
         select
@@ -139,11 +139,11 @@ excused as (
                         when pg_input_is_valid(rejected.payload ->> 'event_id', 'uuid')
                             then (rejected.payload ->> 'event_id')::uuid
                     end
-            ) as is_mended
+            ) as is_fixed
     ) as since
     where rejected.load_id in (select load_id from raw.load_batches where {received} and rejected > 0)
         and {rejected}
-        and (is_mended or rejected.reason = 'unknown_event_type')
+        and (is_fixed or rejected.reason = 'unknown_event_type')
     group by 1, 2
 ),
 
@@ -206,7 +206,7 @@ select day, tenant_id, event_name, metric, value::double precision, base, batch_
 def measure(
     connection: Connection, days: Sequence[date], *, listed: Iterable[str], expected: Iterable[str], max_future: int
 ) -> None:
-    """Work out the figures of these days (UTC) anew, in the caller's transaction.
+    """Compute the figures of these days (UTC) again, in the caller's transaction.
 
     `listed` are the tenants that the tenants seed names, `expected` those measured even where they are silent, and
     `max_future` the hours that an event may be ahead of its arrival.
@@ -258,7 +258,7 @@ def ranges(days: Iterable[date]) -> list[tuple[date, date]]:
 
 def _wrong_columns(connection: Connection) -> int:
     """How many columns of raw.events are missing, unknown, or not of the type in `parley.warehouse.schema`."""
-    from sqlalchemy.dialects import postgresql  # takes half a second: only here, where there are days to judge
+    from sqlalchemy.dialects import postgresql  # takes half a second: only here, where there are days to validate
 
     from parley.warehouse import schema
 
@@ -268,5 +268,5 @@ def _wrong_columns(connection: Connection) -> int:
         "select attname, format_type(atttypid, atttypmod) from pg_attribute"
         " where attrelid = 'raw.events'::regclass and attnum > 0 and not attisdropped"
     ).fetchall()
-    standing = {(str(name), str(type_)) for name, type_ in found}
-    return len({name for name, _ in declared ^ standing})
+    existing = {(str(name), str(type_)) for name, type_ in found}
+    return len({name for name, _ in declared ^ existing})

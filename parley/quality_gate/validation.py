@@ -1,10 +1,10 @@
-"""Verdicts per day (UTC) and tenant: what is judged, what a person let through, and what builds leave out.
+"""Results per day (UTC) and tenant: what is validated, what a person let through, and what builds leave out.
 
 A blocked day of a tenant leaves out what its findings are of: the events that happened on it, or those that arrived on
 it (`Metric.is_of_arrival`). `ops.blocked_inputs` says what is left out now; a build brings it up to date before it
 begins. A day is blocked as a whole, under the tenant `*`, only where raw.events is not as declared, and stops builds.
 
-A verdict holds for the events that were there: a day that has got new ones since is judged again. `ops.watermarks`
+A result holds for the events that were there: a day that has got new ones since is validated again. `ops.watermarks`
 says up to which batch that is so, under the name `input_validation`.
 """
 
@@ -17,28 +17,28 @@ from psycopg.rows import class_row, dict_row
 
 from parley.config import tenants
 from parley.errors import ParleyError
-from parley.quality_gate import data_docs, expectations, measures, suite
+from parley.quality_gate import bounds, data_docs, expectations, measures
+from parley.quality_gate.bounds import Failure, Tried
 from parley.quality_gate.expectations import Expectation
-from parley.quality_gate.suite import Failure, Tried
 from parley.settings import Settings
 from parley.warehouse import audit, database
 from parley.warehouse.database import Connection
 from parley.warehouse.names import EVERY_TENANT
 
-LOCK = 0x696E70757473  # "inputs" in ASCII: held by whoever judges
+LOCK = 0x696E70757473  # "inputs" in ASCII: held by whoever validates
 NAMED_AT_MOST = 5
 
 Word = Literal["passed", "warned", "blocked"]
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class DayResult:
     """A row of `ops.input_validation`."""
 
     day: date
     tenant_id: str
     """`*`: the day as a whole."""
-    verdict: Word
+    result: Word
     events: int
     """That happened on the day."""
     received: int
@@ -51,7 +51,7 @@ class Verdict:
     suite: str
     page: str | None
     """Of its Data Docs, a file in PARLEY_HOME/data-docs until that is pruned."""
-    judged_at: datetime
+    validated_at: datetime
     released_by: str | None = None
     released_at: datetime | None = None
     release_reason: str | None = None
@@ -59,7 +59,7 @@ class Verdict:
     @property
     def is_in_force(self) -> bool:
         """Whether it blocks, and nobody has released it."""
-        return self.verdict == "blocked" and self.released_at is None
+        return self.result == "blocked" and self.released_at is None
 
     @property
     def stops_builds(self) -> bool:
@@ -92,19 +92,19 @@ class Finding:
         return f"{self.expectation}{f' ({where})' if where else ''}: {self.metric} is {self.observed:.4g}, {bound}"
 
 
-def judge_new(connection: Connection, settings: Settings) -> tuple[int, list[Verdict]]:
-    """Judge the days with events or lines that no verdict holds for yet.
+def validate_new(connection: Connection, settings: Settings) -> tuple[int, list[DayResult]]:
+    """Validate the days with events or lines that no result holds for yet.
 
-    Returns the last batch that is judged now, and the new verdicts.
+    Returns the last batch that is validated now, and the new results.
 
-    Days that were judged by other expectations are judged again where they are blocked or still to be built. The
+    Days that were validated by other expectations are validated again where they are blocked or still to be built. The
     connection must commit by itself. Raises ParleyError where a seed is wrong.
     """
     expected = expectations.read(settings.project / expectations.SEED)
     with database.taking_turns(connection, LOCK):  # who waited finds little to do
         position = _number(connection, "select coalesce(max(last_batch_id), 0) from raw.loads")
-        days = _unjudged(connection, position, expectations.fingerprint(expected))
-        found = _judge(connection, settings, expected, days)
+        days = _days_to_validate(connection, position, expectations.fingerprint(expected))
+        found = _validate(connection, settings, expected, days)
         connection.execute(
             "insert into ops.watermarks (model, upstream, position, built_at)"
             " values ('input_validation', 'raw', %s, clock_timestamp()) on conflict (model, upstream)"
@@ -115,19 +115,19 @@ def judge_new(connection: Connection, settings: Settings) -> tuple[int, list[Ver
     return position, found
 
 
-def judge_days(
+def validate_days(
     connection: Connection, settings: Settings, first: date | None, last: date | None = None
-) -> list[Verdict]:
-    """Judge these days anew, all on which anything happened or arrived; otherwise as `judge_new`."""
+) -> list[DayResult]:
+    """Validate these days again, all on which anything happened or arrived; otherwise as `validate_new`."""
     expected = expectations.read(settings.project / expectations.SEED)
     with database.taking_turns(connection, LOCK):  # who waited finds little to do
         days = _days_between(connection, first, last)
-        return _judge(connection, settings, expected, days)
+        return _validate(connection, settings, expected, days)
 
 
-def find(connection: Connection, first: date | None = None, last: date | None = None) -> list[Verdict]:
-    """The verdicts of these days, the latest first."""
-    with connection.cursor(row_factory=class_row(Verdict)) as cursor:
+def find(connection: Connection, first: date | None = None, last: date | None = None) -> list[DayResult]:
+    """The results of these days, the latest first."""
+    with connection.cursor(row_factory=class_row(DayResult)) as cursor:
         return cursor.execute(
             "select * from ops.input_validation where day >= coalesce(%s, '-infinity'::date)"
             " and day <= coalesce(%s, 'infinity'::date) order by day desc, tenant_id",
@@ -155,7 +155,7 @@ def release(connection: Connection, day: date, *, reason: str, by: str | None, t
         raise ParleyError("A release needs a reason: say with --reason why the day may be built as it is.")
     changed = connection.execute(
         "update ops.input_validation set released_by = %s, released_at = clock_timestamp(), release_reason = %s"
-        " where day = %s and verdict = 'blocked' and (%s::text is null or tenant_id = %s) returning tenant_id",
+        " where day = %s and result = 'blocked' and (%s::text is null or tenant_id = %s) returning tenant_id",
         [by, reason.strip(), day, tenant, tenant],
     ).fetchall()
     if not changed:
@@ -175,32 +175,32 @@ def release(connection: Connection, day: date, *, reason: str, by: str | None, t
     )
 
 
-def stopping(connection: Connection) -> list[Verdict]:
+def stopping(connection: Connection) -> list[DayResult]:
     """The days that are blocked as a whole, the earliest first: no build begins while there is one."""
-    return [verdict for verdict in _in_force(connection) if verdict.stops_builds]
+    return [result for result in _in_force(connection) if result.stops_builds]
 
 
-def left_out(connection: Connection) -> list[Verdict]:
+def left_out(connection: Connection) -> list[DayResult]:
     """The days of tenants that builds leave out, the earliest first."""
-    return [verdict for verdict in _in_force(connection) if verdict.is_left_out]
+    return [result for result in _in_force(connection) if result.is_left_out]
 
 
-def _in_force(connection: Connection) -> list[Verdict]:
-    with connection.cursor(row_factory=class_row(Verdict)) as cursor:
+def _in_force(connection: Connection) -> list[DayResult]:
+    with connection.cursor(row_factory=class_row(DayResult)) as cursor:
         return cursor.execute(
-            "select * from ops.input_validation where verdict = 'blocked' and released_at is null"
+            "select * from ops.input_validation where result = 'blocked' and released_at is null"
             " order by day, tenant_id"
         ).fetchall()
 
 
 def apply(connection: Connection) -> None:
-    """Bring `ops.blocked_inputs` up to date with the verdicts, and tell staging what has changed of it.
+    """Bring `ops.blocked_inputs` up to date with the results, and tell staging what has changed of it.
 
     For who holds the build's lock: what is left out stays the same while a build is at work. Raises ParleyError where
     a day is blocked as a whole, naming days, what failed, and what to do.
     """
     if found := stopping(connection):
-        raise ParleyError(refusal(found, findings(connection, {verdict.day for verdict in found})))
+        raise ParleyError(explanation(found, findings(connection, {result.day for result in found})))
     of_arrival = [metric.name for metric in expectations.METRICS.values() if metric.is_of_arrival]
     connection.execute(_APPLY, {"of_arrival": of_arrival, "every_tenant": EVERY_TENANT})
 
@@ -212,7 +212,7 @@ _APPLY = """
             day,
             case when metric = any(%(of_arrival)s) then 'arrived' else 'happened' end as basis
         from ops.input_validation inner join ops.input_failures using (day, tenant_id)
-        where verdict = 'blocked' and released_at is null and severity = 'block' and tenant_id <> %(every_tenant)s
+        where result = 'blocked' and released_at is null and severity = 'block' and tenant_id <> %(every_tenant)s
     ),
     gone as (
         delete from ops.blocked_inputs where (tenant_id, day, basis) not in (select tenant_id, day, basis from blocked)
@@ -228,37 +228,37 @@ _APPLY = """
 """
 
 
-def refusal(refused: Sequence[Verdict], found: Iterable[Finding]) -> str:
+def explanation(blocked: Sequence[DayResult], found: Iterable[Finding]) -> str:
     """What is said to whoever wants to build: the blocked days, what blocks them, and what to do."""
     found = list(found)
-    days = "; ".join(f"{verdict.day}: {_what_blocks(verdict, found)}" for verdict in refused[:NAMED_AT_MOST])
-    more = f"; and {len(refused) - NAMED_AT_MOST} more days" if len(refused) > NAMED_AT_MOST else ""
+    days = "; ".join(f"{result.day}: {_what_blocks(result, found)}" for result in blocked[:NAMED_AT_MOST])
+    more = f"; and {len(blocked) - NAMED_AT_MOST} more days" if len(blocked) > NAMED_AT_MOST else ""
     return (
         f"The input gate blocks {days}{more}. The tables keep their last state: look with `parley inputs list`, mend "
-        f'what is wrong, or let a day through with `parley inputs release {refused[0].day} --reason "…"`.'
+        f'what is wrong, or let a day through with `parley inputs release {blocked[0].day} --reason "…"`.'
     )
 
 
-def omission(verdict: Verdict, found: Iterable[Finding]) -> str:
+def omission(result: DayResult, found: Iterable[Finding]) -> str:
     """What is said of a tenant's day that builds leave out: what blocks it, and what to do."""
     return (
-        f"No table has what {verdict.tenant_id} sent of {verdict.day}, and all others are built: "
-        f"{_what_blocks(verdict, found)}. Mend it and land it again, or let it through with "
-        f'`parley inputs release {verdict.day} --tenant {verdict.tenant_id} --reason "…"`, then `parley build`.'
+        f"No table has what {result.tenant_id} sent of {result.day}, and all others are built: "
+        f"{_what_blocks(result, found)}. Fix it and land it again, or let it through with "
+        f'`parley inputs release {result.day} --tenant {result.tenant_id} --reason "…"`, then `parley build`.'
     )
 
 
-def _what_blocks(verdict: Verdict, found: Iterable[Finding]) -> str:
+def _what_blocks(result: DayResult, found: Iterable[Finding]) -> str:
     said = [
         str(finding)
         for finding in found
-        if finding.severity == "block" and (finding.day, finding.tenant_id) == (verdict.day, verdict.tenant_id)
+        if finding.severity == "block" and (finding.day, finding.tenant_id) == (result.day, result.tenant_id)
     ]
     return f"{', '.join(said[:NAMED_AT_MOST])}{' …' if len(said) > NAMED_AT_MOST else ''}"
 
 
-def _unjudged(connection: Connection, position: int, fingerprint: str) -> list[date]:
-    """Days with batches newer than their verdict, up to a position; and those whose expectations have changed."""
+def _days_to_validate(connection: Connection, position: int, fingerprint: str) -> list[date]:
+    """Days with batches newer than their result, up to a position; and those whose expectations have changed."""
     return [
         row[0]
         for row in connection.execute(
@@ -266,20 +266,20 @@ def _unjudged(connection: Connection, position: int, fingerprint: str) -> list[d
             with since as (
                 select coalesce(
                     (select position from ops.watermarks where model = 'input_validation' and upstream = 'raw'), 0
-                ) as judged, coalesce(
+                ) as validated, coalesce(
                     (select position from ops.watermarks where model = 'stg_events' and upstream = 'raw'), 0
                 ) as built
             ),
             blocked as (
                 select day, tenant_id, received from ops.input_validation
-                where verdict = 'blocked' and released_at is null and tenant_id <> %(every_tenant)s
+                where result = 'blocked' and released_at is null and tenant_id <> %(every_tenant)s
             ),
             landed as (
                 select (occurred_at at time zone 'UTC')::date as day, batch_id from raw.events
-                where batch_id > (select judged from since) and batch_id <= %(position)s
+                where batch_id > (select validated from since) and batch_id <= %(position)s
                 union all
                 select (received_at at time zone 'UTC')::date as day, batch_id from raw.load_batches
-                where batch_id > (select judged from since) and batch_id <= %(position)s
+                where batch_id > (select validated from since) and batch_id <= %(position)s
             ),
             touched as (select day, max(batch_id) as batch_id from landed group by day)
             select day from touched
@@ -289,14 +289,14 @@ def _unjudged(connection: Connection, position: int, fingerprint: str) -> list[d
             union
             select day from ops.input_validation
             where suite <> %(suite)s and (
-                batch_id > (select built from since) or verdict = 'blocked' and released_at is null
+                batch_id > (select built from since) or result = 'blocked' and released_at is null
             )
             union
-            -- what was rejected then may have landed since, mended or by a replay
+            -- what was rejected then may have landed since, fixed or by a replay
             select day from blocked
             where exists (
                 select from raw.load_batches as later
-                where later.batch_id > (select judged from since) and later.tenant_id = blocked.tenant_id
+                where later.batch_id > (select validated from since) and later.tenant_id = blocked.tenant_id
                     and later.accepted > 0
             )
             union
@@ -317,7 +317,7 @@ def _unjudged(connection: Connection, position: int, fingerprint: str) -> list[d
 
 
 def _days_between(connection: Connection, first: date | None, last: date | None) -> list[date]:
-    """Days on which anything happened or arrived, or that have a verdict and whose events retention has left alone."""
+    """Days on which anything happened or arrived, or that have a result and whose events retention has left alone."""
     bounds = {
         "from": f"{first} 00:00:00+00" if first else "-infinity",
         "before": f"{last + timedelta(days=1)} 00:00:00+00" if last else "infinity",
@@ -345,12 +345,12 @@ def _days_between(connection: Connection, first: date | None, last: date | None)
     ]
 
 
-def _judge(
+def _validate(
     connection: Connection, settings: Settings, expected: Sequence[Expectation], days: Sequence[date]
-) -> list[Verdict]:
+) -> list[DayResult]:
     if not days:
         return []
-    judged_at = datetime.now(UTC)
+    validated_at = datetime.now(UTC)
     with connection.transaction():
         measures.measure(
             connection,
@@ -365,22 +365,22 @@ def _judge(
     page: str | None = None
     tried: list[Tried] = []
     if in_force:
-        found, tried = suite.validate(connection, in_force, days)
+        found, tried = bounds.validate(connection, in_force, days)
         for failure in found:
             failures[failure.day].append(failure)
-        page = data_docs.name_of(judged_at)
+        page = data_docs.name_of(validated_at)
     with connection.transaction():
-        judged = [
-            verdict
+        validated = [
+            result
             for day, of_day in failures.items()
-            for verdict in _store(connection, day, of_day, page, judged_at, expected)
+            for result in _store(connection, day, of_day, page, validated_at, expected)
         ]
     if page:
         findings_of = [failure for of_day in failures.values() for failure in of_day]
-        data_docs.write_page(folder, data_docs.page(judged, findings_of, tried, judged_at), judged_at)
-    data_docs.prune(folder, settings.data_docs_days, judged_at)
+        data_docs.write_page(folder, data_docs.page(validated, findings_of, tried, validated_at), validated_at)
+    data_docs.prune(folder, settings.data_docs_days, validated_at)
     data_docs.write_index(folder, find(connection))
-    return judged
+    return validated
 
 
 def _store(
@@ -388,39 +388,39 @@ def _store(
     day: date,
     failures: Sequence[Failure],
     page: str | None,
-    judged_at: datetime,
+    validated_at: datetime,
     expected: Sequence[Expectation],
-) -> list[Verdict]:
-    """The day's verdicts, of each tenant with any figure and of the day as a whole, in place of those there were."""
-    known = {verdict.tenant_id: verdict for verdict in find(connection, day, day)}
+) -> list[DayResult]:
+    """The day's results, of each tenant with any figure and of the day as a whole, in place of those there were."""
+    known = {result.tenant_id: result for result in find(connection, day, day)}
     found = findings(connection, [day])
     connection.execute("delete from ops.input_failures where day = %s", [day])
     connection.execute("delete from ops.input_validation where day = %s", [day])
     with connection.cursor(row_factory=dict_row) as cursor:
         figures = cursor.execute(_FIGURES, {"day": day, "every_tenant": EVERY_TENANT}).fetchall()
-    judged = []
+    validated = []
     for counts in figures:
         tenant_id = counts["tenant_id"]
         own = [failure for failure in failures if failure.tenant_id == tenant_id]
         blocking = {(each.expectation.name, tenant_id, each.event_name) for each in own if each.blocks}
         before = known.get(tenant_id)
         holds = before is not None and still_released(before, found, blocking)
-        verdict = Verdict(
+        result = DayResult(
             day=day,
-            verdict=word(own),
+            result=word(own),
             **counts,
             blocking=len(blocking),
             warning=len(own) - len(blocking),
             suite=expectations.fingerprint(expected),
             page=page,
-            judged_at=judged_at,
+            validated_at=validated_at,
             released_by=before.released_by if before and holds else None,
             released_at=before.released_at if before and holds else None,
             release_reason=before.release_reason if before and holds else None,
         )
-        _write(connection, verdict, own)
-        judged.append(verdict)
-    return judged
+        _write(connection, result, own)
+        validated.append(result)
+    return validated
 
 
 _FIGURES = """
@@ -453,36 +453,36 @@ def word(failures: Iterable[Failure]) -> Word:
     return "blocked" if "block" in severities else "warned" if severities else "passed"
 
 
-def still_released(standing: Verdict, found: Iterable[Finding], blocking: set[tuple[str, str, str]]) -> bool:
+def still_released(existing: DayResult, found: Iterable[Finding], blocking: set[tuple[str, str, str]]) -> bool:
     """Whether a release goes on: the tenant's day still fails, in no other expectation or event type than then.
 
-    By how much does not matter: who let a day through with half of a tenant's lines refused need not do so again for
+    By how much does not matter: who let a day through with half of a tenant's lines rejected need not do so again for
     each line that comes late.
     """
     then = {(each.expectation, each.tenant_id, each.event_name) for each in found if each.severity == "block"}
-    return standing.released_at is not None and bool(blocking) and blocking <= then
+    return existing.released_at is not None and bool(blocking) and blocking <= then
 
 
-def _write(connection: Connection, verdict: Verdict, failures: Iterable[Failure]) -> None:
+def _write(connection: Connection, result: DayResult, failures: Iterable[Failure]) -> None:
     connection.execute(
         """
         insert into ops.input_validation (
-            day, tenant_id, verdict, events, received, blocking, warning, batch_id, suite, page, judged_at,
+            day, tenant_id, result, events, received, blocking, warning, batch_id, suite, page, validated_at,
             released_by, released_at, release_reason
         ) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
         """,
         [
             *(
-                verdict.day,
-                verdict.tenant_id,
-                verdict.verdict,
-                verdict.events,
-                verdict.received,
-                verdict.blocking,
-                verdict.warning,
+                result.day,
+                result.tenant_id,
+                result.result,
+                result.events,
+                result.received,
+                result.blocking,
+                result.warning,
             ),
-            *(verdict.batch_id, verdict.suite, verdict.page, verdict.judged_at),
-            *(verdict.released_by, verdict.released_at, verdict.release_reason),
+            *(result.batch_id, result.suite, result.page, result.validated_at),
+            *(result.released_by, result.released_at, result.release_reason),
         ],
     )
     with connection.cursor() as cursor:
@@ -491,7 +491,7 @@ def _write(connection: Connection, verdict: Verdict, failures: Iterable[Failure]
             " minimum, maximum, description) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
             [
                 [
-                    *(verdict.day, each.expectation.name, each.tenant_id, each.event_name, each.expectation.severity),
+                    *(result.day, each.expectation.name, each.tenant_id, each.event_name, each.expectation.severity),
                     *(each.expectation.metric, each.observed, each.expectation.minimum, each.expectation.maximum),
                     each.expectation.description,
                 ]

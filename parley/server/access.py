@@ -103,7 +103,7 @@ class KeyRing:
             return found
 
     def refresh(self, connection: Connection) -> None:
-        """Look all known keys up anew, and write down which were used since the last time."""
+        """Look all known keys up again, and write down which were used since the last time."""
         used, self._used = self._used, set()
         if used:
             keys.note_used(connection, used)

@@ -208,11 +208,11 @@ class Collector(Server):
 
     async def keep(self, answer: Answer, known: Known) -> None:
         """Make what became of a request durable. Raises Problem where the spool is full."""
-        self.received += len(answer.verdicts)
-        if not answer.verdicts:
+        self.received += len(answer.results)
+        if not answer.results:
             return
         kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((pack(answer.judged(), known), kept))
+        self._waiting.append((pack(answer.validated(), known), kept))
         self._wake.set()
         try:
             await kept

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import orjson
 
 from parley.landing.envelope import decode
-from parley.landing.judging import Judged, collect
+from parley.landing.results import Accepted, Dropped, EventResult, Rejected
 from parley.landing.rules import Arguments, Rules, arguments
 from parley.landing.sources import MAX_EVENT
-from parley.landing.verdicts import Accepted, Dropped, Rejected, Verdict
+from parley.landing.validation import ValidatedChunk, collect
 from parley.people import removal
 from parley.server.keys import Key
 from parley.server.problems import Problem
@@ -159,39 +159,39 @@ class Known(NamedTuple):
 class Answer:
     """What became of the events of a request, by their places in it."""
 
-    verdicts: Sequence[Verdict]
+    results: Sequence[EventResult]
 
     @property
     def accepted(self) -> int:
-        return sum(isinstance(verdict, Accepted) for verdict in self.verdicts)
+        return sum(isinstance(result, Accepted) for result in self.results)
 
     def as_json(self) -> dict[str, Any]:
         """The body of a 202."""
         return {
-            "received": len(self.verdicts),
+            "received": len(self.results),
             "accepted": self.accepted,
             "rejected": [
-                {"index": index, **told(verdict)}
-                for index, verdict in enumerate(self.verdicts)
-                if isinstance(verdict, Rejected)
+                {"index": index, **told(result)}
+                for index, result in enumerate(self.results)
+                if isinstance(result, Rejected)
             ],
             **{
-                outcome: sum(isinstance(verdict, Dropped) and verdict.outcome == outcome for verdict in self.verdicts)
+                outcome: sum(isinstance(result, Dropped) and result.outcome == outcome for result in self.results)
                 for outcome in ("no_consent", "erased_subject")
             },
         }
 
     def in_detail(self) -> dict[str, Any]:
         """What would become of each event, for `validate`."""
-        return {"received": len(self.verdicts), "results": [*map(_detail, range(len(self.verdicts)), self.verdicts)]}
+        return {"received": len(self.results), "results": [*map(_detail, range(len(self.results)), self.results)]}
 
-    def judged(self) -> Judged:
+    def validated(self) -> ValidatedChunk:
         """Rows for the spool."""
-        return collect((index + 1, verdict) for index, verdict in enumerate(self.verdicts))
+        return collect((index + 1, result) for index, result in enumerate(self.results))
 
 
 def told(rejected: Rejected) -> dict[str, str | None]:
-    """Why an event is rejected, as the sender reads it."""
+    """Why an event is rejected, as the producer reads it."""
     path = rejected.path
     return {
         "reason": rejected.reason,
@@ -200,15 +200,15 @@ def told(rejected: Rejected) -> dict[str, str | None]:
     }
 
 
-def _detail(index: int, verdict: Verdict) -> dict[str, Any]:
-    match verdict:
+def _detail(index: int, result: EventResult) -> dict[str, Any]:
+    match result:
         case Accepted():
-            named = {"event_id": verdict.event_id, "event_name": verdict.event_name}
+            named = {"event_id": result.event_id, "event_name": result.event_name}
             return {"index": index, "outcome": "accepted", **named}
         case Rejected():
-            return {"index": index, "outcome": "rejected", **told(verdict)}
+            return {"index": index, "outcome": "rejected", **told(result)}
         case Dropped():
-            return {"index": index, "outcome": verdict.outcome}
+            return {"index": index, "outcome": result.outcome}
 
 
 class Intake:
@@ -233,7 +233,7 @@ class Intake:
 
     def _verdicts(
         self, found: Received, key: Key, now: datetime, made: Callable[[Document], Sequence[Document]] | None
-    ) -> Iterator[Verdict]:
+    ) -> Iterator[EventResult]:
         tenant_id = None if key.tenant_id == EVERY_TENANT else key.tenant_id
         for index, document in enumerate(found.documents):
             if index in found.malformed:
@@ -247,16 +247,16 @@ class Intake:
                 yield Rejected(tenant_id, None, "invalid_value", "$", message, None, None, "It could not be read.")
                 continue
             for event in events:
-                yield self._verdict(event, tenant_id, now, found.has_digits)
+                yield self._result(event, tenant_id, now, found.has_digits)
 
-    def _verdict(self, event: Document, tenant_id: str | None, now: datetime, has_digits: bool) -> Verdict:
+    def _result(self, event: Document, tenant_id: str | None, now: datetime, has_digits: bool) -> EventResult:
         if tenant_id is not None and isinstance(event, dict):
             named = event.get("tenant_id")
             if named is not None and named != tenant_id:
                 message = "tenant_id is not the key's: leave it out, or use a key of that tenant."
                 never = "It names a tenant that its key does not belong to."
                 return Rejected(tenant_id, None, "wrong_tenant", "$.tenant_id", message, None, None, never)
-        verdict = self._rules.judge(event, now, tenant_id, has_digits=has_digits)
-        if isinstance(verdict, Rejected) and verdict.tenant_id is None:
-            return verdict._replace(tenant_id=tenant_id)  # of what is no event, the key still says whose it is
-        return verdict
+        result = self._rules.validate(event, now, tenant_id, has_digits=has_digits)
+        if isinstance(result, Rejected) and result.tenant_id is None:
+            return result._replace(tenant_id=tenant_id)  # of what is no event, the key still says whose it is
+        return result

@@ -18,7 +18,7 @@ from typing import Any
 import orjson
 
 from parley.config.tenants import DEFAULT_CURRENCY
-from parley.landing.verdicts import Accepted, Verdict
+from parley.landing.results import Accepted, EventResult
 
 BUCKET = 5
 """Seconds that are added up together."""
@@ -194,17 +194,17 @@ class Live:
         self.currencies: Mapping[str, str] = {}
         """Of the tenants that the seed names."""
 
-    def acknowledge(self, verdicts: Iterable[Verdict]) -> None:
+    def acknowledge(self, results: Iterable[EventResult]) -> None:
         """Count what this process has just acknowledged, here and for the others."""
         by_tenant: dict[str, Sums] = {}
-        for verdict in verdicts:
-            if isinstance(verdict, Accepted):
-                sums = by_tenant.get(verdict.tenant_id)
+        for result in results:
+            if isinstance(result, Accepted):
+                sums = by_tenant.get(result.tenant_id)
                 if sums is None:
-                    sums = by_tenant[verdict.tenant_id] = Sums()
-                conversation = verdict.conversation_id or verdict.session_id
-                attributes = orjson.loads(verdict.attributes) if verdict.event_name in READ else {}
-                sums.add(verdict.event_name, verdict.user_id, conversation, attributes)
+                    sums = by_tenant[result.tenant_id] = Sums()
+                conversation = result.conversation_id or result.session_id
+                attributes = orjson.loads(result.attributes) if result.event_name in READ else {}
+                sums.add(result.event_name, result.user_id, conversation, attributes)
         for tenant_id, sums in by_tenant.items():
             self._untold.setdefault(tenant_id, Sums()).merge(sums)
             self._take(tenant_id, sums, self._now())

@@ -34,8 +34,8 @@ async def taken_in(request: Request, key: Key, found: Received, made: Made | Non
     rules = collector.current()
     answer = rules.validate(found, key, made)
     await collector.keep(answer, rules.known)
-    collector.live.acknowledge(answer.verdicts)
-    collector.limits.count(key, len(answer.verdicts))
+    collector.live.acknowledge(answer.results)
+    collector.limits.count(key, len(answer.results))
     return answer
 
 

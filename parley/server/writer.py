@@ -19,9 +19,9 @@ from parley.alerts.happenings import Watcher
 from parley.errors import ParleyError, told
 from parley.landing import batches, loads, partitions, positions, subjects
 from parley.landing.batches import SubjectsErased
-from parley.landing.judging import EVENT_COLUMNS, ID_LENGTH, REJECTED_COLUMNS, Judged, cell
 from parley.landing.positions import START, Position
 from parley.landing.privacy import TOO_MUCH, Erased
+from parley.landing.validation import EVENT_COLUMNS, ID_LENGTH, REJECTED_COLUMNS, ValidatedChunk, cell
 from parley.people import removal
 from parley.server.intake import Known
 from parley.server.spool import Spool
@@ -66,14 +66,14 @@ class Gone:
         return cls(subjects.erased(connection, settings), count, audit.last_numbers(connection, removal.ACTION))
 
 
-def pack(judged: Judged, known: Known) -> bytes:
+def pack(validated: ValidatedChunk, known: Known) -> bytes:
     """A spool's record: a line of JSON, and rows as they will be stored, in COPY's text format."""
-    counts = [[tenant_id, outcome, lines] for (tenant_id, outcome), lines in judged.counts.items()]
-    head = orjson.dumps([*known, len(judged.events), counts, judged.unclear_consent])
-    return b"%b\n%b%b" % (head, judged.events, judged.rejected)
+    counts = [[tenant_id, outcome, lines] for (tenant_id, outcome), lines in validated.counts.items()]
+    head = orjson.dumps([*known, len(validated.events), counts, validated.unclear_consent])
+    return b"%b\n%b%b" % (head, validated.events, validated.rejected)
 
 
-def merge(records: Iterable[bytes], gone: Gone | None = None) -> Judged:
+def merge(records: Iterable[bytes], gone: Gone | None = None) -> ValidatedChunk:
     """Records as one batch. Of an event that comes twice the first counts. Rows of subjects erased since go, and all of
     tenants removed since."""
     counts: Counter[tuple[str, str]] = Counter()
@@ -110,7 +110,7 @@ def merge(records: Iterable[bytes], gone: Gone | None = None) -> Judged:
     ids: dict[bytes, list[bytes]] = {}
     for key in sorted(events):
         ids.setdefault(key[: -ID_LENGTH - 1], []).append(key[-ID_LENGTH:])
-    return Judged(
+    return ValidatedChunk(
         {_text(tenant) or "": b",".join(found).decode() for tenant, found in ids.items()},
         b"".join(events.values()),
         b"".join(rejected),
@@ -229,13 +229,13 @@ class Writer:
             return position, False
         while True:
             gone = self._gone = self._gone or Gone.read(connection, self.settings)
-            judged = merge(records, gone)
+            validated = merge(records, gone)
             try:
                 with connection.transaction():
                     partitions.take_turn(connection)
                     landed = positions.read(connection, spool.spool_id) or START
                     if landed <= position:
-                        self._store(connection, load_id, judged, gone)
+                        self._store(connection, load_id, validated, gone)
                         positions.store(connection, spool.spool_id, after)
                         break
                 # a transaction of a connection that was lost, or of a process that was killed, was stored after all
@@ -243,19 +243,19 @@ class Writer:
             except SubjectsErased:
                 self._gone = None
         self.state.batches += 1
-        self.state.landed_events += judged.events.count(b"\n")
+        self.state.landed_events += validated.events.count(b"\n")
         self.state.last_landed_at = time.time()
         self._watcher.landed()
         return after, True
 
-    def _store(self, connection: Connection, load_id: int, judged: Judged, gone: Gone) -> None:
+    def _store(self, connection: Connection, load_id: int, validated: ValidatedChunk, gone: Gone) -> None:
         if audit.last_numbers(connection, removal.ACTION) != gone.removed:
             raise SubjectsErased
         (done,) = connection.execute("select lines_done from raw.loads where load_id = %s", [load_id]).fetchone() or (
             0,
         )
-        lines = int(str(done)) + judged.counts.total()
-        batches.store(connection, load_id, judged, lines_done=lines, fingerprint=None, erased=gone.erased_count)
+        lines = int(str(done)) + validated.counts.total()
+        batches.store(connection, load_id, validated, lines_done=lines, fingerprint=None, erased=gone.erased_count)
 
 
 def _reason(error: Exception) -> str:

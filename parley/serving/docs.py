@@ -40,7 +40,7 @@ def publish(settings: Settings) -> Path:
         made = Path(scratch, "static_index.html")
         if done.returncode or not made.is_file():
             raise ParleyError(
-                f"dbt cannot make the documentation: build first, or mend this.\n{done.stdout}{done.stderr}"
+                f"dbt cannot make the documentation: build first, or fix this.\n{done.stdout}{done.stderr}"
             )
         make_readable(made)
         shutil.move(made, settings.docs / PAGE)

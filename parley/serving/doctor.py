@@ -180,9 +180,9 @@ def _event_types(settings: Settings, connection: Connection) -> Finding:
     registered = tracking_plan.registered(connection)
     custom = sum(kind.origin == "custom" for kind in registered)
     planned = tracking_plan.load(settings.project / tracking_plan.FOLDER).types
-    standing = {kind.event_name: kind for kind in registered if kind.origin == "plan"}
-    differing = sum(standing.get(kind.event_name) != kind for kind in planned) + len(
-        standing.keys() - {kind.event_name for kind in planned}
+    existing = {kind.event_name: kind for kind in registered if kind.origin == "plan"}
+    differing = sum(existing.get(kind.event_name) != kind for kind in planned) + len(
+        existing.keys() - {kind.event_name for kind in planned}
     )
     found = f"{len(registered) - custom} shipped, {custom} custom"
     if differing:
@@ -215,7 +215,7 @@ def _loads(connection: Connection) -> Finding:
 
 def _input_gate(settings: Settings, connection: Connection) -> Finding:
     expected = expectations.read(settings.project / expectations.SEED)
-    remedy = "parley inputs list says why; mend it, or parley inputs release"
+    remedy = "parley inputs list says why; fix it, or parley inputs release"
     if stopping := validation.stopping(connection):
         found = f"{len(stopping)} days stop every build, the last of them {stopping[-1].day}"
         return Finding("input gate", "broken", found, remedy)
@@ -259,7 +259,7 @@ def _isolation(connection: Connection) -> Finding:
     if missing := [login.role for login in logins if not login.is_there]:
         found = f"{len(missing)} logins are not on this server, such as {missing[0]}"
         return Finding(
-            "isolation", "look", found, "parley bi-role create makes one anew, make bi those of the dashboards"
+            "isolation", "look", found, "parley bi-role create makes one again, make bi those of the dashboards"
         )
     if blind := tenant_roles.without_rows(connection):
         found = f"{blind[0]} may read facts and marts, and no policy shows it a row"
@@ -279,7 +279,7 @@ def _alerts(settings: Settings, connection: Connection) -> Finding:
         return Finding("alerts", "broken", f"{file} holds secrets and may be read by others", f"chmod 600 {file}")
     found = f"{len(rules)} rules, {len(known)} channels"
     if undelivered := outbox.undelivered(connection):
-        return Finding("alerts", "broken", "; ".join(undelivered), "mend the channel, then parley alerts deliver")
+        return Finding("alerts", "broken", "; ".join(undelivered), "fix the channel, then parley alerts deliver")
     if missing := alert_rules.missing_channels(rules, known):
         found = f"{found}; {', '.join(missing)} not set up, so that nobody is told"
         return Finding("alerts", "look", found, "parley alerts channels says how")

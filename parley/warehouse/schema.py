@@ -66,7 +66,7 @@ events = Table(
     Column("source", Text),
     Column("attributes", JSONB, nullable=False),
     Column("context", JSONB),
-    Column("schema_version", Integer, nullable=False, comment="version of the event type it was judged by"),
+    Column("schema_version", Integer, nullable=False, comment="version of the event type it was validated by"),
     Column("load_id", BigInteger, nullable=False),
     Column("batch_id", BigInteger, nullable=False),
     Column("anonymous_id", Text, comment="of a visitor; hashed where user_id is"),
@@ -105,13 +105,13 @@ rejected_events = Table(
     Column("reason", Text, nullable=False),
     Column("path", Text, comment="JSON path of what is wrong"),
     Column("message", Text, nullable=False, comment="a sentence to act on"),
-    Column("payload", JSONB, comment="the event as received, made private; null where it is no JSON"),
+    Column("payload", JSONB, comment="the event as received, redacted; null where it is no JSON"),
     Column("replayed_by", BigInteger, comment="load_id of the replay that landed it"),
     Column("altered", JSONB, comment="what making it private changed, and how: a replay treats it in the same way"),
     Column("not_replayable", Text, comment="why it cannot land as it was sent; a sentence to act on"),
     Index(None, "load_id"),
     schema=RAW,
-    comment="One row per refused line.",
+    comment="One row per rejected line.",
 )
 
 loads = Table(
@@ -199,7 +199,7 @@ erased_subjects = Table(
     ),
     Column("erased_at", _instant, nullable=False, server_default=func.now()),
     schema=RAW,
-    comment="One row per subject erased under privacy law, and per conversation of such a one alone; both are refused.",
+    comment="One row per subject erased under privacy law, and per conversation of theirs alone; both are rejected.",
 )
 
 api_keys = Table(
@@ -359,7 +359,7 @@ builds = Table(
     metadata,
     Column("build_id", Text, primary_key=True),
     Column("command", Text, nullable=False),
-    Column("as_of", _instant, nullable=False, comment='the "now" that outcomes were judged by'),
+    Column("as_of", _instant, nullable=False, comment='the "now" that outcomes were computed by'),
     Column("started_at", _instant, nullable=False),
     Column("finished_at", _instant, nullable=False),
     Column("arguments", JSONB, nullable=False),
@@ -536,23 +536,23 @@ input_validation = Table(
     "input_validation",
     metadata,
     Column("day", Date, primary_key=True),
-    Column("verdict", Text, nullable=False),
+    Column("result", Text, nullable=False),
     Column("events", BigInteger, nullable=False, comment="that happened on the day"),
     Column("received", BigInteger, nullable=False, comment="lines that arrived on the day"),
     Column("blocking", BigInteger, nullable=False, comment="figures out of bounds that block"),
     Column("warning", BigInteger, nullable=False, comment="figures out of bounds that warn"),
     Column("batch_id", BigInteger, nullable=False, comment="the newest batch with anything of the day; 0: none"),
-    Column("suite", Text, nullable=False, comment="fingerprint of the expectations it was judged by"),
+    Column("suite", Text, nullable=False, comment="fingerprint of the expectations it was validated by"),
     Column("page", Text, comment="file of its Data Docs; null where nothing was expected"),
-    Column("judged_at", _instant, nullable=False),
+    Column("validated_at", _instant, nullable=False),
     Column("released_by", Text),
     Column("released_at", _instant),
     Column("release_reason", Text),
     Column("tenant_id", Text, primary_key=True, comment=f"{EVERY_TENANT} for the day as a whole"),
-    CheckConstraint("verdict in ('passed', 'warned', 'blocked')", name="verdict"),
-    CheckConstraint("released_at is null or verdict = 'blocked'", name="release"),
+    CheckConstraint("result in ('passed', 'warned', 'blocked')", name="result"),
+    CheckConstraint("released_at is null or result = 'blocked'", name="release"),
     schema=OPS,
-    comment="One row per day (UTC) and tenant that the input gate has judged.",
+    comment="One row per day (UTC) and tenant that the input gate has validated.",
 )
 
 blocked_inputs = Table(

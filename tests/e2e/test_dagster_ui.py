@@ -364,8 +364,8 @@ def test_a_killed_run_is_taken_over_while_another_waits_its_turn(ui: Ui, tmp_pat
     ui.succeeded(second)
     assert [run["status"] for run in ui.runs_of(first)] == ["SUCCESS", "FAILURE"]
     assert builds_at_once() == 0
-    mended = {("nordic-bank", day) for day in DAYS} | {("salon-paris", DAYS[0])}
-    assert spoiled() == wrong - mended
+    fixed = {("nordic-bank", day) for day in DAYS} | {("salon-paris", DAYS[0])}
+    assert spoiled() == wrong - fixed
     changed = {table for table, rows in contents(tmp_path).items() if rows != whole[table]}
     assert changed == {"marts.daily_metrics"}
 

@@ -1,4 +1,4 @@
-"""What Python works out between two dbt models is worked out again only where something has changed."""
+"""What Python computes between two dbt models is computed again only where something has changed."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -41,7 +41,7 @@ def fitted(connection: Connection) -> dict[str, set[str]]:
 
 
 def refitted(connection: Connection, as_of: datetime) -> set[str]:
-    """The tenants whose predictions a run of the analysis wrote anew."""
+    """The tenants whose predictions a run of the analysis wrote again."""
     before = fitted(connection)
     with connection.transaction():
         analyses.predictions(connection, as_of)

@@ -1,4 +1,4 @@
-"""Small inputs with right values worked out by hand (../shared/cases, and the stories of `by_hand`), in one warehouse.
+"""Small inputs with right values computed by hand (../shared/cases, and the stories of `by_hand`), in one warehouse.
 
 Each is a tenant's own, and all are loaded once for all tests. A file of ../shared/cases goes into LOADS, with a test of
 its right values below; anything else is a story, whose values are tests by themselves.

@@ -218,11 +218,11 @@ def test_a_resolved_gap_shows_what_is_still_asked(built: Settings, connection: C
         rate = reader.execute(
             "select status, escalation_rate_after, resolved_at from marts.content_gaps where gap_id = %s", [gap.gap_id]
         ).fetchone()
-        standing = reader.execute("select question_id, topic_id from ops.question_topics").fetchall()
+        existing = reader.execute("select question_id, topic_id from ops.question_topics").fetchall()
     assert (after.status, after.frequency, after.frequency_after) == ("resolved", gap.frequency + 4, 4)
     assert after.customers == gap.customers + 4
     assert rate == ("resolved", 0.25, datetime(2025, 7, 2, tzinfo=UTC))
-    assert set(others) <= set(standing)
+    assert set(others) <= set(existing)
 
     listed = parley("gaps", "list", "--tenant", gap.tenant_id, "--status", "resolved")
     assert gap.gap_id[:8] in listed.stdout
@@ -231,10 +231,10 @@ def test_a_resolved_gap_shows_what_is_still_asked(built: Settings, connection: C
     assert summary["gaps"]
     assert gap.topic not in [each["topic"] for each in summary["gaps"]]
 
-    anew = BuildRequest(
+    again = BuildRequest(
         as_of=datetime(2025, 7, 6, tzinfo=UTC), select=("gap_questions", "content_gaps"), full_refresh=True
     )
-    assert build(built, anew).is_good
+    assert build(built, again).is_good
     with psycopg.connect(options="-c timezone=UTC") as reader:
         assert reader.execute(contents.encode()).fetchall() == incremental
 

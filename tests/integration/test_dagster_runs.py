@@ -20,7 +20,7 @@ from psycopg import sql
 from dagster_project.definitions import build_defs
 from parley.demo import Demo, write
 from parley.landing import batches, inbox, loads
-from parley.landing.judging import Judged
+from parley.landing.validation import ValidatedChunk
 from parley.quality_gate import validation
 from parley.settings import Settings
 from parley.warehouse import dagster_home as dagster_instance
@@ -186,8 +186,8 @@ def test_what_came_by_http_is_shown_and_built(settings: Settings, instance: dg.D
     spool.append([b"not landed yet"])
     with postgres.connect(settings, autocommit=True) as connection:
         load_id = loads.begin(connection, source="http", source_format="http")
-        judged = Judged({}, b"", b"", frozenset(), Counter({("shop", "no_consent"): 7}), 0)
-        batches.store(connection, load_id, judged, lines_done=7, fingerprint=None, erased=0)
+        validated = ValidatedChunk({}, b"", b"", frozenset(), Counter({("shop", "no_consent"): 7}), 0)
+        batches.store(connection, load_id, validated, lines_done=7, fingerprint=None, erased=0)
     landed = looked(nothing.cursor)
     [event] = landed.asset_events
     shown = {name: value.value for name, value in event.metadata.items()}
@@ -224,7 +224,7 @@ def test_a_day_a_range_and_everything_are_built_to_what_a_full_refresh_gives(
     assert len(whole["marts.daily_metrics"]) > 20
     assert materialized(instance) == {"2025-06-30"}
 
-    # what is wrong on three days is mended for the range that is asked for, from the command line
+    # what is wrong on three days is fixed for the range that is asked for, from the command line
     spoil(FIRST, "2025-06-22", LAST, OUTSIDE)
     wrong = rows("select count(*) from marts.daily_metrics where date between %s and %s", FIRST, LAST)[0]["count"]
     dagster(
@@ -251,7 +251,7 @@ def test_a_day_a_range_and_everything_are_built_to_what_a_full_refresh_gives(
     assert rebuild(partition_key=OUTSIDE, run_config=build_config()).success
     assert contents() == whole
 
-    # a full refresh builds everything anew
+    # a full refresh builds everything again
     spoil(FIRST, OUTSIDE)
     assert rebuild(partition_key=LAST, run_config=build_config(full_refresh=True)).success
     assert contents() == whole

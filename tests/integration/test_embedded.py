@@ -43,9 +43,9 @@ def postmaster(home: Path) -> psutil.Process:
 @pytest.fixture
 def private() -> Iterator[None]:
     """The umask of the command line."""
-    standing = os.umask(PRIVATE)
+    existing = os.umask(PRIVATE)
     yield
-    os.umask(standing)
+    os.umask(existing)
 
 
 @pytest.mark.usefixtures("private")

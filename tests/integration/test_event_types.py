@@ -8,8 +8,8 @@ import pytest
 from parley.config import tenants, tracking_plan
 from parley.config.tracking_plan import EventType, Plan
 from parley.errors import ParleyError
+from parley.landing.results import Accepted
 from parley.landing.rules import Rules, arguments
-from parley.landing.verdicts import Accepted
 from parley.settings import Settings
 from parley.warehouse import database as warehouse
 from tests.conftest import Rows, parley
@@ -112,7 +112,7 @@ def test_rules_are_made_of_what_holds_now(database: Settings, monkeypatch: pytes
     assert (found["source_format"].name, found["default_tenant"]) == ("bot", "salon-paris")
     assert len(found["plan"].types) == len(PLAN.types) + 60
     sent = {"event_name": "loyalty.level_7", "occurred_at": event()["occurred_at"], "tenant_id": "shop-newyork"}
-    assert isinstance(Rules(**found).judge(sent, RECEIVED), Accepted)
+    assert isinstance(Rules(**found).validate(sent, RECEIVED), Accepted)
 
 
 def test_the_seeds_time_zones_are_known_to_postgres(database: Settings, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The input gate on real Postgres, with Great Expectations: what it judges, whom it stops, what lets a day through."""
+"""The input gate on real Postgres, with Great Expectations: what it validates, stops, and lets through."""
 
 import re
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ from parley.landing.loader import load
 from parley.people.unload import unload
 from parley.quality_gate import data_docs, validation
 from parley.quality_gate.expectations import COLUMNS, SEED
-from parley.quality_gate.validation import Verdict
+from parley.quality_gate.validation import DayResult
 from parley.settings import Settings
 from parley.warehouse import database as warehouse
 from tests.conftest import BUILT_AS_OF, Rows, parley, read_rows
@@ -41,15 +41,15 @@ def land(settings: Settings, path: Path, events: Iterable[Json]) -> None:
     load(settings, write(path, events))
 
 
-def judge(settings: Settings, again: date | None = None, tenant: str = "shop") -> dict[date, Verdict]:
-    """Judge what is new, or a day anew; a tenant's verdicts by day, or those of the days as a whole (`*`)."""
+def validate(settings: Settings, again: date | None = None, tenant: str = "shop") -> dict[date, DayResult]:
+    """Validate what is new, or a day again; a tenant's results by day, or those of the days as a whole (`*`)."""
     with warehouse.connect(settings, autocommit=True) as connection:
         tracking_plan.sync(connection, settings.project / tracking_plan.FOLDER)
         if again:
-            judged = validation.judge_days(connection, settings, again, again)
+            validated = validation.validate_days(connection, settings, again, again)
         else:
-            _, judged = validation.judge_new(connection, settings)
-    return {verdict.day: verdict for verdict in judged if verdict.tenant_id == tenant}
+            _, validated = validation.validate_new(connection, settings)
+    return {result.day: result for result in validated if result.tenant_id == tenant}
 
 
 def apply(settings: Settings) -> dict[tuple[str, object], str]:
@@ -86,23 +86,23 @@ def with_expectations(settings: Settings, folder: Path, *lines: str) -> Settings
     return replace(settings, project=project)
 
 
-def test_sound_days_pass_and_only_days_with_something_new_are_judged_again(
+def test_sound_days_pass_and_only_days_with_something_new_are_validated_again(
     database: Settings, tmp_path: Path, rows: Rows
 ) -> None:
     land(database, tmp_path / "a.ndjson", sent(range(5), FIRST) + sent(range(5, 8), SECOND))
-    judged = judge(database)
-    assert {day: (each.verdict, each.events) for day, each in judged.items()} == {
+    validated = validate(database)
+    assert {day: (each.result, each.events) for day, each in validated.items()} == {
         FIRST: ("passed", 5),
         SECOND: ("passed", 3),
         today(): ("passed", 0),
     }
-    assert judged[today()].received == 8
-    assert judge(database) == {}
+    assert validated[today()].received == 8
+    assert validate(database) == {}
 
     land(database, tmp_path / "b.ndjson", sent(range(8, 10), SECOND))
-    assert {day: each.events for day, each in judge(database).items()} == {SECOND: 5, today(): 0}
+    assert {day: each.events for day, each in validate(database).items()} == {SECOND: 5, today(): 0}
     docs = database.home / data_docs.FOLDER
-    page = judged[FIRST].page
+    page = validated[FIRST].page
     assert page is not None
     shown = (docs / page).read_text()
     assert "plausible_past" in shown
@@ -117,8 +117,8 @@ def test_a_tenant_most_of_whose_lines_are_refused_blocks_the_day_they_arrived_on
     database: Settings, tmp_path: Path, rows: Rows
 ) -> None:
     land(database, tmp_path / "a.ndjson", sent(range(40), FIRST) + refused(range(40, 100), FIRST))
-    judged = judge(database)
-    assert (judged[FIRST].verdict, judged[today()].verdict) == ("passed", "blocked")
+    validated = validate(database)
+    assert (validated[FIRST].result, validated[today()].result) == ("passed", "blocked")
     assert found(rows, today()) == {("most_accepted", "shop", "*"), ("few_rejected", "shop", "*")}
     [row] = rows("select observed, severity from ops.input_failures where expectation = 'most_accepted'")
     assert row == {"observed": 0.6, "severity": "block"}
@@ -152,10 +152,10 @@ def test_what_never_should_have_landed_blocks_its_day(
         *sent([3], FIRST, event_name="conversation.rated", attributes={"rating": 4, "rating_max": 5}),
     ]
     land(database, tmp_path / "a.ndjson", events)
-    assert judge(database)[FIRST].verdict == "passed"
+    assert validate(database)[FIRST].result == "passed"
     with psycopg.connect() as connection:
         connection.execute(statement.encode())
-    assert judge(database, again=FIRST, tenant="*" if failure[1] == "*" else "shop")[FIRST].verdict == "blocked"
+    assert validate(database, again=FIRST, tenant="*" if failure[1] == "*" else "shop")[FIRST].result == "blocked"
     assert {(name, type_) for name, _, type_ in found(rows, FIRST)} == {failure}
 
 
@@ -165,12 +165,12 @@ def test_events_of_an_older_version_of_their_type_are_not_held_against_the_new_o
     land(database, tmp_path / "a.ndjson", sent([1], FIRST, event_name="conversation.rated", attributes={"rating": 1}))
     with psycopg.connect() as connection:
         connection.execute("update raw.events set attributes = '{}', schema_version = 0")
-    assert judge(database)[FIRST].verdict == "passed"
+    assert validate(database)[FIRST].result == "passed"
 
 
 def test_a_flood_of_nulls_warns_and_stops_nothing(database: Settings, tmp_path: Path, rows: Rows) -> None:
     land(database, tmp_path / "a.ndjson", sent(range(100), FIRST, user_id=None))
-    assert judge(database)[FIRST].verdict == "warned"
+    assert validate(database)[FIRST].result == "warned"
     assert found(rows, FIRST) == {("users_known", "shop", "*")}
     with warehouse.connect(database, autocommit=True) as connection:
         prepare(connection, database, BuildRequest(full_refresh=True))
@@ -187,14 +187,14 @@ def test_a_tenant_with_a_row_of_its_own_is_held_to_that_and_its_silence_is_notic
         "busy,bank,events_of_full_day,1,,,warn,The bank never sleeps",
     )
     land(settings, tmp_path / "a.ndjson", sent(range(3), FIRST) + sent(range(3, 7), SECOND))
-    judged = judge(settings)
-    assert {day: each.verdict for day, each in judged.items()} == {
+    validated = validate(settings)
+    assert {day: each.result for day, each in validated.items()} == {
         FIRST: "passed",
         SECOND: "blocked",
         today(): "passed",
     }
     assert {
-        row["day"]: row["verdict"] for row in rows("select * from ops.input_validation where tenant_id = 'bank'")
+        row["day"]: row["result"] for row in rows("select * from ops.input_validation where tenant_id = 'bank'")
     } == {
         FIRST: "warned",
         SECOND: "warned",
@@ -210,7 +210,7 @@ def test_more_failures_than_great_expectations_shows_are_all_kept(
     settings = with_expectations(database, tmp_path, "none,*,events,,0,,block,Nothing happens")
     events = [event(number, tenant_id=f"t{number}", occurred_at=f"{FIRST}T10:00:00Z") for number in range(250)]
     land(settings, tmp_path / "a.ndjson", events)
-    assert judge(settings, tenant="t1")[FIRST].blocking == 1
+    assert validate(settings, tenant="t1")[FIRST].blocking == 1
     assert len(found(rows, FIRST)) == 250
 
 
@@ -219,7 +219,7 @@ def test_a_release_is_audited_and_ends_when_the_day_fails_in_another_way(
 ) -> None:
     settings = with_expectations(database, tmp_path, "few,*,events,,2,,block,Few events")
     land(settings, tmp_path / "a.ndjson", sent(range(3), FIRST))
-    judge(settings)
+    validate(settings)
     with pytest.raises(ParleyError, match="needs a reason"):
         release(settings, FIRST, reason=" ")
     with pytest.raises(ParleyError, match="is not blocked"):
@@ -229,35 +229,35 @@ def test_a_release_is_audited_and_ends_when_the_day_fails_in_another_way(
     assert (entry["action"], entry["actor"], entry["details"]["day"]) == ("input.released", "ann", "2024-03-01")
 
     land(settings, tmp_path / "b.ndjson", sent(range(3, 5), FIRST))
-    held = judge(settings)[FIRST]
-    assert (held.verdict, held.released_by, held.is_left_out) == ("blocked", "ann", False)
+    held = validate(settings)[FIRST]
+    assert (held.result, held.released_by, held.is_left_out) == ("blocked", "ann", False)
     others = [event(number, tenant_id="bank", occurred_at=f"{FIRST}T10:00:00Z") for number in range(5, 9)]
     land(settings, tmp_path / "c.ndjson", others)
-    held = judge(settings)[FIRST]
-    assert (held.verdict, held.is_left_out) == ("blocked", False), "another tenant's fault is not this one's"
+    held = validate(settings)[FIRST]
+    assert (held.result, held.is_left_out) == ("blocked", False), "another tenant's fault is not this one's"
     assert apply(settings) == {("bank", FIRST): "happened"}
 
     with_expectations(
         database, tmp_path, "few,*,events,,2,,block,Few events", "nobody,*,share_without_user,,0,,block,Somebody"
     )
     land(settings, tmp_path / "d.ndjson", sent([9], FIRST, user_id=None))
-    ended = judge(settings)[FIRST]
-    assert (ended.verdict, ended.released_by, ended.is_left_out) == ("blocked", None, True)
+    ended = validate(settings)[FIRST]
+    assert (ended.result, ended.released_by, ended.is_left_out) == ("blocked", None, True)
 
 
-def test_other_expectations_judge_a_blocked_day_again(database: Settings, tmp_path: Path) -> None:
+def test_other_expectations_validate_a_blocked_day_again(database: Settings, tmp_path: Path) -> None:
     strict = "few,*,events,,2,,block,Few events"
     settings = with_expectations(database, tmp_path, strict)
     land(settings, tmp_path / "a.ndjson", sent(range(3), FIRST) + sent(range(3, 5), SECOND))
-    assert judge(settings)[FIRST].verdict == "blocked"
+    assert validate(settings)[FIRST].result == "blocked"
     with_expectations(database, tmp_path, strict.replace("block", "warn"))
-    assert judge(settings)[FIRST].verdict == "warned"
-    assert judge(settings) == {}
+    assert validate(settings)[FIRST].result == "warned"
+    assert validate(settings) == {}
 
 
 def test_what_the_plan_lacks_is_no_fault_of_the_data(database: Settings, tmp_path: Path, rows: Rows) -> None:
     land(database, tmp_path / "a.ndjson", sent(range(40), FIRST) + refused(range(40, 200), FIRST, event_name="no.such"))
-    assert judge(database)[today()].verdict == "warned"
+    assert validate(database)[today()].result == "warned"
     assert found(rows, today()) == {("types_known", "shop", "*")}
     assert apply(database) == {}
 
@@ -265,7 +265,7 @@ def test_what_the_plan_lacks_is_no_fault_of_the_data(database: Settings, tmp_pat
 def test_a_day_heals_when_what_was_rejected_lands_mended(database: Settings, tmp_path: Path) -> None:
     land(database, tmp_path / "a.ndjson", sent(range(40), FIRST) + refused(range(40, 100), FIRST))
     assert apply(database) == {("shop", today()): "arrived"}
-    # on another day than the rejected lines came: their day is judged again all the same
+    # on another day than the rejected lines came: their day is validated again all the same
     with psycopg.connect() as connection:
         for table in ("raw.events", "raw.load_batches", "raw.rejected_events"):
             connection.execute(f"update {table} set received_at = received_at - interval '3 days'".encode())
@@ -277,7 +277,7 @@ def test_a_day_heals_when_what_was_rejected_lands_mended(database: Settings, tmp
     assert apply(database) == {}
 
 
-def test_a_load_that_is_taken_back_takes_its_verdict_with_it(database: Settings, tmp_path: Path) -> None:
+def test_a_load_that_is_taken_back_takes_its_result_with_it(database: Settings, tmp_path: Path) -> None:
     land(database, tmp_path / "a.ndjson", sent(range(40), FIRST) + refused(range(40, 100), FIRST))
     assert apply(database) == {("shop", today()): "arrived"}
     unload(database, 1)

@@ -107,7 +107,9 @@ def test_two_tenants_may_use_the_same_event_id(database: Settings, rows: Rows, t
 
 
 @pytest.mark.usefixtures("small_chunks")
-def test_the_first_line_wins_across_batches_judged_by_workers(database: Settings, rows: Rows, tmp_path: Path) -> None:
+def test_the_first_line_wins_across_batches_validated_by_workers(
+    database: Settings, rows: Rows, tmp_path: Path
+) -> None:
     lines = [event(number % 100, attributes={"text": f"line {number}"}) for number in range(500)]
     load(database, write(tmp_path / "a.ndjson", lines))
     assert_accounted_for(rows)

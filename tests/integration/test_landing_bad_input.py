@@ -1,4 +1,4 @@
-"""Bad input through the command itself: one sentence and status 1, or a refused line, never a traceback or a loss."""
+"""Bad input through the command itself: one sentence and status 1, or a rejected line, never a traceback or a loss."""
 
 import gzip
 import random

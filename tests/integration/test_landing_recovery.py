@@ -115,7 +115,7 @@ def test_two_processes_do_not_resume_the_same_load(database: Settings, rows: Row
 
 
 @pytest.mark.usefixtures("small_chunks")
-def test_a_truncated_file_lands_up_to_the_break_and_the_mended_one_goes_on(
+def test_a_truncated_file_lands_up_to_the_break_and_the_fixed_one_goes_on(
     database: Settings, rows: Rows, tmp_path: Path
 ) -> None:
     lines: list[Json | bytes] = [

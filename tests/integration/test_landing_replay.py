@@ -1,4 +1,4 @@
-"""Refused events are judged again when the plan or the seed is mended, and land once."""
+"""Rejected events are validated again when the plan or the seed is fixed, and land once."""
 
 from pathlib import Path
 from typing import Any
@@ -108,7 +108,7 @@ def test_what_would_land_otherwise_than_it_was_sent_is_not_replayed(
     assert content(rows) == []
     told = rows("select not_replayable from raw.rejected_events order by rejected_id")
     assert all(row["not_replayable"].endswith(".") for row in told)
-    assert told[0]["not_replayable"].startswith("attributes.email was made private")
+    assert told[0]["not_replayable"].startswith("attributes.email was redacted")
     register(tmp_path, "x.y")  # which treats it as it was
     assert replay(database, EVERYTHING).report is not None
     assert [row["attributes"] for row in content(rows)] == [{"email": "[masked]"}]

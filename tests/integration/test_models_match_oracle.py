@@ -1,6 +1,6 @@
 """The models against the oracle on real data, landed by `load` and built by `build` like anybody's.
 
-That the oracle says what others worked out from the same data is tested in tests/unit/test_oracle_on_real_data.py.
+That the oracle says what others computed from the same data is tested in tests/unit/test_oracle_on_real_data.py.
 """
 
 from datetime import UTC, datetime

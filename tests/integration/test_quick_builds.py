@@ -49,7 +49,7 @@ def built_in_a_process(as_of: datetime) -> dict[str, object]:
 
 def attempt(settings: Settings, as_of: datetime = AS_OF, **asked: Any) -> list[Result] | None:
     """What a build without dbt came to, of days or a tenant where they are asked for; None where it is left to dbt."""
-    circumstances = Circumstances(as_of, str(uuid.uuid4()), judged_to=10**6, **asked)
+    circumstances = Circumstances(as_of, str(uuid.uuid4()), validated_to=10**6, **asked)
     with circumstances.in_sessions():
         return quick.attempt(settings, plans.fingerprint(settings.project), circumstances)
 

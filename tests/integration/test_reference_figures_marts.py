@@ -1,4 +1,4 @@
-"""The marts of cohorts and funnels against figures that others worked out from two public data sets."""
+"""The marts of cohorts and funnels against figures that others computed from two public data sets."""
 
 import json
 from collections import Counter, defaultdict

@@ -138,13 +138,13 @@ def test_retention_is_a_triangle_of_the_last_cohorts_with_most_customers(built: 
         connection.execute(
             """
             insert into marts.cohort_retention
-            select (jsonb_populate_record(one.standing, jsonb_build_object(
+            select (jsonb_populate_record(one.existing, jsonb_build_object(
                 'cohort_id', 'mine', 'cohort_name', 'Mine', 'cohort_start', dated.cohort_start, 'period_index', index,
                 'period_start', dated.cohort_start + 7 * index, 'is_complete', true, 'cohort_size', 1000 + start,
                 'retention_rate', (100 - 10 * index - start) / 100.0
             ))).*
             from (
-                select standing from marts.cohort_retention as standing
+                select existing from marts.cohort_retention as existing
                 where tenant_id = 'nordic-bank' and period = 'week' limit 1
             ) as one
             cross join unnest(%s::integer[], %s::integer[]) as cell (start, index)

@@ -168,9 +168,9 @@ def test_the_doctor_makes_what_is_missing_when_asked(database: Settings) -> None
     execute(database, "drop schema raw, ops cascade")
     assert found(database)["tables"].verdict == "look"
     assert "loads" not in found(database)
-    mended = {finding.name: finding for finding in examine(database, fix=True)}
-    assert {mended[name].verdict for name in ("tables", "event types", "partitions", "loads")} == {"good"}
-    assert mended["last build"].verdict == "look"
+    fixed = {finding.name: finding for finding in examine(database, fix=True)}
+    assert {fixed[name].verdict for name in ("tables", "event types", "partitions", "loads")} == {"good"}
+    assert fixed["last build"].verdict == "look"
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ from tests.oracle.world import Event, Row, Tenant, World
 
 
 class Table(NamedTuple):
-    """A table that the oracle can work out, and the columns of its key."""
+    """A table that the oracle can compute, and the columns of its key."""
 
     rows: Callable[[World], list[Row]]
     key: tuple[str, ...]

@@ -160,7 +160,7 @@ def once(computed: Callable[[World], T]) -> Callable[[World], T]:
 
 
 def order(event: Event) -> tuple[datetime, float, int, UUID]:
-    """What events are put in order by: time, the sender's number, the place of the type in the plan, at last the id."""
+    """What events are put in order by: time, the producer's number, the place of the type in the plan, then the id."""
     number = event.get("sequence")
     return event["occurred_at"], inf if number is None else number, rank(event), event["event_id"]
 

@@ -1,4 +1,4 @@
-"""What must hold for whatever is sent: a verdict, the same one again, storable, and with nothing personal in it."""
+"""What must hold for whatever is sent: a result, the same one again, storable, and with nothing personal in it."""
 
 import re
 from itertools import chain
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from parley.landing.envelope import FIELDS
 from parley.landing.patterns import Scrubber, Words
-from parley.landing.verdicts import Accepted, Dropped, Rejected, Verdict
+from parley.landing.results import Accepted, Dropped, EventResult, Rejected
 from tests.support.contract import PLAN, RECEIVED, event, rules
 
 BY = rules(default_tenant="shop", erased=("nobody",))
@@ -38,8 +38,8 @@ almost_events = st.builds(
 )
 
 
-def texts_of(verdict: Verdict) -> list[str]:
-    """All texts of a verdict, those in its JSON and its keys included."""
+def texts_of(result: EventResult) -> list[str]:
+    """All texts of a result, those in its JSON and its keys included."""
 
     def inside(value: Any) -> list[str]:
         if isinstance(value, dict):
@@ -48,38 +48,36 @@ def texts_of(verdict: Verdict) -> list[str]:
             return list(chain.from_iterable(map(inside, value)))
         return [str(value)]
 
-    return list(
-        chain.from_iterable(inside(orjson.loads(part) if isinstance(part, bytes) else part) for part in verdict)
-    )
+    return list(chain.from_iterable(inside(orjson.loads(part) if isinstance(part, bytes) else part) for part in result))
 
 
 @given(any_json | almost_events)
-def test_whatever_comes_there_is_a_verdict_that_postgres_can_store(value: Any) -> None:
-    verdict = BY.judge(value, RECEIVED)
-    assert isinstance(verdict, Accepted | Rejected | Dropped)
-    for text in texts_of(verdict):
+def test_whatever_comes_there_is_a_result_that_postgres_can_store(value: Any) -> None:
+    result = BY.validate(value, RECEIVED)
+    assert isinstance(result, Accepted | Rejected | Dropped)
+    for text in texts_of(result):
         assert "\0" not in text
         text.encode()
-    if isinstance(verdict, Rejected):
-        assert verdict.message.endswith(".")
-        assert (verdict.path or "").startswith("$")
-        assert verdict.payload is not None
+    if isinstance(result, Rejected):
+        assert result.message.endswith(".")
+        assert (result.path or "").startswith("$")
+        assert result.payload is not None
 
 
 @given(any_json | almost_events)
-def test_the_same_event_has_the_same_verdict_whatever_came_before(value: Any) -> None:
+def test_the_same_event_has_the_same_result_whatever_came_before(value: Any) -> None:
     fresh = rules(default_tenant="shop", erased=("nobody",))
-    assert BY.judge(value, RECEIVED) == BY.judge(value, RECEIVED) == fresh.judge(value, RECEIVED)
+    assert BY.validate(value, RECEIVED) == BY.validate(value, RECEIVED) == fresh.validate(value, RECEIVED)
 
 
 @given(almost_events)
 def test_a_refused_event_keeps_the_identity_it_would_have_landed_under(value: dict[str, Any]) -> None:
     value.pop("event_id", None)
-    verdict = BY.judge(value | {"event_name": "made.up"}, RECEIVED)
-    if isinstance(verdict, Rejected) and verdict.tenant_id == "shop":
+    result = BY.validate(value | {"event_name": "made.up"}, RECEIVED)
+    if isinstance(result, Rejected) and result.tenant_id == "shop":
         admitting = rules(default_tenant="shop")
-        again = admitting.judge(orjson.loads(verdict.payload or b"") | {"event_name": "user.registered"}, RECEIVED)
-        assert not isinstance(again, Accepted) or again.event_id == orjson.loads(verdict.payload or b"")["event_id"]
+        again = admitting.validate(orjson.loads(result.payload or b"") | {"event_name": "user.registered"}, RECEIVED)
+        assert not isinstance(again, Accepted) or again.event_id == orjson.loads(result.payload or b"")["event_id"]
 
 
 # personal data, planted
@@ -152,7 +150,7 @@ def test_nothing_personal_in_a_named_or_a_free_text_field_survives(
 ) -> None:
     planted = {place: f"{before} {secret} {after}"}
     sent = event(name, {"details": [planted]} if nested else planted, tenant_id=tenant_id, context={"more": planted})
-    for text in texts_of(BY.judge(sent, RECEIVED)):
+    for text in texts_of(BY.validate(sent, RECEIVED)):
         assert secret not in text
 
 
@@ -160,7 +158,7 @@ def test_nothing_personal_in_a_named_or_a_free_text_field_survives(
 def test_nothing_personal_survives_in_a_refused_event_wherever_it_stood(
     secret: str, before: str, after: str, field: str, name: str
 ) -> None:
-    verdict = BY.judge(event(name, occurred_at=None) | {field: [f"{before} {secret} {after}"]}, RECEIVED)
-    assert isinstance(verdict, Rejected)
-    for text in texts_of(verdict):
+    result = BY.validate(event(name, occurred_at=None) | {field: [f"{before} {secret} {after}"]}, RECEIVED)
+    assert isinstance(result, Rejected)
+    for text in texts_of(result):
         assert secret not in text

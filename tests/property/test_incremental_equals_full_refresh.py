@@ -82,7 +82,7 @@ builds = st.sampled_from(
     ]
 )
 """What a build between two loads builds: what changed, some days or a tenant once more, all until it is killed,
-everything anew, without dbt; by dbt a part, a part in full, or everything."""
+everything again, without dbt; by dbt a part, a part in full, or everything."""
 
 
 changes = st.lists(st.sampled_from([None] * 20 + [*Life.CHANGES]), min_size=4, max_size=4)

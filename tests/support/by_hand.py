@@ -1,4 +1,4 @@
-"""Stories with values worked out by hand from the contract (tests/integration/by_hand): what landed, what is right.
+"""Stories with values computed by hand from the contract (tests/integration/by_hand): what landed, what is right.
 
 A line of a story is an event: when (UTC), its name, conversation and user (`-` for none), and, where it has any, its
 attributes and its other fields as JSON.

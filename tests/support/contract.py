@@ -10,8 +10,8 @@ from parley.config import tracking_plan
 from parley.config.tenants import Tenant
 from parley.config.tracking_plan import EventType, Plan
 from parley.landing import formats
+from parley.landing.results import Accepted, EventResult, Rejected
 from parley.landing.rules import Rules
-from parley.landing.verdicts import Accepted, Rejected, Verdict
 
 FOLDER = Path(__file__).parents[2] / tracking_plan.FOLDER
 PLAN = tracking_plan.load(FOLDER)
@@ -47,26 +47,26 @@ def event(name: str = "message.received", attributes: object = None, **fields: A
     return {field: value for field, value in (whole | fields).items() if value is not ...}
 
 
-def judge(given: object, by: Rules | None = None) -> Verdict:
-    return (by or rules()).judge(given, RECEIVED)
+def validate(given: object, by: Rules | None = None) -> EventResult:
+    return (by or rules()).validate(given, RECEIVED)
 
 
 def accepted(given: object, by: Rules | None = None) -> Accepted:
-    verdict = judge(given, by)
-    assert isinstance(verdict, Accepted), verdict
-    return verdict
+    result = validate(given, by)
+    assert isinstance(result, Accepted), result
+    return result
 
 
 def rejected(given: object, by: Rules | None = None) -> Rejected:
-    verdict = judge(given, by)
-    assert isinstance(verdict, Rejected), verdict
-    return verdict
+    result = validate(given, by)
+    assert isinstance(result, Rejected), result
+    return result
 
 
-def attributes_of(verdict: Accepted) -> Any:
-    return orjson.loads(verdict.attributes)
+def attributes_of(result: Accepted) -> Any:
+    return orjson.loads(result.attributes)
 
 
-def payload_of(verdict: Rejected) -> Any:
-    assert verdict.payload is not None
-    return orjson.loads(verdict.payload)
+def payload_of(result: Rejected) -> Any:
+    assert result.payload is not None
+    return orjson.loads(result.payload)

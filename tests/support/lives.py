@@ -108,8 +108,8 @@ def release_some(
 ) -> set[TenantDay]:
     """Release some of the days that the gate leaves out, or all of them."""
     with database.connect(settings, autocommit=True) as connection:
-        validation.judge_new(connection, settings)
-        blocked = [(str(verdict.tenant_id), verdict.day) for verdict in validation.left_out(connection)]
+        validation.validate_new(connection, settings)
+        blocked = [(str(result.tenant_id), result.day) for result in validation.left_out(connection)]
         released = {each for each in blocked if everything or draw(st.booleans())}
         if at_least_one and not released:
             released = set(blocked[:1])
@@ -246,8 +246,8 @@ class Life:
     def note_verdicts(self) -> None:
         """Count what the gate blocks by now, and what it blocks no more although nobody has released it."""
         with database.connect(self.warehouse.settings, autocommit=True) as connection:
-            validation.judge_new(connection, self.warehouse.settings)
-            blocked = {(str(verdict.tenant_id), verdict.day) for verdict in validation.left_out(connection)}
+            validation.validate_new(connection, self.warehouse.settings)
+            blocked = {(str(result.tenant_id), result.day) for result in validation.left_out(connection)}
         self.blocked += len(blocked - self._blocked)
         if SEED.stem in self._defined:
             self.fixed += len(self._blocked - blocked)

@@ -131,7 +131,7 @@ class Warehouse:
                 ".".join(table.values()): [
                     row["line"]
                     for row in connection.execute(
-                        sql.SQL("select standing::text as line from {} as standing order by 1").format(
+                        sql.SQL("select existing::text as line from {} as existing order by 1").format(
                             sql.Identifier(*table.values())
                         )
                     )

@@ -1,4 +1,4 @@
-"""Whether a series breaks a rule: rows worked out by hand."""
+"""Whether a series breaks a rule: rows computed by hand."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any

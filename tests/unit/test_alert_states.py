@@ -12,8 +12,8 @@ from parley.alerts.states import (
     RAISED,
     Notice,
     Seen,
-    Standing,
     State,
+    Status,
     Terms,
     acknowledge,
     step,
@@ -26,10 +26,10 @@ DAY = timedelta(days=1)
 
 def lived(*seen: Seen, terms: Terms | None = None) -> tuple[list[State], list[Notice | None]]:
     """The states and notices of an alert that sees these things."""
-    standing, states, notices = Standing(), [], []
+    existing, states, notices = Status(), [], []
     for sight in seen:
-        standing, notice = step(standing, sight, terms or Terms())
-        states.append(standing.state)
+        existing, notice = step(existing, sight, terms or Terms())
+        states.append(existing.state)
         notices.append(notice)
     return states, notices
 
@@ -88,12 +88,12 @@ def test_reminders_and_the_escalation_come_while_nobody_acknowledges() -> None:
 
 def test_nothing_is_said_of_an_acknowledged_alert_until_it_is_resolved() -> None:
     terms = Terms(remind_after=HOUR, escalate_after=HOUR)
-    standing, _ = step(Standing(), breach(START), terms)
-    standing = acknowledge(standing, START + HOUR)
-    standing, notice = step(standing, breach(START + 9 * HOUR), terms)
-    assert (standing.state, notice) == (State.ACKNOWLEDGED, None)
-    standing, notice = step(standing, good(START + DAY), terms)
-    assert (standing.state, notice) == (State.RESOLVED, "resolved")
+    existing, _ = step(Status(), breach(START), terms)
+    existing = acknowledge(existing, START + HOUR)
+    existing, notice = step(existing, breach(START + 9 * HOUR), terms)
+    assert (existing.state, notice) == (State.ACKNOWLEDGED, None)
+    existing, notice = step(existing, good(START + DAY), terms)
+    assert (existing.state, notice) == (State.RESOLVED, "resolved")
 
 
 def test_an_alert_that_flaps_is_held_until_it_has_been_good_for_days() -> None:
@@ -110,7 +110,7 @@ class Life(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.standing = Standing()
+        self.existing = Status()
         self.now = START
         self.told: list[tuple[datetime, Notice]] = []
         self.acknowledged = False
@@ -128,15 +128,15 @@ class Life(RuleBasedStateMachine):
     def see(self, hours: int, verdict: str, days: int) -> None:
         self.now += hours * HOUR
         seen = Seen(self.now, verdict, days)  # type: ignore[arg-type]
-        before = self.standing
-        self.standing, notice = step(before, seen, self.terms)
-        assert step(before, seen, self.terms) == (self.standing, notice)
+        before = self.existing
+        self.existing, notice = step(before, seen, self.terms)
+        assert step(before, seen, self.terms) == (self.existing, notice)
         if notice:
             self.told.append((self.now, notice))
         self._told_what_happened(before, seen, notice)
 
-    def _told_what_happened(self, before: Standing, seen: Seen, notice: Notice | None) -> None:
-        was, is_raised = before.state in RAISED, self.standing.state in RAISED
+    def _told_what_happened(self, before: Status, seen: Seen, notice: Notice | None) -> None:
+        was, is_raised = before.state in RAISED, self.existing.state in RAISED
         assert (notice == "fired") is (is_raised and not was)
         assert (notice == "resolved") is (was and not is_raised)
         if notice == "fired":
@@ -152,10 +152,10 @@ class Life(RuleBasedStateMachine):
             assert self.terms.remind_after
             assert self.now - self.told[-2][0] >= self.terms.remind_after
 
-    @precondition(lambda self: self.standing.state is State.FIRING)
+    @precondition(lambda self: self.existing.state is State.FIRING)
     @rule()
     def acknowledge(self) -> None:
-        self.standing = acknowledge(self.standing, self.now)
+        self.existing = acknowledge(self.existing, self.now)
         self.acknowledged = True
 
     @invariant()
@@ -163,13 +163,13 @@ class Life(RuleBasedStateMachine):
         notices = [notice for _, notice in self.told]
         ends = [notice for notice in notices if notice in ("fired", "resolved")]
         assert ends == (["fired", "resolved"] * len(ends))[: len(ends)]
-        assert notices.count("fired") == self.standing.incident
+        assert notices.count("fired") == self.existing.incident
         since_fired = notices[len(notices) - notices[::-1].index("fired") :] if "fired" in notices else []
         assert since_fired.count("escalated") <= 1
 
     @invariant()
     def only_an_acknowledged_alert_is_acknowledged(self) -> None:
-        assert self.standing.state is not State.ACKNOWLEDGED or self.acknowledged
+        assert self.existing.state is not State.ACKNOWLEDGED or self.acknowledged
 
 
 Life.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)

@@ -10,11 +10,11 @@ from parley.build.builds import BuildRequest, arguments
 from parley.errors import ParleyError
 
 NOW = datetime(2026, 1, 31, 18, tzinfo=UTC)
-OF_EVERY_BUILD = {"as_of": "2026-01-31T18:00:00+00:00", "build_id": "b", "judged_to": 7, "project": "p"}
+OF_EVERY_BUILD = {"as_of": "2026-01-31T18:00:00+00:00", "build_id": "b", "validated_to": 7, "project": "p"}
 
 
 def asked_of_dbt(order: BuildRequest) -> list[str]:
-    return arguments(order, order.circumstances(NOW, "b", judged_to=7), "p")
+    return arguments(order, order.circumstances(NOW, "b", validated_to=7), "p")
 
 
 def variables(asked: list[str]) -> dict[str, object]:

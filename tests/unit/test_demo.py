@@ -22,8 +22,8 @@ from parley.config import tenants, tracking_plan
 from parley.demo.tenants import PLANS
 from parley.demo.world import Demo, blocks, outage
 from parley.errors import ParleyError
+from parley.landing.results import Accepted, Dropped, Rejected
 from parley.landing.rules import Rules
-from parley.landing.verdicts import Accepted, Dropped, Rejected
 
 PROJECT = Path(__file__).parents[2]
 OF_OTHER_SOURCES = {
@@ -80,16 +80,16 @@ def land(wanted: Demo) -> Landed:
     sent = lines(wanted)
     for line in sent:
         try:
-            verdict = rules.judge(orjson.loads(line), LANDED_AT)
+            result = rules.validate(orjson.loads(line), LANDED_AT)
         except orjson.JSONDecodeError:
-            verdict = rules.refuse("invalid_json", "broken")
-        if isinstance(verdict, Rejected):
-            rejected.append(verdict)
-        elif isinstance(verdict, Dropped):
+            result = rules.rejected_line("invalid_json", "broken")
+        if isinstance(result, Rejected):
+            rejected.append(result)
+        elif isinstance(result, Dropped):
             no_consent += 1
         else:
-            duplicates += verdict.event_id in events
-            events.setdefault(verdict.event_id, _event(verdict))
+            duplicates += result.event_id in events
+            events.setdefault(result.event_id, _event(result))
     return Landed(list(events.values()), rejected, no_consent, duplicates, len(sent))
 
 

@@ -13,9 +13,9 @@ import pytest
 from parley.errors import ParleyError
 from parley.landing import formats
 from parley.landing.formats import Failure, Format, Mapper, Sample
-from parley.landing.judging import Unread, verdicts
+from parley.landing.results import Accepted, Dropped, Rejected
 from parley.landing.sources import Chunk
-from parley.landing.verdicts import Accepted, Dropped, Rejected
+from parley.landing.validation import Unread, results
 from tests.support.contract import FOLDER, FORMATS, rules
 
 SHIPPED = {
@@ -60,21 +60,21 @@ def test_a_sample_is_recognised_as_its_format_alone(source_format: Format, sampl
 
 @pytest.mark.parametrize(("source_format", "sample"), SAMPLES)
 def test_a_samples_events_land_whatever_their_format(source_format: Format, sample: Sample) -> None:
-    found = judged(source_format, [orjson.dumps(document(sample))])
+    found = validated(source_format, [orjson.dumps(document(sample))])
     assert found == {"accepted": len(sample.events)}
 
 
-def judged(source_format: Format, lines: list[bytes]) -> Counter[str]:
+def validated(source_format: Format, lines: list[bytes]) -> Counter[str]:
     by = rules(source_format=source_format, default_tenant="open")
     counts: Counter[str] = Counter()
-    for _, verdict in verdicts(by, Chunk(1, len(lines), b"\n".join(lines))):
-        match verdict:
+    for _, result in results(by, Chunk(1, len(lines), b"\n".join(lines))):
+        match result:
             case Accepted():
                 counts["accepted"] += 1
             case Rejected():
-                counts[verdict.reason] += 1
+                counts[result.reason] += 1
             case Dropped():
-                counts[verdict.outcome] += 1
+                counts[result.outcome] += 1
     return counts
 
 
@@ -89,7 +89,7 @@ def test_a_wrong_format_lands_no_event_of_another(named: str) -> None:
     ]
     by = rules(source_format=FORMATS[named], default_tenant="open")
     chunk = Chunk(1, len(documents), b"\n".join(line for _, line in documents))
-    landed = [documents[line - 1] for line, verdict in verdicts(by, chunk) if isinstance(verdict, Accepted)]
+    landed = [documents[line - 1] for line, result in results(by, chunk) if isinstance(result, Accepted)]
     assert landed == []
 
 
@@ -119,10 +119,10 @@ def test_any_document_is_accepted_or_rejected_with_a_reason(name: str) -> None:
     by = rules(source_format=source_format, default_tenant="open")
     unread = Unread()
     seen: Counter[int] = Counter()
-    for line, verdict in verdicts(by, Chunk(1, len(lines), b"\n".join(lines)), unread):
+    for line, result in results(by, Chunk(1, len(lines), b"\n".join(lines)), unread):
         seen[line] += 1
-        if isinstance(verdict, Rejected):
-            assert verdict.message.endswith(".")
+        if isinstance(result, Rejected):
+            assert result.message.endswith(".")
     assert len(seen) + unread.empty.total() == len(lines)
 
 
@@ -134,7 +134,7 @@ def test_a_value_of_a_wrong_type_is_null_and_not_nothing() -> None:
 
 
 IDS = {"id", "uuid", "messageId", "traceId", "trace_id", "spanId", "event_id", "message_id", "custom_id", "ticket_id"}
-KNOWN_BY_WORDS = {"chatgpt", "rasa", "transcript"}  # and by time, sender or place
+KNOWN_BY_WORDS = {"chatgpt", "rasa", "transcript"}  # and by time, producer or place
 
 
 def nameless(value: Any) -> Any:

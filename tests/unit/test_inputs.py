@@ -7,10 +7,10 @@ import pytest
 
 from parley.errors import ParleyError
 from parley.quality_gate import data_docs
+from parley.quality_gate.bounds import Failure
 from parley.quality_gate.expectations import COLUMNS, METRICS, SEED, Expectation, Severity, fingerprint, read
 from parley.quality_gate.measures import ranges
-from parley.quality_gate.suite import Failure
-from parley.quality_gate.validation import Finding, Verdict, omission, refusal, still_released, word
+from parley.quality_gate.validation import DayResult, Finding, explanation, omission, still_released, word
 
 DAY = date(2026, 11, 20)
 NOW = datetime(2026, 11, 21, 9, tzinfo=UTC)
@@ -29,8 +29,8 @@ def finding(name: str, severity: Severity, tenant: str = "shop") -> Finding:
     return Finding(DAY, name, tenant, "*", severity, "rejected_share", 0.7, None, 0.5, "Most was accepted")
 
 
-def verdict(released: bool, tenant: str = "shop") -> Verdict:
-    return Verdict(DAY, tenant, "blocked", 10, 10, 1, 0, 1, "", None, NOW, released_at=NOW if released else None)
+def result(released: bool, tenant: str = "shop") -> DayResult:
+    return DayResult(DAY, tenant, "blocked", 10, 10, 1, 0, 1, "", None, NOW, released_at=NOW if released else None)
 
 
 def write_seed(folder: Path, *rows: str) -> Path:
@@ -90,7 +90,7 @@ def test_days_that_follow_one_another_are_one_range() -> None:
     assert ranges(days) == [(date(2026, 2, 27), date(2026, 3, 1)), (date(2026, 3, 5), date(2026, 3, 5))]
 
 
-def test_the_worst_failure_is_the_verdict() -> None:
+def test_the_worst_failure_is_the_result() -> None:
     assert word([]) == "passed"
     assert word([failure("a", "warn")]) == "warned"
     assert word([failure("a", "warn"), failure("b", "block")]) == "blocked"
@@ -108,8 +108,8 @@ def test_the_worst_failure_is_the_verdict() -> None:
 )
 def test_a_release_holds_while_the_day_fails_in_no_other_way(now: set[tuple[str, str, str]], holds: bool) -> None:
     then = [finding("a", "block"), finding("b", "block"), finding("c", "warn")]
-    assert still_released(verdict(released=True), then, now) is holds
-    assert not still_released(verdict(released=False), then, now)
+    assert still_released(result(released=True), then, now) is holds
+    assert not still_released(result(released=False), then, now)
 
 
 def test_a_finding_says_what_is_out_of_which_bound() -> None:
@@ -118,29 +118,29 @@ def test_a_finding_says_what_is_out_of_which_bound() -> None:
     assert str(low) == "busy: events is 3, below 10"
 
 
-def test_a_refusal_names_the_day_and_the_way_out() -> None:
-    said = refusal([verdict(released=False, tenant="*")], [finding("columns", "block", "*"), finding("few", "block")])
+def test_an_explanation_names_the_day_and_the_way_out() -> None:
+    said = explanation(
+        [result(released=False, tenant="*")], [finding("columns", "block", "*"), finding("few", "block")]
+    )
     assert "2026-11-20: columns: rejected_share is 0.7, above 0.5. The tables" in said
     assert "parley inputs release 2026-11-20 --reason" in said
 
 
 def test_what_is_left_out_is_said_with_its_own_findings_and_the_way_out() -> None:
     found = [finding("few_rejected", "block"), finding("other", "warn"), finding("few_rejected", "block", "bank")]
-    said = omission(verdict(released=False), found)
-    assert (
-        "of 2026-11-20, and all others are built: few_rejected (shop): rejected_share is 0.7, above 0.5. Mend" in said
-    )
+    said = omission(result(released=False), found)
+    assert "of 2026-11-20, and all others are built: few_rejected (shop): rejected_share is 0.7, above 0.5. Fix" in said
     assert "parley inputs release 2026-11-20 --tenant shop --reason" in said
 
 
-def test_pages_of_old_judgements_go_and_the_index_stays_in_step(tmp_path: Path) -> None:
+def test_pages_of_old_validations_go_and_the_index_stays_in_step(tmp_path: Path) -> None:
     old = data_docs.write_page(tmp_path, "old", datetime(2026, 10, 1, tzinfo=UTC))
     new = data_docs.write_page(tmp_path, "new", NOW)
     data_docs.prune(tmp_path, 30, NOW)
     assert {path.name for path in tmp_path.iterdir()} == {new}
     days = [
-        Verdict(DAY, "shop", "passed", 1, 1, 0, 0, 1, "", new, NOW),
-        Verdict(date(2026, 10, 1), "shop", "blocked", 1, 1, 1, 0, 1, "", old, NOW, "ann", NOW, "<b>fine</b>"),
+        DayResult(DAY, "shop", "passed", 1, 1, 0, 0, 1, "", new, NOW),
+        DayResult(date(2026, 10, 1), "shop", "blocked", 1, 1, 1, 0, 1, "", old, NOW, "ann", NOW, "<b>fine</b>"),
     ]
     data_docs.write_index(tmp_path, days)
     index = (tmp_path / "index.html").read_text()
@@ -151,9 +151,9 @@ def test_pages_of_old_judgements_go_and_the_index_stays_in_step(tmp_path: Path) 
 
 def test_pages_that_name_a_tenant_go_with_it_and_those_of_tenants_with_a_longer_name_stay(tmp_path: Path) -> None:
     kept, gone = [
-        data_docs.write_page(tmp_path, data_docs.page([judged], [], [], NOW), NOW + timedelta(seconds=number))
-        for number, judged in enumerate(
-            Verdict(DAY, tenant_id, "passed", 1, 1, 0, 0, 1, "", None, NOW) for tenant_id in ("shop-paris", "shop")
+        data_docs.write_page(tmp_path, data_docs.page([validated], [], [], NOW), NOW + timedelta(seconds=number))
+        for number, validated in enumerate(
+            DayResult(DAY, tenant_id, "passed", 1, 1, 0, 0, 1, "", None, NOW) for tenant_id in ("shop-paris", "shop")
         )
     ]
     data_docs.forget(tmp_path, "shop", [])

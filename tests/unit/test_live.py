@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import orjson
 import pytest
 
-from parley.landing.verdicts import Accepted
+from parley.landing.results import Accepted
 from parley.server.access import Limits
 from parley.server.keys import Key
 from parley.server.live import Live, Sums
@@ -43,10 +43,10 @@ def test_a_clock_that_is_put_back_neither_holds_up_nor_swells_the_numbers(monkey
 
 def test_what_could_not_be_told_is_told_later() -> None:
     here, elsewhere = Live(), Live()
-    verdict = Accepted("shop", "e", "message.received", "2026-11-20T10:00:00Z", "c", None, "ann", None, b"{}", None, 1)
-    here.acknowledge([verdict])
+    result = Accepted("shop", "e", "message.received", "2026-11-20T10:00:00Z", "c", None, "ann", None, b"{}", None, 1)
+    here.acknowledge([result])
     here.tell_again(here.untold())
-    here.acknowledge([verdict])
+    here.acknowledge([result])
     for payload in here.untold():
         elsewhere.hear(payload)
     assert elsewhere.snapshot("shop")["events_30m"] == 2

@@ -1,4 +1,4 @@
-"""The oracle on examples small enough to be worked out by hand."""
+"""The oracle on examples small enough to be computed by hand."""
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""The oracle of funnels, cohorts, customers and domain marts on examples small enough to be worked out by hand."""
+"""The oracle of funnels, cohorts, customers and domain marts on examples small enough to be computed by hand."""
 
 from dataclasses import replace
 from datetime import date, timedelta

@@ -1,4 +1,4 @@
-"""The oracle against figures that others worked out from two public data sets, each under its own definition."""
+"""The oracle against figures that others computed from two public data sets, each under its own definition."""
 
 import json
 from collections import Counter, defaultdict

@@ -355,16 +355,16 @@ def test_a_refused_event_is_as_private_as_one_that_lands() -> None:
     ],
 )
 def test_nothing_personal_is_in_a_refusal_wherever_it_stood(given: object) -> None:
-    verdict = repr(rejected(given))
+    result = repr(rejected(given))
     for secret in ("jane@mail.example", "+46 70 123 45 67", "4111 1111 1111 1111", "SE45 5000 0000 0583 9825 7466"):
-        assert secret not in verdict
+        assert secret not in result
 
 
 def test_a_user_of_a_tenant_that_hashes_is_hashed_in_a_refusal_whatever_it_was() -> None:
     for user_id in ("u1", 71717171, ["71717171"], "7" * 200):
-        verdict = rejected(event(tenant_id="hashing", user_id=user_id, event_name="?"))
-        assert "7171" not in repr(verdict)
-        assert len(payload_of(verdict)["user_id"]) == 64
+        result = rejected(event(tenant_id="hashing", user_id=user_id, event_name="?"))
+        assert "7171" not in repr(result)
+        assert len(payload_of(result)["user_id"]) == 64
 
 
 def test_what_leaks_and_what_is_masked_wrongly_keeps_to_the_bounds() -> None:

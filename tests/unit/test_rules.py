@@ -13,8 +13,8 @@ import pytest
 from parley.config.tenants import Tenant
 from parley.config.tracking_plan import EventType
 from parley.landing.privacy import hashed, subject_hmacs
+from parley.landing.results import Accepted, Dropped, Rejected
 from parley.landing.rules import Rules
-from parley.landing.verdicts import Accepted, Dropped, Rejected
 from tests.support.contract import (
     EVENT_ID,
     FORMATS,
@@ -24,10 +24,10 @@ from tests.support.contract import (
     accepted,
     attributes_of,
     event,
-    judge,
     payload_of,
     rejected,
     rules,
+    validate,
 )
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -96,20 +96,20 @@ def test_the_envelope_says_which_visitor_whose_doing_and_in_which_order() -> Non
     ],
 )
 def test_what_is_wrong_in_the_rest_of_the_envelope_is_rejected(field: str, value: object, reason: str) -> None:
-    verdict = rejected(event(**{field: value}))
-    assert (verdict.reason, verdict.path) == (reason, f"$.{field}")
+    result = rejected(event(**{field: value}))
+    assert (result.reason, result.path) == (reason, f"$.{field}")
 
 
 def test_a_visitor_is_hashed_where_users_are() -> None:
     landed = accepted(event(tenant_id="hashing", user_id="u1", anonymous_id="u1"))
     assert landed.anonymous_id == landed.user_id != "u1"
-    verdict = rejected(event(tenant_id="hashing", user_id="u1", anonymous_id="u1", sequence="?"))
-    assert payload_of(verdict)["anonymous_id"] == landed.anonymous_id
+    result = rejected(event(tenant_id="hashing", user_id="u1", anonymous_id="u1", sequence="?"))
+    assert payload_of(result)["anonymous_id"] == landed.anonymous_id
 
 
 def test_a_valid_event_lands_as_it_is() -> None:
     given = event("message.sent", {"text": "Hello", "is_fallback": False}, session_id="s1", context={"locale": "sv"})
-    assert judge(given) == Accepted(
+    assert validate(given) == Accepted(
         tenant_id="shop",
         event_id=EVENT_ID,
         event_name="message.sent",
@@ -139,9 +139,9 @@ def test_a_required_attribute_that_is_missing_is_told_by_its_path(name: str, att
     if name == "conversation.scored" and attribute == "overall":
         assert rejected(event(name, attributes)).path == "$.attributes"
     elif attribute in next(kind for kind in PLAN.types if kind.event_name == name).attributes_schema["required"]:
-        verdict = rejected(event(name, attributes))
-        assert (verdict.reason, verdict.path) == ("missing_field", f"$.attributes.{attribute}")
-        assert verdict.message == f"attributes.{attribute} is missing: {name} needs it."
+        result = rejected(event(name, attributes))
+        assert (result.reason, result.path) == ("missing_field", f"$.attributes.{attribute}")
+        assert result.message == f"attributes.{attribute} is missing: {name} needs it."
 
 
 def test_ids_source_attributes_and_context_may_be_absent_null_or_empty() -> None:
@@ -172,9 +172,9 @@ def test_real_dialogues_land_whole() -> None:
         pytest.skip(f"{file.name} is not beside the project")
     by = rules()
     with gzip.open(file) as lines:
-        verdicts = [by.judge(orjson.loads(line), RECEIVED) for line in lines]
-    assert len(verdicts) == 83_611
-    assert all(isinstance(verdict, Accepted) for verdict in verdicts)
+        results = [by.validate(orjson.loads(line), RECEIVED) for line in lines]
+    assert len(results) == 83_611
+    assert all(isinstance(result, Accepted) for result in results)
 
 
 # identity
@@ -247,9 +247,9 @@ def test_a_time_is_kept_in_utc_with_microseconds(written: str, expected: str) ->
     ],
 )
 def test_a_time_that_cannot_be_is_refused_with_what_to_do(written: object, reason: str, says: str) -> None:
-    verdict = rejected(event(occurred_at=written))
-    assert (verdict.reason, verdict.path) == (reason, "$.occurred_at")
-    assert says in verdict.message
+    result = rejected(event(occurred_at=written))
+    assert (result.reason, result.path) == (reason, "$.occurred_at")
+    assert says in result.message
 
 
 def test_how_far_ahead_an_event_may_be_is_a_setting() -> None:
@@ -294,10 +294,10 @@ def test_how_far_ahead_an_event_may_be_is_a_setting() -> None:
     ],
 )
 def test_a_field_that_is_not_as_it_must_be_is_told_by_its_path(field: str, value: object, reason: str) -> None:
-    verdict = rejected(event(**{field: value}))
-    assert (verdict.reason, verdict.path) == (reason, f"$.{field}")
-    assert verdict.message.startswith(f"{field} ")
-    assert verdict.message.endswith(".")
+    result = rejected(event(**{field: value}))
+    assert (result.reason, result.path) == (reason, f"$.{field}")
+    assert result.message.startswith(f"{field} ")
+    assert result.message.endswith(".")
 
 
 @pytest.mark.parametrize(
@@ -310,10 +310,10 @@ def test_ids_may_be_as_long_as_the_contract_says(field: str, longest: int) -> No
 
 @pytest.mark.parametrize("value", [None, True, 7, 1.5, "text", [], [event()]])
 def test_what_is_no_object_is_no_event(value: object) -> None:
-    verdict = rejected(value)
-    assert (verdict.tenant_id, verdict.event_name) == (None, None)
-    assert (verdict.reason, verdict.path) == ("invalid_type", "$")
-    assert verdict.message == "An event must be a JSON object."
+    result = rejected(value)
+    assert (result.tenant_id, result.event_name) == (None, None)
+    assert (result.reason, result.path) == ("invalid_type", "$")
+    assert result.message == "An event must be a JSON object."
 
 
 # tenants
@@ -330,8 +330,8 @@ def test_a_default_tenant_serves_events_that_name_none() -> None:
 def test_a_tenant_that_the_seed_does_not_name_is_refused_only_when_tenants_are_strict() -> None:
     given = event(tenant_id="salon")
     assert accepted(given).tenant_id == "salon"
-    verdict = rejected(given, rules(strict_tenants=True))
-    assert (verdict.reason, verdict.tenant_id, verdict.path) == ("unknown_tenant", "salon", "$.tenant_id")
+    result = rejected(given, rules(strict_tenants=True))
+    assert (result.reason, result.tenant_id, result.path) == ("unknown_tenant", "salon", "$.tenant_id")
     accepted(event(), rules(strict_tenants=True))
 
 
@@ -366,8 +366,8 @@ def test_a_tenants_own_type_takes_the_place_of_the_shipped_one() -> None:
 
 
 def test_a_type_that_is_switched_off_is_refused() -> None:
-    verdict = rejected(event("loyalty.earned", {"points": 1}), rules(custom(is_active=False)))
-    assert (verdict.reason, verdict.path, verdict.event_name) == (
+    result = rejected(event("loyalty.earned", {"points": 1}), rules(custom(is_active=False)))
+    assert (result.reason, result.path, result.event_name) == (
         "inactive_event_type",
         "$.event_name",
         "loyalty.earned",
@@ -375,8 +375,8 @@ def test_a_type_that_is_switched_off_is_refused() -> None:
 
 
 def test_a_tenant_may_admit_types_that_nobody_registered() -> None:
-    verdict = accepted(event("loyalty.earned", {"points": "many"}, tenant_id="open"))
-    assert (verdict.event_name, verdict.schema_version) == ("loyalty.earned", 0)
+    result = accepted(event("loyalty.earned", {"points": "many"}, tenant_id="open"))
+    assert (result.event_name, result.schema_version) == ("loyalty.earned", 0)
     for name, landed in (
         ("Cart Viewed", "cart_viewed"),
         ("$pageview", "pageview"),
@@ -426,10 +426,10 @@ def test_a_tenant_may_admit_types_that_nobody_registered() -> None:
 def test_attributes_are_held_to_their_schema(
     name: str, attributes: dict[str, Any], reason: str, path: str, says: str
 ) -> None:
-    verdict = rejected(event(name, attributes))
-    assert (verdict.reason, verdict.path) == (reason, f"$.attributes.{path}")
-    assert verdict.message.startswith(f"attributes.{path} ")
-    assert says in verdict.message
+    result = rejected(event(name, attributes))
+    assert (result.reason, result.path) == (reason, f"$.attributes.{path}")
+    assert result.message.startswith(f"attributes.{path} ")
+    assert says in result.message
 
 
 def test_of_several_mistakes_a_missing_field_is_told_first() -> None:
@@ -444,11 +444,11 @@ def test_a_null_is_no_value_unless_the_schema_allows_it() -> None:
     assert attributes_of(accepted(event("loyalty.earned", {"points": None}), rules(nullable))) == {"points": None}
 
 
-def test_an_attributes_alias_is_renamed_before_it_is_judged() -> None:
+def test_an_attributes_alias_is_renamed_before_it_is_validated() -> None:
     given = event("ai.response", {"duration_ms": 1, "gen_ai.request.model": "m"})
     assert attributes_of(accepted(given)) == {"duration_ms": 1, "model": "m"}
-    verdict = rejected(event("ai.response", {"duration_ms": 1, "gen_ai.request.model": 5}))
-    assert verdict.path == "$.attributes['gen_ai.request.model']"
+    result = rejected(event("ai.response", {"duration_ms": 1, "gen_ai.request.model": 5}))
+    assert result.path == "$.attributes['gen_ai.request.model']"
 
 
 def test_an_alias_whose_name_is_taken_stays_beside_it() -> None:
@@ -458,10 +458,10 @@ def test_an_alias_whose_name_is_taken_stays_beside_it() -> None:
 
 def test_a_place_deep_in_an_attribute_is_told() -> None:
     schema = {"properties": {"lines": {"items": {"properties": {"price": {"type": "number"}}}}}}
-    verdict = rejected(
+    result = rejected(
         event("loyalty.earned", {"lines": [{"price": 1}, {"price": "x"}]}), rules(custom(attributes_schema=schema))
     )
-    assert verdict.path == "$.attributes.lines[1].price"
+    assert result.path == "$.attributes.lines[1].price"
 
 
 # what cannot be stored
@@ -483,20 +483,20 @@ def test_a_place_deep_in_an_attribute_is_told() -> None:
 )
 @pytest.mark.parametrize("field", ["attributes", "context"])
 def test_what_postgres_cannot_store_is_refused_by_its_path(field: str, value: object, says: str) -> None:
-    verdict = rejected(event(**{field: {"x": value}}))
-    assert verdict.reason == "invalid_value"
-    assert (verdict.path or "").startswith(f"$.{field}.x")
-    assert says in verdict.message
-    assert b"\\u0000" not in (verdict.payload or b"")
+    result = rejected(event(**{field: {"x": value}}))
+    assert result.reason == "invalid_value"
+    assert (result.path or "").startswith(f"$.{field}.x")
+    assert says in result.message
+    assert b"\\u0000" not in (result.payload or b"")
 
 
 @pytest.mark.parametrize("field", ["tenant_id", "conversation_id", "session_id", "user_id", "source", "event_name"])
 @pytest.mark.parametrize("value", ["a\0", "\udfff"])
 def test_neither_can_ids_hold_it(field: str, value: str) -> None:
-    verdict = rejected(event(**{field: value}))
-    assert (verdict.reason, verdict.path) == ("invalid_value", f"$.{field}")
-    assert "\0" not in repr(verdict)
-    assert verdict.tenant_id == (None if field == "tenant_id" else "shop")
+    result = rejected(event(**{field: value}))
+    assert (result.reason, result.path) == ("invalid_value", f"$.{field}")
+    assert "\0" not in repr(result)
+    assert result.tenant_id == (None if field == "tenant_id" else "shop")
 
 
 def test_a_backslash_before_u0000_is_just_text() -> None:
@@ -515,12 +515,12 @@ def test_nesting_without_end_is_refused(levels: int, make: Any, field: str) -> N
     value: Any = 1
     for _ in range(levels):
         value = make(value)
-    verdict = judge(event(**{field: {"deep": value}}, event_id=...))
+    result = validate(event(**{field: {"deep": value}}, event_id=...))
     if field == "colour" and levels < 200:
-        assert isinstance(verdict, Accepted)  # of no concern: it is not kept
+        assert isinstance(result, Accepted)  # of no concern: it is not kept
     else:
-        assert isinstance(verdict, Rejected)
-        assert (verdict.reason, "nested deeper than 32 levels" in verdict.message) == ("invalid_value", True)
+        assert isinstance(result, Rejected)
+        assert (result.reason, "nested deeper than 32 levels" in result.message) == ("invalid_value", True)
 
 
 # consent and erasure
@@ -552,9 +552,9 @@ def test_nesting_without_end_is_refused(levels: int, make: Any, field: str) -> N
 )
 def test_nothing_is_kept_of_somebody_who_declined(consent: object) -> None:
     dropped = Dropped("shop", "no_consent")
-    assert judge(event(context={"consent": consent})) == dropped
-    assert judge(event("no such type", context={"consent": consent}, occurred_at=None)) == dropped
-    assert judge(event(context={"consent": consent}, tenant_id=7)) == Dropped(None, "no_consent")
+    assert validate(event(context={"consent": consent})) == dropped
+    assert validate(event("no such type", context={"consent": consent}, occurred_at=None)) == dropped
+    assert validate(event(context={"consent": consent}, tenant_id=7)) == Dropped(None, "no_consent")
 
 
 @pytest.mark.parametrize(
@@ -562,7 +562,7 @@ def test_nothing_is_kept_of_somebody_who_declined(consent: object) -> None:
     ["maybe", 7, {"analytics": "perhaps"}, {"analytics_storage": "?"}, {"categoryPreferences": "all but ads"}, ["ads"]],
 )
 def test_what_is_neither_yes_nor_no_counts_as_no_and_is_told(consent: object) -> None:
-    assert judge(event(context={"consent": consent})) == Dropped("shop", "no_consent", is_unclear=True)
+    assert validate(event(context={"consent": consent})) == Dropped("shop", "no_consent", is_unclear=True)
 
 
 @pytest.mark.parametrize(
@@ -590,8 +590,8 @@ def test_no_word_against_it_is_consent(consent: object) -> None:
 def test_nothing_is_kept_of_an_erased_subject() -> None:
     by = rules(erased=subject_hmacs(SECRET, "shop", "u1"))
     dropped = Dropped("shop", "erased_subject")
-    assert judge(event(), by) == dropped
-    assert judge(event("no such type"), by) == dropped
+    assert validate(event(), by) == dropped
+    assert validate(event("no such type"), by) == dropped
     accepted(event(user_id="u2"), by)
     accepted(event(tenant_id="salon"), by)
     accepted(event(user_id=...), by)
@@ -601,7 +601,7 @@ def test_a_line_of_nobody_is_searched_for_the_erased_of_every_tenant_that_has_an
     tenants = {f"t{n}": Tenant(f"t{n}", "x") for n in range(40)}
     erased = {"erased": subject_hmacs(SECRET, "unlisted", "u1"), "erased_tenants": ["unlisted"]}
     by = rules(tenants=tenants, **erased)
-    assert judge(event(tenant_id=7, user_id="u9", attributes={"note": "asked by u1"}), by) == Dropped(
+    assert validate(event(tenant_id=7, user_id="u9", attributes={"note": "asked by u1"}), by) == Dropped(
         None, "erased_subject"
     )
     assert rejected(event(tenant_id=7, user_id="u9", attributes={"note": "asked by u2"}), by).payload
@@ -623,15 +623,15 @@ def test_a_subject_is_erased_under_its_hashed_id_too() -> None:
     assert kept is not None
     for known_as in ("u1", kept):
         by = rules(erased=subject_hmacs(SECRET, "hashing", known_as))
-        assert judge(event(tenant_id="hashing"), by) == Dropped("hashing", "erased_subject")
-        assert judge(event(tenant_id="hashing", user_id=kept), by) == Dropped("hashing", "erased_subject")
+        assert validate(event(tenant_id="hashing"), by) == Dropped("hashing", "erased_subject")
+        assert validate(event(tenant_id="hashing", user_id=kept), by) == Dropped("hashing", "erased_subject")
 
 
 # the machinery's own refusals
 
 
 def test_a_refusal_of_a_broken_line_has_no_payload() -> None:
-    assert rules().refuse("invalid_json", "The line is no JSON.", "shop") == Rejected(
+    assert rules().rejected_line("invalid_json", "The line is no JSON.", "shop") == Rejected(
         "shop", None, "invalid_json", None, "The line is no JSON.", None
     )
 
@@ -646,11 +646,11 @@ def test_rules_are_built_from_what_can_be_pickled() -> None:
 
 
 def replayed(refused: Rejected, by: Rules) -> Any:
-    """What becomes of a rejected event that is replayed: a verdict, or why it cannot be."""
-    return by.judge_again(payload_of(refused), orjson.loads(refused.altered or b"{}"), RECEIVED)
+    """What becomes of a rejected event that is replayed: a result, or why it cannot be."""
+    return by.validate_again(payload_of(refused), orjson.loads(refused.altered or b"{}"), RECEIVED)
 
 
-def test_a_refused_event_that_is_mended_by_the_plan_lands_as_it_would_have() -> None:
+def test_a_refused_event_that_is_fixed_by_the_plan_lands_as_it_would_have() -> None:
     attributes = {"points": 1, "text": "I am a@b.example", "passwordConfirm": "x", "phone": 7, "note": "070-123 45 67"}
     given = event("loyalty.earned", attributes, event_id=..., tenant_id="hashing", context={"ip": "203.0.113.77"})
     kind = custom(tenant_id="*", privacy={"member": "hash"})
@@ -665,7 +665,7 @@ def test_a_rejected_event_whose_type_is_known_is_as_private_as_one_that_lands() 
     refused = rejected(given, rules(kind))
     again = payload_of(refused) | {"occurred_at": "2024-05-31T12:30:00Z"}
     altered = orjson.loads(refused.altered or b"")
-    assert rules(kind).judge_again(again, altered, RECEIVED) == accepted(
+    assert rules(kind).validate_again(again, altered, RECEIVED) == accepted(
         given | {"occurred_at": again["occurred_at"]}, rules(kind)
     )
 

@@ -48,7 +48,7 @@ def events_of(chunks: list[Chunk]) -> dict[int, Any]:
 
 
 def refusals_of(chunks: list[Chunk]) -> dict[int, str]:
-    return {refusal.line: refusal.reason for chunk in chunks for refusal in chunk.refused}
+    return {refusal.line: refusal.reason for chunk in chunks for refusal in chunk.rejected}
 
 
 def write(path: Path, content: str | bytes) -> Path:

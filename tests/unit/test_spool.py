@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from parley.errors import ParleyError
-from parley.landing.judging import collect
 from parley.landing.positions import START, Position
 from parley.landing.privacy import Erased, subject_hmac, visitor_hmac
-from parley.landing.verdicts import Accepted, Rejected
+from parley.landing.results import Accepted, Rejected
+from parley.landing.validation import collect
 from parley.server.intake import Known
 from parley.server.spool import Spool, SpoolFull, segments
 from parley.server.writer import Gone, merge, pack
@@ -119,7 +119,7 @@ def test_who_was_erased_since_is_taken_out_of_records() -> None:
 
     hmacs = [subject_hmac(SECRET, "shop", "ana"), visitor_hmac(SECRET, "shop", "v-1")]
     erased = Erased(SECRET, hmacs, tenants=["shop"])
-    verdicts = [
+    results = [
         accepted(1, "ana", None),
         accepted(2, None, "v-1"),
         accepted(3, "bo", "v-1"),
@@ -128,7 +128,7 @@ def test_who_was_erased_since_is_taken_out_of_records() -> None:
         rejected(b'{"user_id":"bo"}'),
         rejected(b'{"text":"%b"}' % " ".join(map(str, range(20_000))).encode()),
     ]
-    record = pack(collect(enumerate(verdicts)), Known(erased=0, removed=7))
+    record = pack(collect(enumerate(results)), Known(erased=0, removed=7))
     before, after = merge([record], Gone(erased, 0, {"shop": 7})), merge([record], Gone(erased, 2, {}))
     assert before.counts == {("shop", "accepted"): 3, ("shop", "rejected"): 4}
     assert after.counts == {("shop", "accepted"): 1, ("shop", "rejected"): 2, ("shop", "erased_subject"): 4}

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from parley.config import tracking_plan
-from parley.landing.judging import collect
 from parley.landing.privacy import Erased, subject_hmac, visitor_hmac
 from parley.landing.rules import Rules
+from parley.landing.validation import collect
 from parley.server import writer
 from parley.server.intake import Known
 
@@ -37,22 +37,22 @@ def event(**fields: Any) -> dict[str, Any]:
 )
 def test_who_is_erased_meanwhile_does_not_land(fields: dict[str, Any], tenant: str) -> None:
     rules = Rules(plan=PLAN, tenants={}, secret=SECRET)
-    judged = collect([(1, rules.judge(event(**fields), NOW)), (2, rules.judge(event(user_id="bo"), NOW))])
-    [before] = [outcome for _, outcome in judged.counts if outcome != "accepted"] or ["accepted"]
-    record = writer.pack(judged, Known())
+    validated = collect([(1, rules.validate(event(**fields), NOW)), (2, rules.validate(event(user_id="bo"), NOW))])
+    [before] = [outcome for _, outcome in validated.counts if outcome != "accepted"] or ["accepted"]
+    record = writer.pack(validated, Known())
     landed = writer.merge([record], writer.Gone(ERASED, 2, {}))
     assert (landed.events.count(b"\n"), landed.rejected) == (1, b"")
     assert landed.counts == {(tenant, "erased_subject"): 1, ("shop", "accepted"): 1}
     unchanged = writer.merge([record], writer.Gone(ERASED, 0, {}))
-    assert unchanged.counts[tenant, before] == judged.counts[tenant, before]
+    assert unchanged.counts[tenant, before] == validated.counts[tenant, before]
 
 
 def test_of_a_line_with_too_much_to_search_nothing_is_kept() -> None:
     rules = Rules(plan=PLAN, tenants={}, secret=SECRET)
     long = event(event_name="no.such", attributes={"note": " ".join(f"w{number}" for number in range(11_000))})
-    judged = collect([(1, rules.judge(long, NOW))])
-    landed = writer.merge([writer.pack(judged, Known())], writer.Gone(ERASED, 2, {}))
+    validated = collect([(1, rules.validate(long, NOW))])
+    landed = writer.merge([writer.pack(validated, Known())], writer.Gone(ERASED, 2, {}))
     assert landed.counts == {("shop", "rejected"): 1}
-    assert b"w777" in judged.rejected
+    assert b"w777" in validated.rejected
     assert b"w777" not in landed.rejected
-    assert landed.rejected.count(b"\t") == judged.rejected.count(b"\t")
+    assert landed.rejected.count(b"\t") == validated.rejected.count(b"\t")

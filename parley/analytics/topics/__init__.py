@@ -5,7 +5,7 @@
     descriptions = describe(model, placed)            # names, examples, confidence
     data = model.to_bytes()                           # kept between runs; TopicModel.from_bytes(data)
 
-`refit` starts anew when the language has moved on, and keeps the ids of the topics it finds again.
+`refit` starts again when the language has moved on, and keeps the ids of the topics it finds again.
 `docs/decisions/topics.md` says why it is done so, and how well it does.
 """
 

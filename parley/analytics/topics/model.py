@@ -261,7 +261,7 @@ class TopicModel:
             return cls(str(arrays["tenant"]), encoder, owners, centres if owners else None, learned_from, vocabulary)
         except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile):
             raise ParleyError(
-                "The stored topic model cannot be read by this version of Parley: learn the topics anew (refit)."
+                "The stored topic model cannot be read by this version of Parley: learn the topics again (refit)."
             ) from None
 
 
@@ -300,7 +300,7 @@ def refit(
     links: Links | None = None,
     held: Collection[str] = (),
 ) -> tuple[list[Assignment], TopicModel]:
-    """Learn the language and the topics of all questions anew.
+    """Learn the language and the topics of all questions again.
 
     A topic keeps the id of the old one (`known`, by question id) that it shares most questions with, where these are
     more than half of either. Topics that are `held` keep their id and their questions. Raises ParleyError where there

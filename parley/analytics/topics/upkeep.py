@@ -23,7 +23,7 @@ ONE_MATTER = timedelta(minutes=30)  # what is asked in one thread within this ti
 
 
 def keep_up(connection: Connection, as_of: datetime) -> int:
-    """Place new questions, let go of those that are gone, and describe anew the topics that either has touched.
+    """Place new questions, let go of those that are gone, and describe again the topics that either has touched.
 
     In the caller's transaction. Returns how many questions were placed. Raises ParleyError where a tenant's topics are
     to be found by sentence embeddings, which are not installed.
@@ -139,8 +139,8 @@ def _note_merged(
     went: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for question_id, topic in before.items():
         went[topic][after.get(question_id, topic)] += 1
-    standing = set(after.values())
-    gone = {topic: min(to, key=lambda each: (-to[each], each)) for topic, to in went.items() if topic not in standing}
+    existing = set(after.values())
+    gone = {topic: min(to, key=lambda each: (-to[each], each)) for topic, to in went.items() if topic not in existing}
     with connection.cursor() as cursor:
         cursor.executemany(
             "update ops.merged_topics set merged_into = %s where tenant_id = %s and merged_into = %s",
@@ -153,7 +153,7 @@ def _note_merged(
             [(tenant_id, topic, into, as_of) for topic, into in gone.items()],
         )
     connection.execute(
-        "delete from ops.merged_topics where tenant_id = %s and topic_id = any(%s)", [tenant_id, sorted(standing)]
+        "delete from ops.merged_topics where tenant_id = %s and topic_id = any(%s)", [tenant_id, sorted(existing)]
     )
 
 
@@ -267,14 +267,14 @@ def _describe(connection: Connection, model: TopicModel, topic_ids: Set[str], as
     with connection.cursor() as cursor:
         cursor.executemany(
             """
-            insert into ops.topics as standing
+            insert into ops.topics as existing
                 (tenant_id, topic_id, name, confidence, example_questions, created_at, updated_at)
             values (%s, %s, %s, %s, %s, %s, %s)
             on conflict (tenant_id, topic_id) do update set
                 name = excluded.name, confidence = excluded.confidence,
                 example_questions = excluded.example_questions, updated_at = excluded.updated_at
             where
-                (standing.name, standing.confidence, standing.example_questions)
+                (existing.name, existing.confidence, existing.example_questions)
                 is distinct from (excluded.name, excluded.confidence, excluded.example_questions)
             """,
             [

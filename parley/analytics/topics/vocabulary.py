@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 
-_MASK = re.compile(  # ours, and those of senders: <EMAIL>, {{phone_number}}, [NAME_1]
+_MASK = re.compile(  # ours, and those of producers: <EMAIL>, {{phone_number}}, [NAME_1]
     r"[\[<{]+\s*(?:e-?mail|iban|(?:credit[ _-]?)?card|(?:tele)?phone|mobile|ip|masked|redacted|hidden|private|pii"
     r"|(?:first|last|full|user|person)?[ _-]?name|person|address|location|url|link|ssn|date[ _-]?of[ _-]?birth)"
     r"(?:[ _-]?(?:number|address|nr|no|id))?(?:[ _-]?\d+)?\s*[\]>}]+"

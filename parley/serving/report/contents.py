@@ -63,7 +63,7 @@ def built_tenants(connection: Connection) -> list[str]:
 
 
 def local_as_of(connection: Connection, tenant: Tenant) -> datetime:
-    """The time that the last build judged by, on the tenant's clock. Raises ParleyError where nothing was built."""
+    """The time that the last build was as of, on the tenant's clock. Raises ParleyError where nothing was built."""
     row = connection.execute("select max(as_of) from ops.builds").fetchone()
     if not row or not isinstance(row[0], datetime):
         raise ParleyError("There are no figures yet: land events with `parley load` and run `parley build`.")

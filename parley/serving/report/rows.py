@@ -159,7 +159,7 @@ class Report:
     tenant: Tenant
     period: Period
     as_of: datetime
-    """The time that the last build judged by, in the tenant's time zone."""
+    """The time that the last build was as of, in the tenant's time zone."""
     is_complete: bool
     now: Figures
     before: Figures

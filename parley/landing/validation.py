@@ -1,4 +1,4 @@
-"""Judges a chunk of lines and writes the outcome as Postgres takes it fastest: rows in COPY's text format.
+"""Validates a chunk of lines and writes the outcome as Postgres takes it fastest: rows in COPY's text format.
 
 This is what worker processes do, so that the process that talks to Postgres only forwards bytes.
 """
@@ -16,9 +16,9 @@ import orjson
 
 from parley.landing.envelope import KNOWN, decode, has_digits_in
 from parley.landing.formats import MAX_UNREAD, Failure, Mapper, shown
+from parley.landing.results import Accepted, Dropped, EventResult, Rejected
 from parley.landing.rules import Rules
 from parley.landing.sources import MAX_DOCUMENT, MAX_EVENT, Chunk
-from parley.landing.verdicts import Accepted, Dropped, Rejected, Verdict
 from parley.warehouse.names import UNKNOWN_TENANT
 
 MakeRules = Callable[[], Rules]
@@ -37,7 +37,7 @@ _ESCAPED = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class ValidatedChunk:
     """A batch in the making: rows in COPY's text format, and how many lines had which outcome.
 
     No event stands twice in `events`; those that the tenant has already are only known when the batch is stored.
@@ -62,7 +62,7 @@ class Judged:
     is_resent: bool = False
     """Whether the lines have landed before, with the same file."""
 
-    def as_sent_again(self) -> "Judged":
+    def as_sent_again(self) -> "ValidatedChunk":
         """The batch where its lines have landed before: what is rejected again is only counted, as a duplicate."""
         counts: Counter[tuple[str, str]] = Counter()
         for (tenant_id, outcome), lines in self.counts.items():
@@ -83,45 +83,45 @@ class Unread:
             self.fields[place if place in self.fields or len(self.fields) < MAX_UNREAD else OTHER_FIELDS] += 1
 
 
-def judge_chunk(rules: Rules, chunk: Chunk) -> Judged:
-    """Judge the lines of a chunk. Blank lines are no events."""
+def validate_chunk(rules: Rules, chunk: Chunk) -> ValidatedChunk:
+    """Validate the lines of a chunk. Blank lines are no events."""
     unread = Unread()
-    judged = collect(verdicts(rules, chunk, unread))
-    judged.unread.update(unread.fields)
-    judged.empty.update(unread.empty)
-    return judged
+    validated = collect(results(rules, chunk, unread))
+    validated.unread.update(unread.fields)
+    validated.empty.update(unread.empty)
+    return validated
 
 
-def collect(verdicts: Iterable[tuple[int, Verdict]]) -> Judged:
-    """Line numbers and verdicts as a batch. Of an event that comes twice the first counts."""
+def collect(results: Iterable[tuple[int, EventResult]]) -> ValidatedChunk:
+    """Line numbers and results as a batch. Of an event that comes twice the first counts."""
     counts: Counter[tuple[str, str]] = Counter()
     keys: dict[str, str] = {}  # the beginning of an event's row, to its tenant
     events: list[bytes] = []
     rejected: list[bytes] = []
     months: set[str] = set()
     unclear_consent = 0
-    for line, verdict in verdicts:
-        tenant_id = verdict.tenant_id or UNKNOWN_TENANT
-        if isinstance(verdict, Accepted):
-            key = f"{cell(tenant_id)}\t{verdict.event_id}"
+    for line, result in results:
+        tenant_id = result.tenant_id or UNKNOWN_TENANT
+        if isinstance(result, Accepted):
+            key = f"{cell(tenant_id)}\t{result.event_id}"
             if key in keys:
                 counts[tenant_id, "duplicate"] += 1
                 continue
             keys[key] = tenant_id
-            months.add(verdict.occurred_at[:7])
-            events.append(_event_row(key, verdict))
-        elif isinstance(verdict, Dropped):
-            counts[tenant_id, verdict.outcome] += 1
-            unclear_consent += verdict.is_unclear
+            months.add(result.occurred_at[:7])
+            events.append(_event_row(key, result))
+        elif isinstance(result, Dropped):
+            counts[tenant_id, result.outcome] += 1
+            unclear_consent += result.is_unclear
         else:
             counts[tenant_id, "rejected"] += 1
-            rejected.append(_rejected_row(line, verdict))
+            rejected.append(_rejected_row(line, result))
     # in order, so that neighbours in the index of keys are looked up and stored one after the other
     ids: dict[str, list[str]] = {}
     for key, tenant_id in sorted(keys.items()):
         ids.setdefault(tenant_id, []).append(key[-ID_LENGTH:])
     counts.update({(tenant_id, "accepted"): len(found) for tenant_id, found in ids.items()})
-    return Judged(
+    return ValidatedChunk(
         {tenant_id: ",".join(found) for tenant_id, found in ids.items()},
         b"".join(events),
         b"".join(rejected),
@@ -131,12 +131,12 @@ def collect(verdicts: Iterable[tuple[int, Verdict]]) -> Judged:
     )
 
 
-def verdicts(rules: Rules, chunk: Chunk, unread: Unread | None = None) -> Iterator[tuple[int, Verdict]]:
-    """The verdict on every event of a chunk, with the number of its line. Blank lines are none."""
+def results(rules: Rules, chunk: Chunk, unread: Unread | None = None) -> Iterator[tuple[int, EventResult]]:
+    """The result on every event of a chunk, with the number of its line. Blank lines are none."""
     received_at = datetime.now(UTC)
     unread = Unread() if unread is None else unread
-    broken: list[tuple[int, Verdict]] = [
-        (refusal.line, rules.refuse(refusal.reason, refusal.message)) for refusal in chunk.refused
+    broken: list[tuple[int, EventResult]] = [
+        (rejection.line, rules.rejected_line(rejection.reason, rejection.message)) for rejection in chunk.rejected
     ]
     documents: list[_Document] = []
     longest = MAX_EVENT if rules.mapper is None else MAX_DOCUMENT
@@ -144,18 +144,18 @@ def verdicts(rules: Rules, chunk: Chunk, unread: Unread | None = None) -> Iterat
         if len(line) > longest and len(line.strip()) > longest:
             size = f"{longest // 1024} KiB" if rules.mapper is None else f"{longest // 1024**2} MiB"
             message = f"The line is longer than {size}: shorten the event, or split it."
-            broken.append((number, rules.refuse("too_large", message)))
+            broken.append((number, rules.rejected_line("too_large", message)))
         elif line and not line.isspace():
             try:
                 documents.append((number, line, *decode(line)))
             except orjson.JSONDecodeError as error:
                 message = f"The line is no JSON ({error.msg}, column {error.colno}): write one JSON object per line."
-                broken.append((number, rules.refuse("invalid_json", message)))
+                broken.append((number, rules.rejected_line("invalid_json", message)))
     if rules.mapper is None:
-        judged = _native(rules, documents, chunk, received_at, unread)
+        validated = _native(rules, documents, chunk, received_at, unread)
     else:
-        judged = _mapped(rules, rules.mapper, documents, received_at, unread)
-    yield from merge(sorted(broken, key=_line), judged, key=_line) if broken else judged
+        validated = _mapped(rules, rules.mapper, documents, received_at, unread)
+    yield from merge(sorted(broken, key=_line), validated, key=_line) if broken else validated
 
 
 _Document = tuple[int, bytes, Any, bool]
@@ -164,8 +164,8 @@ _Document = tuple[int, bytes, Any, bool]
 
 def _native(
     rules: Rules, documents: list[_Document], chunk: Chunk, received_at: datetime, unread: Unread
-) -> Iterator[tuple[int, Verdict]]:
-    judge = rules.judge
+) -> Iterator[tuple[int, EventResult]]:
+    validate = rules.validate
     found = Counter(
         key
         for _, _, event, _ in documents
@@ -179,12 +179,12 @@ def _native(
         if key not in unknown:
             unread.add([shown(key)] * lines)
     for number, _, event, has_digits in documents:
-        yield number, judge(event, received_at, unknown=unknown, has_digits=has_digits)
+        yield number, validate(event, received_at, unknown=unknown, has_digits=has_digits)
 
 
 def _mapped(
     rules: Rules, mapper: Mapper, documents: list[_Document], received_at: datetime, unread: Unread
-) -> Iterator[tuple[int, Verdict]]:
+) -> Iterator[tuple[int, EventResult]]:
     with_digits = {number for number, _, _, has_digits in documents if has_digits}
     mapped = mapper.map([(number, line) for number, line, _, _ in documents], with_digits)
     for (number, events), (_, _, document, has_digits) in zip(mapped, documents, strict=True):
@@ -196,14 +196,14 @@ def _mapped(
         else:
             unread.empty[kind_of(document)] += 1
         for event in events:
-            yield number, _judged_event(rules, event, received_at, has_digits=has_digits and has_digits_in(event))
+            yield number, _validated_event(rules, event, received_at, has_digits=has_digits and has_digits_in(event))
 
 
-def _judged_event(rules: Rules, event: Any, received_at: datetime, *, has_digits: bool) -> Verdict:
+def _validated_event(rules: Rules, event: Any, received_at: datetime, *, has_digits: bool) -> EventResult:
     size = len(orjson.dumps(event))
     if size > MAX_EVENT:
-        return rules.refuse("too_large", "An event of the document is longer than 64 KiB: shorten it.")
-    return rules.judge(event, received_at, has_digits=has_digits)
+        return rules.rejected_line("too_large", "An event of the document is longer than 64 KiB: shorten it.")
+    return rules.validate(event, received_at, has_digits=has_digits)
 
 
 def kind_of(document: Any) -> str:

@@ -106,7 +106,7 @@ def _figures(connection: Connection, expectations: Sequence[Expectation], days: 
 def _outside(expectations: Sequence[Expectation], figures: Sequence[_Figure]) -> set[int]:
     """The numbers of the figures that are below their minimum or above their maximum."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read when it is imported
-    import great_expectations as gx  # takes seconds: only here, where there are days to judge
+    import great_expectations as gx  # takes seconds: only here, where there are days to validate
     import pandas as pd  # type: ignore[import-untyped]
     from great_expectations.data_context.types.base import ProgressBarsConfig
     from great_expectations.expectations.core import ExpectColumnPairValuesAToBeGreaterThanB

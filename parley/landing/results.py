@@ -17,7 +17,7 @@ Reason = Literal[
 
 
 class Accepted(NamedTuple):
-    """An event that lands, made private. Ids and JSON are as `raw.events` stores them."""
+    """An event that lands, redacted. Ids and JSON are as `raw.events` stores them."""
 
     tenant_id: str
     event_id: str
@@ -38,7 +38,7 @@ class Accepted(NamedTuple):
 
 
 class Rejected(NamedTuple):
-    """An event that does not land. Nothing in it is personal: `payload` is the event in the sender's envelope, made
+    """An event that does not land. Nothing in it is personal: `payload` is the event in the producer's envelope, made
     private, with the `event_id` that it would have landed under."""
 
     tenant_id: str | None
@@ -62,4 +62,4 @@ class Dropped(NamedTuple):
     """Whether the consent was neither a yes nor a no that Parley knows."""
 
 
-Verdict = Accepted | Rejected | Dropped
+EventResult = Accepted | Rejected | Dropped
