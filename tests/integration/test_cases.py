@@ -141,8 +141,8 @@ def test_an_export_with_lines_that_the_plan_lacks_is_built_and_stops_nobody(rows
         "commerce.view",
     )
     assert found == [{"views": 40}]
-    assert rows("select distinct verdict from ops.input_validation where tenant_id <> 'case-usual-export'") == [
-        {"verdict": "passed"}
+    assert rows("select distinct result from ops.input_validation where tenant_id <> 'case-usual-export'") == [
+        {"result": "passed"}
     ]
     assert rows("select * from ops.blocked_inputs") == []
 

@@ -179,11 +179,11 @@ def test_the_doctor_makes_what_is_missing_when_asked(database: Settings) -> None
         ("update ops.builds set errors = 1", "last build", "broken"),
         ("update ops.alembic_version set version_num = '9999'", "tables", "broken"),
         (
-            "update ops.input_validation set verdict = 'blocked'",
+            "update ops.input_validation set result = 'blocked'",
             "input gate",
             "broken",
         ),
-        ("update ops.input_validation set verdict = 'blocked' where tenant_id <> '*'", "input gate", "look"),
+        ("update ops.input_validation set result = 'blocked' where tenant_id <> '*'", "input gate", "look"),
         ("update ops.alembic_version set version_num = '0001'", "tables", "look"),
         ("delete from raw.event_types where event_name = 'kb.search'", "event types", "look"),
         ("update raw.event_types set description = 'x' where event_name = 'kb.search'", "event types", "look"),

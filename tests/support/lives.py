@@ -171,7 +171,7 @@ class Life:
         load_id = self.warehouse.land(events)
         self._keep(events, load_id)
         if self._blocked:
-            self.note_verdicts()
+            self.note_results()
 
     def _keep(self, events: Sequence[Event], load_id: int | None = None) -> None:
         self.loads.append(events)
@@ -230,7 +230,7 @@ class Life:
         chosen = draw(st.sampled_from(_EXPECTED))
         write_seed(self.project, SEED.stem, [*rows, {**_EVENTS, **chosen}])
         self._defined.add(SEED.stem)
-        self.note_verdicts()
+        self.note_results()
 
     def release(self, draw: Draw) -> None:
         """Release some of the days that the gate leaves out, once they have been left out."""
@@ -243,7 +243,7 @@ class Life:
         self.released += len(done)
         self._blocked -= done
 
-    def note_verdicts(self) -> None:
+    def note_results(self) -> None:
         """Count what the gate blocks by now, and what it blocks no more although nobody has released it."""
         with database.connect(self.warehouse.settings, autocommit=True) as connection:
             validation.validate_new(connection, self.warehouse.settings)
@@ -349,7 +349,7 @@ class Life:
             self.loads[later] = [event for event in self.loads[later] if identity(event) not in taken]
         self._is_anybodys_guess |= self.erased is not None  # the oracle erases whom it knows from all that had landed
         if self._blocked:
-            self.note_verdicts()
+            self.note_results()
 
     def remove(self, draw: Draw) -> None:
         """A tenant. What lands later under its name is another's, with the same settings."""
@@ -359,7 +359,7 @@ class Life:
         self._is_anybodys_guess |= self.erased is not None and self.erased[0] == tenant_id
         self._write_settings()
         if self._blocked:
-            self.note_verdicts()
+            self.note_results()
 
     def other_states(self, draw: Draw) -> None:
         self._states = {name: draw(st.sampled_from(["", "paused", "left", "active"])) for name in self.tenants}
