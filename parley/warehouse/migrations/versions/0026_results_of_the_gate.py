@@ -14,6 +14,21 @@ def upgrade() -> None:
         alter table ops.input_validation rename column judged_at to validated_at;
         alter table ops.input_validation rename constraint input_validation_verdict_check
             to input_validation_result_check;
+        do $names$
+        declare
+            renamed record;
+        begin
+            -- Postgres 18 names what must not be null, earlier ones do not
+            for renamed in
+                select conname as old, replace(replace(conname, 'verdict', 'result'), 'judged', 'validated') as new
+                from pg_constraint
+                where conrelid = 'ops.input_validation'::regclass
+                    and conname in ('input_validation_verdict_not_null', 'input_validation_judged_at_not_null')
+            loop
+                execute format('alter table ops.input_validation rename constraint %I to %I', renamed.old, renamed.new);
+            end loop;
+        end
+        $names$;
         comment on table ops.input_validation is
             'One row per day (UTC) and tenant that the input gate has validated.';
         comment on column ops.input_validation.suite is 'fingerprint of the expectations it was validated by';
