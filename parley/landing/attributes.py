@@ -1,6 +1,6 @@
 """What the attributes of an event type must be, and what is said where they are not."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from jsonschema_rs import ValidationError
@@ -92,13 +92,19 @@ def valid(kind: TypeRules, given: Json) -> Json:
         errors = list(kind.errors(present))
     except ValueError as error:  # of a text that is not Unicode, or of nesting without end
         raise Unstorable from error
+    # in no variable of this frame, which it would keep alive, and with it the whole chunk
+    raise _worst(kind, given, errors)
+
+
+def _worst(kind: TypeRules, given: Json, errors: Iterable[ValidationError]) -> Rejection:
+    """What is said of several errors: the gravest kind of them, under the names that the producer wrote."""
     rejections = [_rejection(kind, error) for error in errors]
     worst = min(rejections, key=lambda rejection: _ORDER.index(rejection.reason))
     aliases = {name: alias for alias, name in kind.renames.items() if alias in given and name not in given}
     if worst.steps:
         first, *others = worst.steps
         worst.steps = (aliases.get(str(first), first), *others)
-    raise worst
+    return worst
 
 
 def _rejection(kind: TypeRules, error: ValidationError) -> Rejection:

@@ -146,8 +146,11 @@ def _copy(connection: psycopg.Connection) -> None:
 
 
 @pytest.mark.parametrize("write", [_insert, _copy])
-@pytest.mark.usefixtures("server")
-def test_an_error_is_told_without_the_row(write: Callable[[psycopg.Connection], None]) -> None:
+def test_an_error_is_told_without_the_row(
+    server: dict[str, str], monkeypatch: pytest.MonkeyPatch, write: Callable[[psycopg.Connection], None]
+) -> None:
+    for name, value in server.items():
+        monkeypatch.setenv(name, value)
     quoted = 0
     for table, told in ROWS.items():
         with psycopg.connect(dbname="postgres") as connection:

@@ -75,7 +75,7 @@ def test_of_a_person_nobody_knows_nothing_is_written(database: Settings, rows: R
 
 
 @pytest.mark.usefixtures("landed")
-def test_a_folder_with_something_in_it_is_refused(database: Settings, tmp_path: Path) -> None:
+def test_a_folder_with_something_in_it_is_rejected(database: Settings, tmp_path: Path) -> None:
     with pytest.raises(ParleyError, match="not empty"):
         subject_access.export(database, "t", "ann", tmp_path)
 

@@ -209,7 +209,7 @@ def test_an_unknown_time_zone_in_the_seed_is_named_before_anything_is_built(buil
         (BuildRequest(select=("state:modified",)), "dbt could not begin"),
     ],
 )
-def test_a_request_that_fits_nothing_is_refused_in_a_sentence(
+def test_a_request_that_fits_nothing_is_rejected_in_a_sentence(
     built: Settings, order: BuildRequest, sentence: str
 ) -> None:
     with pytest.raises(ParleyError, match=sentence):

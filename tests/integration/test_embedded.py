@@ -100,7 +100,7 @@ def test_a_private_folder_is_not_opened_to_all_the_world(home: Path, monkeypatch
     assert private.stat().st_mode & 0o777 == 0o711
 
 
-def test_data_of_another_version_are_refused_with_what_to_do(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_data_of_another_version_are_rejected_with_what_to_do(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (home / "postgres").mkdir()
     (home / "postgres/PG_VERSION").write_text("16\n")
     monkeypatch.setenv("PARLEY_POSTGRES_VERSION", "18")

@@ -150,7 +150,7 @@ def test_a_tenant_that_hashes_its_users_ids(
     assert_accounted_for(rows)
 
 
-def test_a_person_nobody_knows_is_refused_all_the_same(database: Settings, rows: Rows, tmp_path: Path) -> None:
+def test_a_person_nobody_knows_is_rejected_all_the_same(database: Settings, rows: Rows, tmp_path: Path) -> None:
     outcome = forget(database)
     assert (outcome.rows_deleted, outcome.places_left) == ({}, {})
     load(database, write(tmp_path / "a.ndjson", [anns(1)]))
@@ -226,7 +226,7 @@ def test_killed_in_the_middle_of_deleting_nothing_is_deleted(database: Settings,
     assert len(content(rows)) == 1
 
 
-def test_what_lands_or_is_replayed_meanwhile_is_erased_or_refused(
+def test_what_lands_or_is_replayed_meanwhile_is_erased_or_rejected(
     database: Settings, rows: Rows, tmp_path: Path
 ) -> None:
     mixed = [anns(number) if number % 3 == 0 else others(number) for number in range(20_000)]

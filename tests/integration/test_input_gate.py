@@ -113,7 +113,7 @@ def test_sound_days_pass_and_only_days_with_something_new_are_validated_again(
     assert f'href="{page}">{SECOND}' not in index
 
 
-def test_a_tenant_most_of_whose_lines_are_refused_blocks_the_day_they_arrived_on(
+def test_a_tenant_most_of_whose_lines_are_rejected_blocks_the_day_they_arrived_on(
     database: Settings, tmp_path: Path, rows: Rows
 ) -> None:
     land(database, tmp_path / "a.ndjson", sent(range(40), FIRST) + refused(range(40, 100), FIRST))

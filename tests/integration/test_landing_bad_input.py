@@ -36,7 +36,7 @@ def parley(database: Settings) -> Parley:
     return run
 
 
-def test_what_landed_and_what_was_refused_is_shown(parley: Parley, tmp_path: Path) -> None:
+def test_what_landed_and_what_was_rejected_is_shown(parley: Parley, tmp_path: Path) -> None:
     path = write(tmp_path / "a.ndjson", [event(1), event(1), b"{", event(2, event_name="no.such")])
     status, out, err = parley("load", path, path, "--by", "a test")
     assert (status, err) == (0, "")
@@ -47,7 +47,7 @@ def test_what_landed_and_what_was_refused_is_shown(parley: Parley, tmp_path: Pat
     assert "defaults hold: tenant-1." in out
 
 
-def test_strict_ends_with_status_1_when_something_is_refused(parley: Parley, tmp_path: Path) -> None:
+def test_strict_ends_with_status_1_when_something_is_rejected(parley: Parley, tmp_path: Path) -> None:
     path = write(tmp_path / "a.ndjson", [event(1)])
     assert parley("load", path, "--strict")[0] == 0
     status, out, err = parley("load", write(tmp_path / "b.ndjson", [b"{"]), "--strict")
@@ -118,7 +118,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_line_that_cannot_be_stored_is_refused_and_the_others_land(
+def test_a_line_that_cannot_be_stored_is_rejected_and_the_others_land(
     parley: Parley, rows: Rows, tmp_path: Path, name: str
 ) -> None:
     line, reason = REFUSED[name]
@@ -208,7 +208,7 @@ def test_standard_input_lands_too(database: Settings, rows: Rows, tmp_path: Path
 
 
 @pytest.mark.slow
-def test_a_line_of_200_megabytes_is_refused_in_little_memory(database: Settings, rows: Rows, tmp_path: Path) -> None:
+def test_a_line_of_200_megabytes_is_rejected_in_little_memory(database: Settings, rows: Rows, tmp_path: Path) -> None:
     with gzip.open(tmp_path / "a.gz", "wb", compresslevel=1) as file:
         file.write(orjson.dumps(event(1)) + b'\n{"text":"')
         for _ in range(200):

@@ -161,7 +161,7 @@ def test_many_pages_are_replayed_and_what_landed_meanwhile_is_a_duplicate(
     assert_accounted_for(rows)
 
 
-def test_a_subject_erased_since_is_counted_and_its_refused_event_emptied(
+def test_a_subject_erased_since_is_counted_and_its_rejected_event_emptied(
     database: Settings, rows: Rows, tmp_path: Path
 ) -> None:
     load(database, write(tmp_path / "a.ndjson", [event(1, event_name="x.y"), event(2, event_name="x.y")]))

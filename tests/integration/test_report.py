@@ -192,7 +192,7 @@ def test_every_figure_of_other_days_is_added_up_from_the_marts(built: Settings) 
     }
 
 
-def test_what_landed_and_was_refused_stands_under_the_days_it_came_in(built: Settings) -> None:
+def test_what_landed_and_was_rejected_stands_under_the_days_it_came_in(built: Settings) -> None:
     [landed] = read("select * from marts.event_reconciliation where tenant_id = 'nordic-bank'")
     with psycopg.connect(autocommit=True) as connection:
         connection.execute(

@@ -71,7 +71,7 @@ def test_the_same_event_has_the_same_result_whatever_came_before(value: Any) -> 
 
 
 @given(almost_events)
-def test_a_refused_event_keeps_the_identity_it_would_have_landed_under(value: dict[str, Any]) -> None:
+def test_a_rejected_event_keeps_the_identity_it_would_have_landed_under(value: dict[str, Any]) -> None:
     value.pop("event_id", None)
     result = BY.validate(value | {"event_name": "made.up"}, RECEIVED)
     if isinstance(result, Rejected) and result.tenant_id == "shop":
@@ -155,7 +155,7 @@ def test_nothing_personal_in_a_named_or_a_free_text_field_survives(
 
 
 @given(secret=personal, before=around, after=around, field=keys, name=names)
-def test_nothing_personal_survives_in_a_refused_event_wherever_it_stood(
+def test_nothing_personal_survives_in_a_rejected_event_wherever_it_stood(
     secret: str, before: str, after: str, field: str, name: str
 ) -> None:
     result = BY.validate(event(name, occurred_at=None) | {field: [f"{before} {secret} {after}"]}, RECEIVED)

@@ -178,7 +178,7 @@ def test_the_most_particular_setting_holds() -> None:
         ("min_volume", ""),
     ],
 )
-def test_a_wrong_setting_is_refused_with_its_place(column: str, wrong: str, tmp_path: Path) -> None:
+def test_a_wrong_setting_is_rejected_with_its_place(column: str, wrong: str, tmp_path: Path) -> None:
     seed = definitions.SEEDS["anomaly_settings"]
     file = tmp_path / "anomaly_settings.csv"
     values = {**vars_of(SHIPPED), column: wrong}

@@ -56,6 +56,6 @@ def test_every_wish_reaches_dbt() -> None:
         ({"threads": 0}, "--threads 0"),
     ],
 )
-def test_an_order_that_makes_no_sense_is_refused(wishes: dict[str, Any], sentence: str) -> None:
+def test_an_order_that_makes_no_sense_is_rejected(wishes: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ParleyError, match=sentence):
         BuildRequest(**wishes)

@@ -48,7 +48,7 @@ def test_a_full_refresh_is_not_limited_to_days() -> None:
     assert asked == BuildRequest(as_of=AS_OF, full_refresh=True)
 
 
-def test_a_time_is_read_with_its_offset_or_refused() -> None:
+def test_a_time_is_read_with_its_offset_or_rejected() -> None:
     assert parse_as_of("2026-11-21T10:00:00+01:00") == AS_OF
     with pytest.raises(ParleyError, match="no time"):
         parse_as_of("yesterday")

@@ -185,7 +185,7 @@ def test_the_command_ends_the_world_today_and_never_later(tmp_path: Path) -> Non
         ({"end": date(2000, 2, 1)}, "--end"),
     ],
 )
-def test_a_world_that_cannot_be_is_refused_with_the_option_to_change(wrong: dict[str, Any], said: str) -> None:
+def test_a_world_that_cannot_be_is_rejected_with_the_option_to_change(wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(ParleyError, match=said):
         replace(DEFAULT, **wrong)
 
@@ -215,7 +215,7 @@ def test_every_attribute_that_the_marts_read_occurs(landed: Landed) -> None:
     }
 
 
-def test_refused_repeated_and_not_consented_lines_have_their_share(big: Landed) -> None:
+def test_rejected_repeated_and_not_consented_lines_have_their_share(big: Landed) -> None:
     assert len(big.rejected) / big.lines == pytest.approx(0.003, abs=0.0002)
     assert big.duplicates / big.lines == pytest.approx(0.004, abs=0.0002)
     assert 0.003 < big.no_consent / big.lines < 0.008

@@ -308,12 +308,12 @@ def test_no_figures_whatever_give_nan_infinity_or_an_exception(rows: list[dict[s
         ({"is_control": True}, "several controls"),
     ],
 )
-def test_a_row_that_contradicts_itself_is_refused_in_one_sentence(changes: dict[str, Any], words: str) -> None:
+def test_a_row_that_contradicts_itself_is_rejected_in_one_sentence(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(ParleyError, match=words):
         evaluate([arm("control", 100, 10), arm("a", 100, 10) | changes])
 
 
-def test_settings_that_make_no_sense_are_refused() -> None:
+def test_settings_that_make_no_sense_are_rejected() -> None:
     with pytest.raises(ParleyError, match="alpha"):
         Settings(alpha=1.5)
     with pytest.raises(ParleyError, match="sequential_users"):

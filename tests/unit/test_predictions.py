@@ -404,13 +404,13 @@ def test_a_customer_whose_repeat_orders_were_free_has_no_expected_revenue() -> N
         ({"user_id": None}, "no user_id in some rows"),
     ],
 )
-def test_a_summary_that_contradicts_itself_is_refused_in_one_sentence(changes: Row, words: str) -> None:
+def test_a_summary_that_contradicts_itself_is_rejected_in_one_sentence(changes: Row, words: str) -> None:
     rows = simulated(3)
     with pytest.raises(ParleyError, match=words):
         fit_and_predict([rows[0] | changes, *rows[1:]], AS_OF)
 
 
-def test_a_summary_without_a_column_and_a_time_without_a_zone_are_refused() -> None:
+def test_a_summary_without_a_column_and_a_time_without_a_zone_are_rejected() -> None:
     table = pa.Table.from_pylist(simulated(3))
     with pytest.raises(ParleyError, match="lacks revenue"):
         fit_and_predict(table.drop_columns(["revenue"]), AS_OF)
@@ -418,7 +418,7 @@ def test_a_summary_without_a_column_and_a_time_without_a_zone_are_refused() -> N
         fit_and_predict(table, datetime(1997, 10, 1))
 
 
-def test_settings_that_make_no_sense_are_refused() -> None:
+def test_settings_that_make_no_sense_are_rejected() -> None:
     with pytest.raises(ParleyError, match="min_repeat_customers"):
         Settings(min_repeat_customers=1)
     with pytest.raises(ParleyError, match="lifetime_days"):

@@ -315,7 +315,7 @@ def test_a_key_that_is_somebodys_address_or_number_is_dropped(contact: str) -> N
     assert orjson.loads(accepted(event(context=given)).context or b"") == {"votes": {"total": 1}}
 
 
-def test_a_refused_event_is_as_private_as_one_that_lands() -> None:
+def test_a_rejected_event_is_as_private_as_one_that_lands() -> None:
     given = event(
         "system.error",
         {"error_message": SENSITIVE, "stacktrace": SENSITIVE, "email": "x", "error_class": 4, "note": SENSITIVE},
@@ -354,13 +354,13 @@ def test_a_refused_event_is_as_private_as_one_that_lands() -> None:
         SENSITIVE,
     ],
 )
-def test_nothing_personal_is_in_a_refusal_wherever_it_stood(given: object) -> None:
+def test_nothing_personal_is_in_a_rejection_wherever_it_stood(given: object) -> None:
     result = repr(rejected(given))
     for secret in ("jane@mail.example", "+46 70 123 45 67", "4111 1111 1111 1111", "SE45 5000 0000 0583 9825 7466"):
         assert secret not in result
 
 
-def test_a_user_of_a_tenant_that_hashes_is_hashed_in_a_refusal_whatever_it_was() -> None:
+def test_a_user_of_a_tenant_that_hashes_is_hashed_in_a_rejection_whatever_it_was() -> None:
     for user_id in ("u1", 71717171, ["71717171"], "7" * 200):
         result = rejected(event(tenant_id="hashing", user_id=user_id, event_name="?"))
         assert "7171" not in repr(result)

@@ -1,10 +1,12 @@
 """What becomes of one event: accepted, rejected with a reason, or dropped."""
 
+import gc
 import gzip
 import pickle
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from sys import getrefcount
 from typing import Any
 
 import orjson
@@ -246,7 +248,7 @@ def test_a_time_is_kept_in_utc_with_microseconds(written: str, expected: str) ->
         ("9999-12-31T23:59:59Z", "clock_skew", "too far in the future"),
     ],
 )
-def test_a_time_that_cannot_be_is_refused_with_what_to_do(written: object, reason: str, says: str) -> None:
+def test_a_time_that_cannot_be_is_rejected_with_what_to_do(written: object, reason: str, says: str) -> None:
     result = rejected(event(occurred_at=written))
     assert (result.reason, result.path) == (reason, "$.occurred_at")
     assert says in result.message
@@ -327,7 +329,7 @@ def test_a_default_tenant_serves_events_that_name_none() -> None:
         assert rejected(event(tenant_id=absent, event_name="?"), by).tenant_id == "salon"
 
 
-def test_a_tenant_that_the_seed_does_not_name_is_refused_only_when_tenants_are_strict() -> None:
+def test_a_tenant_that_the_seed_does_not_name_is_rejected_only_when_tenants_are_strict() -> None:
     given = event(tenant_id="salon")
     assert accepted(given).tenant_id == "salon"
     result = rejected(given, rules(strict_tenants=True))
@@ -365,7 +367,7 @@ def test_a_tenants_own_type_takes_the_place_of_the_shipped_one() -> None:
     assert accepted(event("user.registered", tenant_id="salon"), by).schema_version == 1
 
 
-def test_a_type_that_is_switched_off_is_refused() -> None:
+def test_a_type_that_is_switched_off_is_rejected() -> None:
     result = rejected(event("loyalty.earned", {"points": 1}), rules(custom(is_active=False)))
     assert (result.reason, result.path, result.event_name) == (
         "inactive_event_type",
@@ -468,6 +470,29 @@ def test_a_place_deep_in_an_attribute_is_told() -> None:
 
 
 @pytest.mark.parametrize(
+    "wrong",
+    [
+        {"event_name": "no.such"},
+        {"occurred_at": "never"},
+        {"event_name": "message.sent", "attributes": {"text": 7}},
+        {"event_name": "message.sent", "attributes": {"text": "\ud800"}},
+        {"attributes": []},
+        {"event_id": "none"},
+    ],
+)
+def test_nothing_keeps_a_rejected_event_alive(wrong: dict[str, Any]) -> None:
+    """An error that a frame keeps would keep that frame, and with it the chunk, until Python looks for cycles."""
+    given = event(**wrong)
+    gc.disable()
+    try:
+        before = getrefcount(given)
+        assert isinstance(validate(given), Rejected)
+        assert getrefcount(given) == before
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize(
     ("value", "says"),
     [
         ("a\0b", "U+0000"),
@@ -482,7 +507,7 @@ def test_a_place_deep_in_an_attribute_is_told() -> None:
     ],
 )
 @pytest.mark.parametrize("field", ["attributes", "context"])
-def test_what_postgres_cannot_store_is_refused_by_its_path(field: str, value: object, says: str) -> None:
+def test_what_postgres_cannot_store_is_rejected_by_its_path(field: str, value: object, says: str) -> None:
     result = rejected(event(**{field: {"x": value}}))
     assert result.reason == "invalid_value"
     assert (result.path or "").startswith(f"$.{field}.x")
@@ -511,7 +536,7 @@ def test_numbers_of_64_bits_are_kept_exactly() -> None:
 @pytest.mark.parametrize("levels", [33, 500, 2000])
 @pytest.mark.parametrize("make", [lambda inner: {"a": inner}, lambda inner: [inner]], ids=["objects", "lists"])
 @pytest.mark.parametrize("field", ["attributes", "context", "colour"])
-def test_nesting_without_end_is_refused(levels: int, make: Any, field: str) -> None:
+def test_nesting_without_end_is_rejected(levels: int, make: Any, field: str) -> None:
     value: Any = 1
     for _ in range(levels):
         value = make(value)
@@ -630,7 +655,7 @@ def test_a_subject_is_erased_under_its_hashed_id_too() -> None:
 # the machinery's own refusals
 
 
-def test_a_refusal_of_a_broken_line_has_no_payload() -> None:
+def test_a_rejection_of_a_broken_line_has_no_payload() -> None:
     assert rules().rejected_line("invalid_json", "The line is no JSON.", "shop") == Rejected(
         "shop", None, "invalid_json", None, "The line is no JSON.", None
     )
@@ -650,7 +675,7 @@ def replayed(refused: Rejected, by: Rules) -> Any:
     return by.validate_again(payload_of(refused), orjson.loads(refused.altered or b"{}"), RECEIVED)
 
 
-def test_a_refused_event_that_is_fixed_by_the_plan_lands_as_it_would_have() -> None:
+def test_a_rejected_event_that_is_fixed_by_the_plan_lands_as_it_would_have() -> None:
     attributes = {"points": 1, "text": "I am a@b.example", "passwordConfirm": "x", "phone": 7, "note": "070-123 45 67"}
     given = event("loyalty.earned", attributes, event_id=..., tenant_id="hashing", context={"ip": "203.0.113.77"})
     kind = custom(tenant_id="*", privacy={"member": "hash"})

@@ -238,7 +238,7 @@ def test_names_of_attributes_may_hold_dots_and_aliases_have_types_too(tmp_path: 
 
 
 @pytest.mark.usefixtures("small_chunks")
-def test_broken_records_of_csv_are_refused_and_the_others_read(tmp_path: Path) -> None:
+def test_broken_records_of_csv_are_rejected_and_the_others_read(tmp_path: Path) -> None:
     good = "kb.hit,t,x"
     records = [
         good,

@@ -173,7 +173,7 @@ def test_tenants_have_topics_of_their_own() -> None:
     assert not set(other.topic_ids) & set(model().topic_ids)
 
 
-def test_one_id_with_two_texts_is_refused() -> None:
+def test_one_id_with_two_texts_is_rejected() -> None:
     with pytest.raises(ParleyError, match="same id"):
         model().assign([Question("1", "refund"), Question("1", "cancel")])
     assert len(model().assign([Question("1", "refund"), Question("1", "REFUND")])[0]) == 1
@@ -192,7 +192,7 @@ def test_a_model_without_topics_can_be_stored() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"nothing of the kind", b"PK\x03\x04", b"\x80\x04N."])
-def test_bytes_that_are_no_model_are_refused(data: bytes) -> None:
+def test_bytes_that_are_no_model_are_rejected(data: bytes) -> None:
     with pytest.raises(ParleyError, match="refit"):
         TopicModel.from_bytes(data)
 
