@@ -187,6 +187,7 @@ def test_a_wrong_setting_is_rejected_with_its_place(column: str, wrong: str, tmp
         seeds.read(file, seed.columns, seed.key)
 
 
+@pytest.mark.slow
 def test_faults_are_found_and_quiet_input_raises_few_alarms() -> None:
     found = measure(tenants=2, seed=11)
     assert found["recall"] > 0.9

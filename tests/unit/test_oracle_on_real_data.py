@@ -13,9 +13,10 @@ from tests.oracle import TABLES, Event, Row, World
 from tests.oracle.figures import percentile
 from tests.oracle.files import SHARED, read
 
-pytestmark = pytest.mark.skipif(
-    not (SHARED / "data/reference").is_dir(), reason="../shared/data is not beside the repository"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not (SHARED / "data/reference").is_dir(), reason="../shared/data is not beside the repository"),
+]
 
 AS_OF = datetime(2021, 1, 1, tzinfo=UTC)  # later than any event
 Reference = dict[str, Any]
