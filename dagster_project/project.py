@@ -13,7 +13,7 @@ from dagster_project.programs import program
 from parley.errors import ParleyError
 from parley.settings import Settings
 
-# not dbt's own target folder, whose manifest every `parley build` writes again while others may be reading it
+# not dbt's own target folder, whose manifest every `parley build` rewrites while others may be reading it
 TARGET = Path("target/dagster")
 INPUTS = (
     "dbt_project.yml",

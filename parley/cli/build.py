@@ -36,7 +36,7 @@ def build(
         bool, typer.Option("--full-refresh", help="Rebuild every table, not only what changed.")
     ] = False,
     as_of: Annotated[
-        str | None, typer.Option(metavar="TIME", help="The time to compute outcomes as of, as 2026-01-31T18:00:00Z.")
+        str | None, typer.Option(metavar="TIME", help='The "now" of the build, such as 2026-01-31T18:00:00Z.')
     ] = None,
     threads: Annotated[int | None, typer.Option(help="How many tables at once.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="If another build is at work, wait for it.")] = False,

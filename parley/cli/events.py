@@ -88,7 +88,7 @@ def validate(
     from parley.landing import recognition, sources
     from parley.landing.results import Accepted, Dropped
     from parley.landing.rules import Rules, arguments
-    from parley.landing.validation import results
+    from parley.landing.validation import validate_lines
     from parley.settings import Settings
     from parley.warehouse import migrate
 
@@ -103,7 +103,7 @@ def validate(
     problems = Table("line", "event type", "rejected for", "", box=None, header_style="bold", pad_edge=False)
     with sources.open_source(file, sources.Columns.of(contract["source_format"], contract["plan"].types)) as source:
         for chunk in source:
-            for line, result in results(rules, chunk):
+            for line, result in validate_lines(rules, chunk):
                 if isinstance(result, Accepted):
                     outcomes["would be accepted"] += 1
                 elif isinstance(result, Dropped):

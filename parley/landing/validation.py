@@ -86,7 +86,7 @@ class Unread:
 def validate_chunk(rules: Rules, chunk: Chunk) -> ValidatedChunk:
     """Validate the lines of a chunk. Blank lines are no events."""
     unread = Unread()
-    validated = collect(results(rules, chunk, unread))
+    validated = collect(validate_lines(rules, chunk, unread))
     validated.unread.update(unread.fields)
     validated.empty.update(unread.empty)
     return validated
@@ -131,7 +131,7 @@ def collect(results: Iterable[tuple[int, EventResult]]) -> ValidatedChunk:
     )
 
 
-def results(rules: Rules, chunk: Chunk, unread: Unread | None = None) -> Iterator[tuple[int, EventResult]]:
+def validate_lines(rules: Rules, chunk: Chunk, unread: Unread | None = None) -> Iterator[tuple[int, EventResult]]:
     """The result on every event of a chunk, with the number of its line. Blank lines are none."""
     received_at = datetime.now(UTC)
     unread = Unread() if unread is None else unread

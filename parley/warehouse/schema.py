@@ -359,7 +359,7 @@ builds = Table(
     metadata,
     Column("build_id", Text, primary_key=True),
     Column("command", Text, nullable=False),
-    Column("as_of", _instant, nullable=False, comment='the "now" that outcomes were computed by'),
+    Column("as_of", _instant, nullable=False, comment='the "now" that outcomes are computed as of'),
     Column("started_at", _instant, nullable=False),
     Column("finished_at", _instant, nullable=False),
     Column("arguments", JSONB, nullable=False),

@@ -263,7 +263,7 @@ def test_urls_and_ip_addresses_in_attributes_are_known_by_their_names() -> None:
     }
 
 
-# users and refused events
+# users and rejected events
 
 
 def test_user_ids_are_hashed_where_the_tenant_says_so() -> None:
@@ -284,9 +284,9 @@ FIELDS = ("user_id", "anonymous_id", "conversation_id", "session_id", "site_id")
 @pytest.mark.parametrize("contact", CONTACTS)
 def test_an_id_that_is_somebodys_address_or_number_is_hashed(contact: str) -> None:
     landed = accepted(event(**dict.fromkeys(FIELDS, contact)))
-    refused = payload_of(rejected(event("?", **dict.fromkeys(FIELDS, contact))))
+    kept = payload_of(rejected(event("?", **dict.fromkeys(FIELDS, contact))))
     hashed = hmac.new(SECRET, contact.encode(), "sha256").hexdigest()
-    assert {getattr(landed, field) for field in FIELDS} == {refused[field] for field in FIELDS} == {hashed}
+    assert {getattr(landed, field) for field in FIELDS} == {kept[field] for field in FIELDS} == {hashed}
 
 
 @pytest.mark.parametrize(
@@ -299,9 +299,9 @@ def test_an_id_that_names_nobody_stays(plain: str) -> None:
 
 @pytest.mark.parametrize("contact", CONTACTS)
 def test_no_tenant_and_no_type_of_event_is_called_by_somebodys_address_or_number(contact: str) -> None:
-    refused = rejected(event(tenant_id=contact))
-    assert (refused.tenant_id, refused.reason) == (None, "invalid_value")
-    assert contact not in repr(refused)
+    kept = rejected(event(tenant_id=contact))
+    assert (kept.tenant_id, kept.reason) == (None, "invalid_value")
+    assert contact not in repr(kept)
     assert rejected(event(tenant_id=contact, event_name="?")).tenant_id is None
     unknown = rejected(event(contact, tenant_id="open"))
     assert unknown.reason == "invalid_value"

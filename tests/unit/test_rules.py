@@ -637,9 +637,9 @@ def test_of_a_line_with_too_many_words_to_search_nothing_is_kept() -> None:
     names = [f"t{n}" for n in range(40)]
     by = rules(erased=subject_hmacs(SECRET, "t1", "u1"), erased_tenants=names)
     long = {"note": " ".join(f"w{n}" for n in range(9_000))}
-    refused = rejected(event(tenant_id=..., user_id="u9", attributes=long), by)
-    assert (refused.payload, refused.reason) == (None, "missing_field")
-    assert refused.not_replayable
+    kept = rejected(event(tenant_id=..., user_id="u9", attributes=long), by)
+    assert (kept.payload, kept.reason) == (None, "missing_field")
+    assert kept.not_replayable
     assert rejected(event("?", long, tenant_id="t1", user_id="u9"), by).payload
 
 
@@ -652,7 +652,7 @@ def test_a_subject_is_erased_under_its_hashed_id_too() -> None:
         assert validate(event(tenant_id="hashing", user_id=kept), by) == Dropped("hashing", "erased_subject")
 
 
-# the machinery's own refusals
+# the machinery's own rejections
 
 
 def test_a_rejection_of_a_broken_line_has_no_payload() -> None:
@@ -670,9 +670,9 @@ def test_rules_are_built_from_what_can_be_pickled() -> None:
 # replay
 
 
-def replayed(refused: Rejected, by: Rules) -> Any:
+def replayed(kept: Rejected, by: Rules) -> Any:
     """What becomes of a rejected event that is replayed: a result, or why it cannot be."""
-    return by.validate_again(payload_of(refused), orjson.loads(refused.altered or b"{}"), RECEIVED)
+    return by.validate_again(payload_of(kept), orjson.loads(kept.altered or b"{}"), RECEIVED)
 
 
 def test_a_rejected_event_that_is_fixed_by_the_plan_lands_as_it_would_have() -> None:
@@ -687,9 +687,9 @@ def test_a_rejected_event_that_is_fixed_by_the_plan_lands_as_it_would_have() -> 
 def test_a_rejected_event_whose_type_is_known_is_as_private_as_one_that_lands() -> None:
     kind = custom(tenant_id="*", privacy={"member": "hash", "m": "drop"}, renames={"who": "member"})
     given = event("loyalty.earned", {"points": 1, "who": "Jane", "m": 1}, occurred_at="yesterday")
-    refused = rejected(given, rules(kind))
-    again = payload_of(refused) | {"occurred_at": "2024-05-31T12:30:00Z"}
-    altered = orjson.loads(refused.altered or b"")
+    kept = rejected(given, rules(kind))
+    again = payload_of(kept) | {"occurred_at": "2024-05-31T12:30:00Z"}
+    altered = orjson.loads(kept.altered or b"")
     assert rules(kind).validate_again(again, altered, RECEIVED) == accepted(
         given | {"occurred_at": again["occurred_at"]}, rules(kind)
     )
@@ -727,9 +727,9 @@ def test_what_would_land_otherwise_than_it_was_sent_is_not_replayed(
 
 def test_user_ids_are_replayed_as_the_tenant_kept_them_or_not_at_all() -> None:
     kind = custom(tenant_id="*")
-    refused = rejected(event("loyalty.earned", {"points": 1}, tenant_id="hashing"))
+    kept = rejected(event("loyalty.earned", {"points": 1}, tenant_id="hashing"))
     plain = {"hashing": Tenant("hashing", "No longer")}
-    assert "user_id" in replayed(refused, rules(kind, tenants=plain))
+    assert "user_id" in replayed(kept, rules(kind, tenants=plain))
     is_hash = event("loyalty.earned", {"points": 1}, user_id="0" * 64)
     hashing = {"shop": Tenant("shop", "From now on", hash_user_ids=True)}
     assert replayed(rejected(is_hash), rules(kind, tenants=hashing)) == accepted(is_hash, rules(kind, tenants=hashing))
@@ -762,11 +762,11 @@ def test_an_id_that_is_an_address_or_a_number_to_call_is_hashed_so_that_it_joins
         getattr(accepted(event(name, **{field: value})), field) for name in ("message.received", "cart.confirmed")
     )
     assert first == second == hashed(SECRET, value)
-    refused = rejected(event("made.up", **{field: value}))
-    assert payload_of(refused)[field] == first
-    assert value not in repr(refused)
+    kept = rejected(event("made.up", **{field: value}))
+    assert payload_of(kept)[field] == first
+    assert value not in repr(kept)
     by = rules(custom(tenant_id="*", name="made.up", attributes_schema={}))
-    assert replayed(refused, by) == accepted(event("made.up", **{field: value}), by)
+    assert replayed(kept, by) == accepted(event("made.up", **{field: value}), by)
 
 
 @pytest.mark.parametrize(

@@ -47,8 +47,8 @@ def events_of(chunks: list[Chunk]) -> dict[int, Any]:
     return {number: json.loads(line) for number, line in lines_of(chunks).items()}
 
 
-def refusals_of(chunks: list[Chunk]) -> dict[int, str]:
-    return {refusal.line: refusal.reason for chunk in chunks for refusal in chunk.rejected}
+def reasons_by_line(chunks: list[Chunk]) -> dict[int, str]:
+    return {each.line: each.reason for chunk in chunks for each in chunk.rejected}
 
 
 def write(path: Path, content: str | bytes) -> Path:
@@ -254,7 +254,7 @@ def test_broken_records_of_csv_are_rejected_and_the_others_read(tmp_path: Path) 
     ]
     content = "\n".join([HEADER, *records]).encode("utf-8", "surrogateescape")
     chunks = read(write(tmp_path / "a.csv", content))
-    assert refusals_of(chunks) == {
+    assert reasons_by_line(chunks) == {
         3: "invalid_json",
         5: "invalid_json",
         7: "invalid_json",
@@ -308,7 +308,7 @@ def test_parquet_is_read_with_its_types(tmp_path: Path) -> None:
         "context": {"page": {"url": "/"}},
         "else": 1,
     }
-    assert refusals_of(chunks) == {2: "invalid_json"}
+    assert reasons_by_line(chunks) == {2: "invalid_json"}
 
 
 def test_maps_old_spark_times_and_nan_in_parquet_are_read_as_they_are_meant(tmp_path: Path) -> None:

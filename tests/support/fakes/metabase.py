@@ -147,7 +147,7 @@ SCHEMAS = {
 VALIDATORS = {name: jsonschema_rs.validator_for(schema) for name, schema in SCHEMAS.items()}
 
 
-class RejectedLine(Exception):
+class Rejection(Exception):
     """What Metabase answers instead of doing it."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -175,7 +175,7 @@ class FakeMetabase:
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     def answer(self, method: str, url: str, headers: Any, body: Body) -> Any:
-        """What it answers, as JSON. Raises RejectedLine."""
+        """What it answers, as JSON. Raises Rejection."""
         path, query = urlsplit(url).path, parse_qs(urlsplit(url).query)
         parts = path.removeprefix("/api/").strip("/").split("/")
         if parts == ["session", "properties"]:
@@ -186,7 +186,7 @@ class FakeMetabase:
         if headers["X-Metabase-Session"] not in self.sessions and (
             self.api_key is None or headers["X-API-Key"] != self.api_key
         ):
-            raise RejectedLine(401, "Unauthenticated")
+            raise Rejection(401, "Unauthenticated")
         return self._route(method, parts, query, body)
 
     def _route(self, method: str, parts: list[str], query: dict[str, list[str]], body: Body) -> Any:
@@ -207,36 +207,36 @@ class FakeMetabase:
                 return self._write(kind, None, body)
             case "PUT", ["database" | "collection" | "card" | "dashboard" as kind, number]:
                 return self._write(kind, int(number), body)
-        raise RejectedLine(404, "API endpoint does not exist.")
+        raise Rejection(404, "API endpoint does not exist.")
 
     def _sign_in(self, body: Body) -> Body:
         if self.admin != (body["username"], body["password"]):
-            raise RejectedLine(401, "did not match stored password")
+            raise Rejection(401, "did not match stored password")
         session = f"session {next(self._numbers)}"
         self.sessions.add(session)
         return {"id": session}
 
     def _set_up(self, body: Body) -> Body:
         if self.admin:
-            raise RejectedLine(403, "The /api/setup route can only be used to create the first user.")
+            raise Rejection(403, "The /api/setup route can only be used to create the first user.")
         if body["token"] != "a token":
-            raise RejectedLine(400, "Token does not match the setup token.")
+            raise Rejection(400, "Token does not match the setup token.")
         self.admin = body["user"]["email"], body["user"]["password"]
         return self._sign_in({"username": self.admin[0], "password": self.admin[1]})
 
     def _check(self, name: str, body: Body) -> None:
         for error in VALIDATORS[name].iter_errors(body):
-            raise RejectedLine(400, f"{'/'.join(map(str, error.instance_path))}: {error.message}")
+            raise Rejection(400, f"{'/'.join(map(str, error.instance_path))}: {error.message}")
 
     def _one(self, kind: str, number: int) -> Body:
         found: Body | None = getattr(self, kind).get(number)
         if found is None:
-            raise RejectedLine(404, "Not found.")
+            raise Rejection(404, "Not found.")
         return found
 
     def _write(self, kind: str, number: int | None, body: Body) -> Body:
         if len(self.writes) >= self.writes_left:
-            raise RejectedLine(500, "Out of memory")
+            raise Rejection(500, "Out of memory")
         self._check(f"{'PUT' if number else 'POST'} {kind}", body)
         blank: Body = {"description": None, "archived": False, "collection_id": None}
         before = self._one(kind, number) if number else {**blank, "id": next(self._numbers)}
@@ -258,7 +258,7 @@ class FakeMetabase:
         try:
             self._connect(after["details"]).close()
         except (psycopg.Error, KeyError) as error:
-            raise RejectedLine(400, f"Metabase cannot connect: {error}") from None
+            raise Rejection(400, f"Metabase cannot connect: {error}") from None
         return after
 
     def _shown(self, database: Body) -> Body:
@@ -275,11 +275,11 @@ class FakeMetabase:
         tags = query["native"].get("template-tags", {})
         for name, tag in tags.items():
             if name != tag["name"]:
-                raise RejectedLine(400, "keys in template tag map must match the :name of their values")
+                raise Rejection(400, "keys in template tag map must match the :name of their values")
             if tag["type"] == "card":
                 self._one("card", tag["card-id"])
         if named := set(_variables(query["native"]["query"])) ^ tags.keys():
-            raise RejectedLine(400, f"The query and its template tags do not agree about {sorted(named)}.")
+            raise Rejection(400, f"The query and its template tags do not agree about {sorted(named)}.")
         for parameter in after.get("parameters") or []:
             self._check_target(parameter["target"], parameter["type"], after)
             self._check_source(parameter)
@@ -290,14 +290,14 @@ class FakeMetabase:
             config = parameter["values_source_config"]
             columns = {column["name"] for column in self._one("card", config["card_id"])["result_metadata"]}
             if config["value_field"][1] not in columns:
-                raise RejectedLine(400, f"The card has no column {config['value_field'][1]}.")
+                raise Rejection(400, f"The card has no column {config['value_field'][1]}.")
 
     def _check_target(self, target: list[Any], kind: str, card: Body) -> None:
         tag = card["dataset_query"]["native"]["template-tags"].get(target[1][1])
         if tag is None:
-            raise RejectedLine(400, f"{card['name']} has no variable {target[1][1]}.")
+            raise Rejection(400, f"{card['name']} has no variable {target[1][1]}.")
         if kind not in TAG_TAKES[tag["type"]]:
-            raise RejectedLine(400, f"Invalid parameter type {kind} for parameter {tag['name']}.")
+            raise Rejection(400, f"Invalid parameter type {kind} for parameter {tag['name']}.")
 
     def _dashboard(self, before: Body, after: Body) -> Body:
         parameters = {one["id"]: one for one in after.get("parameters") or []}
@@ -309,7 +309,7 @@ class FakeMetabase:
             card = self._one("card", dashcard["card_id"]) if dashcard.get("card_id") else None
             for mapping in dashcard.get("parameter_mappings") or []:
                 if mapping["parameter_id"] not in parameters:
-                    raise RejectedLine(400, f"There is no parameter {mapping['parameter_id']} on this dashboard.")
+                    raise Rejection(400, f"There is no parameter {mapping['parameter_id']} on this dashboard.")
                 target = self._one("card", mapping["card_id"]) if "card_id" in mapping else card
                 assert target is not None
                 self._check_target(mapping["target"], parameters[mapping["parameter_id"]]["type"], target)
@@ -327,11 +327,11 @@ class FakeMetabase:
     def _run_on(self, dashboard: Body, dashcard: int, card: int, body: Body) -> Body:
         found = [one for one in dashboard["dashcards"] if one["id"] == dashcard and one["card_id"] == card]
         if not found:
-            raise RejectedLine(404, "Not found.")
+            raise Rejection(404, "Not found.")
         known = {one["id"]: one for one in dashboard["parameters"]}
         given = {one["id"]: one["value"] for one in body.get("parameters", [])}
         if unknown := given.keys() - known.keys():
-            raise RejectedLine(400, f"Dashboard does not have a parameter with ID {sorted(unknown)}.")
+            raise Rejection(400, f"Dashboard does not have a parameter with ID {sorted(unknown)}.")
         values = []
         for mapping in found[0]["parameter_mappings"]:
             parameter = known[mapping["parameter_id"]]
@@ -347,7 +347,7 @@ class FakeMetabase:
         with self._connect(details) as connection:
             try:
                 found = connection.execute(self._filled_in(card, values, connection).encode())
-            except (psycopg.Error, RejectedLine) as error:  # as Metabase: an answer, not a status
+            except (psycopg.Error, Rejection) as error:  # as Metabase: an answer, not a status
                 return {"status": "failed", "error": getattr(error, "message", None) or str(error)}
             columns = [{"name": column.name} for column in found.description or []]
             return {"status": "completed", "data": {"cols": columns, "rows": found.fetchall()}}
@@ -369,7 +369,7 @@ class FakeMetabase:
 
         def required(found: re.Match[str]) -> str:
             if (known := value(found[1])) is None:
-                raise RejectedLine(400, f"You'll need to pick a value for '{tags[found[1]]['display-name']}'.")
+                raise Rejection(400, f"You'll need to pick a value for '{tags[found[1]]['display-name']}'.")
             return known
 
         def optional(found: re.Match[str]) -> str:
@@ -411,8 +411,8 @@ def serving(fake: FakeMetabase) -> Iterator[FakeMetabase]:
             body = json.loads(self.rfile.read(length)) if length else {}
             try:
                 status, answer = 200, fake.answer(self.command, self.path, self.headers, body)
-            except RejectedLine as refusal:
-                status, answer = refusal.status, {"message": refusal.message}
+            except Rejection as rejection:
+                status, answer = rejection.status, {"message": rejection.message}
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.end_headers()

@@ -32,7 +32,7 @@ def upgrade() -> None:
         comment on table ops.input_validation is
             'One row per day (UTC) and tenant that the input gate has validated.';
         comment on column ops.input_validation.suite is 'fingerprint of the expectations it was validated by';
-        comment on column ops.builds.as_of is 'the "now" that outcomes were computed by';
+        comment on column ops.builds.as_of is 'the "now" that outcomes are computed as of';
         comment on column raw.events.schema_version is 'version of the event type it was validated by';
         comment on table raw.rejected_events is 'One row per rejected line.';
         comment on column raw.rejected_events.payload is 'the event as received, redacted; null where it is no JSON';
