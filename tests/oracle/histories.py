@@ -197,9 +197,11 @@ class History:
     steps: tuple[Step, ...]
     as_of: datetime
 
-    def world(self) -> World:
-        """What the tables are to be made of in the end."""
-        return World.of(landed(step.load for step in self.steps), self.as_of, TENANTS, RATES, HOURS, HOLIDAYS)
+    def world(self, events: Sequence[Event] | None = None) -> World:
+        """What the tables are to be made of in the end: all that landed, or these events of it."""
+        if events is None:
+            events = landed(step.load for step in self.steps)
+        return World.of(events, self.as_of, TENANTS, RATES, HOURS, HOLIDAYS)
 
 
 def landed(loads: Iterable[Iterable[Event]]) -> list[Event]:

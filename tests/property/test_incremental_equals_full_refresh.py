@@ -33,7 +33,7 @@ from tests.oracle.cohorts import (
     activity_users,
     cohort_retention,
 )
-from tests.oracle.histories import HOLIDAYS, HOURS, RATES, TENANTS, History, histories, landed
+from tests.oracle.histories import TENANTS, History, histories, landed
 from tests.oracle.world import without
 from tests.support.lives import Change, Life, TenantDay, release_some
 from tests.support.seeds import write_seed
@@ -199,7 +199,7 @@ def test_after_an_erasure_every_table_is_as_if_the_person_had_never_been_there(
     warehouse.build(BuildRequest(as_of=history.as_of))
     incremental = warehouse.contents()
     events = landed([without(tenant_id, "ann", landed(loads[:before]), chain.from_iterable(loads[before:]))])
-    assert_the_oracle_agrees(warehouse, World.of(events, history.as_of, TENANTS, RATES, HOURS, HOLIDAYS))
+    assert_the_oracle_agrees(warehouse, history.world(events))
     assert not [row for row in warehouse.read("marts.event_reconciliation") if not row["is_accounted_for"]]
 
     warehouse.build(BuildRequest(as_of=history.as_of, full_refresh=True))
@@ -225,7 +225,7 @@ def test_blocked_days_of_tenants_are_left_out_and_released_ones_are_built_as_by_
     incremental = warehouse.contents()
     events = landed(step.load for step in history.steps)
     built = without_blocked(events, released)
-    assert_the_oracle_agrees(warehouse, World.of(built, history.as_of, TENANTS))
+    assert_the_oracle_agrees(warehouse, history.world(built))
     reconciled = warehouse.read("marts.event_reconciliation")
     assert all(row["is_accounted_for"] for row in reconciled)
     assert sum(row["blocked_events"] for row in reconciled) == len(events) - len(built)
