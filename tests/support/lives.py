@@ -201,6 +201,8 @@ class Life:
     def other_settings(self, draw: Draw) -> None:
         tenant = self.tenants[draw(st.sampled_from(list(self.tenants)))]
         name = draw(st.sampled_from(list(_OTHER_SETTINGS)))
+        if name == "session_gap_minutes":
+            tenant = replace(tenant, session_gap_seconds=None)  # a gap is said in one unit
         other = replace(tenant, **{name: draw(st.sampled_from(_OTHER_SETTINGS[name]))})
         self.tenants[tenant.tenant_id] = other
         self._write_settings()
