@@ -237,14 +237,15 @@ def histories(draw: st.DrawFn, min_events: int = 1, max_events: int = 40, max_st
 @st.composite
 def stories(draw: st.DrawFn, min_events: int, max_events: int) -> list[Event]:
     """Events, each some time after the one before it of its tenant."""
-    start = draw(st.sampled_from(HARD_MOMENTS)) - draw(st.sampled_from([0, 20, 300])) * timedelta(minutes=1)
+    start = draw(st.sampled_from(HARD_MOMENTS)) - draw(st.sampled_from([0, 5, 20, 300])) * timedelta(minutes=1)
     clock = dict.fromkeys(TENANTS, start)
     told = draw(st.sampled_from([1, 2, len(TENANTS)]))
+    pauses = draw(st.sampled_from([_quick_pauses, _pauses]))
     numbers: Counter[Tenant] = Counter()
     events = []
     for _ in range(draw(st.integers(min_events, max_events))):
         tenant = draw(st.sampled_from(TENANTS[-told:]))
-        clock[tenant] += draw(_pauses(tenant))
+        clock[tenant] += draw(pauses(tenant))
         numbers[tenant] += 1
         name = draw(_kinds)
         events.append(
@@ -266,13 +267,20 @@ def stories(draw: st.DrawFn, min_events: int, max_events: int) -> list[Event]:
     return events
 
 
+_OFTEN = [timedelta(0), timedelta(seconds=1), timedelta(seconds=3.5), _INSTANT, timedelta(minutes=7)]
+
+
+def _quick_pauses(tenant: Tenant) -> st.SearchStrategy[timedelta]:
+    """Those of a busy hour."""
+    return st.sampled_from([*_OFTEN, tenant.session_gap])
+
+
 def _pauses(tenant: Tenant) -> st.SearchStrategy[timedelta]:
     gap = tenant.session_gap
     silence = timedelta(hours=tenant.abandon_after_hours)
-    often = [timedelta(0), timedelta(seconds=1), timedelta(seconds=3.5), _INSTANT, timedelta(minutes=7)]
     seldom = [gap - _INSTANT, gap, gap + _INSTANT, timedelta(hours=5), silence, timedelta(days=1)]
     rarely = [timedelta(days=6), timedelta(days=29), timedelta(days=30)]
-    return st.sampled_from(often * 3 + seldom * 2 + rarely)
+    return st.sampled_from(_OFTEN * 3 + seldom * 2 + rarely)
 
 
 def _clocks(events: Sequence[Event]) -> st.SearchStrategy[datetime]:
