@@ -6,7 +6,7 @@ stays, as after any build that broke off.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -27,6 +27,8 @@ from parley.build.work import Work
 from parley.settings import Settings
 from parley.warehouse import database, postgres_errors
 from parley.warehouse.database import Connection
+
+SECONDS_BETWEEN_CANCELS = 0.2
 
 
 class _Unusual(Exception):
@@ -111,10 +113,7 @@ class _Build:
         order = TopologicalSorter(before)
         order.prepare()
         total, done = len(before) if self._only is None else len(self._only & before.keys()), 0
-        with ExitStack() as stack, ThreadPoolExecutor(threads) as pool:
-            connections: SimpleQueue[Connection] = SimpleQueue()
-            for _ in range(threads):
-                connections.put(stack.enter_context(database.connect(settings, autocommit=True)))
+        with _workers(settings, threads, running) as (pool, connections):
             while order.is_active():
                 for name in order.get_ready():
                     is_asked_for = self._only is None or name in self._only
@@ -240,6 +239,29 @@ def _before(plan: Plan) -> dict[str, set[str]]:
             if beneath[name] >= before[check.name]:
                 before[name].add(check.name)
     return before
+
+
+@contextmanager
+def _workers(
+    settings: Settings, threads: int, running: Collection[Future[list[Result]]]
+) -> Iterator[tuple[ThreadPoolExecutor, "SimpleQueue[Connection]"]]:
+    """Threads, and a connection for each. Who is interrupted (Ctrl-C, a terminated run of Dagster) ends `running`."""
+    with ExitStack() as stack, ThreadPoolExecutor(threads) as pool:
+        opened = [stack.enter_context(database.connect(settings, autocommit=True)) for _ in range(threads)]
+        free: SimpleQueue[Connection] = SimpleQueue()
+        for connection in opened:
+            free.put(connection)
+        try:
+            yield pool, free
+        except Exception:
+            raise  # what is at work may end: dbt goes on from there
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            while not all(future.done() for future in running):
+                for connection in opened:
+                    connection.cancel_safe()
+                wait(running, SECONDS_BETWEEN_CANCELS)  # a job may have more statements
+            raise
 
 
 def _execute(connection: Connection, sql: str) -> list[tuple[Any, ...]]:

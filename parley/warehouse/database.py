@@ -23,6 +23,7 @@ DATABASE = "parley"
 SESSION = (
     "-c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres"  # whatever the server's are: dates are read as ISO
     " -c idle_in_transaction_session_timeout=0"  # a build's transaction waits for dbt and for what Python computes
+    " -c client_connection_check_interval=1s"  # who is killed leaves nothing at work
     " -c jit=off"  # compiling a query costs more than it gains on tables kept up to date in small steps
 )
 Connection = psycopg.Connection[tuple[object, ...]]

@@ -22,7 +22,7 @@ from playwright.sync_api import Page, expect
 
 from parley.settings import Settings
 from tests.conftest import BUILT_AS_OF, database_copy
-from tests.support.warehouse import Warehouse
+from tests.support.warehouse import Warehouse, at_work, held_up, is_held_up
 
 PROJECT = Path(__file__).resolve().parents[2]
 MART = {"path": ["marts", "daily_metrics"]}
@@ -104,20 +104,10 @@ class Ui:
         """Wait until every day of the backfill is built, by its run or by one that took over from a killed one."""
         until(lambda: any(run["status"] == "SUCCESS" for run in self.runs_of(backfill)), LONGEST)
 
-    def dbt(self) -> psutil.Process:
-        """dbt at work for a run; its parent is the run's process."""
-        found: list[psutil.Process] = []
-
-        def look() -> bool:
-            for child in self.children():
-                with suppress(psutil.Error):  # it has ended meanwhile
-                    if {dbt, "build"} <= {*child.cmdline()}:
-                        found.append(child)
-            return bool(found)
-
-        dbt = str(Path(sys.executable).with_name("parley-dbt"))
-        until(look)
-        return found[0]
+    def run(self) -> psutil.Process:
+        """The process of the run that is at work."""
+        [found] = [child for child in self.children() if any("spawn_main" in part for part in child.cmdline())]
+        return found
 
     def children(self) -> list[psutil.Process]:
         return psutil.Process(self.process.pid).children(recursive=True)
@@ -337,16 +327,17 @@ def test_a_day_and_then_everything_are_built_in_the_browser(ui: Ui, page: Page, 
 def test_what_a_terminated_run_left_is_built_by_the_next(ui: Ui, page: Page, tmp_path: Path) -> None:
     whole = contents(tmp_path)
     spoil(*DAYS)
-    with psycopg.connect() as connection:  # holds the build up in the middle, for as long as this takes
-        connection.execute("select from ops.watermarks where model = 'daily_metrics' for update")
+    with held_up("daily_metrics"):
         backfill = ui.backfill([MART, TOTALS], DAYS)
-        dbt = ui.dbt()
+        until(is_held_up)
+        process = ui.run()
         [run] = ui.runs_of(backfill)
         page.goto(f"{ui.url}/runs/{run['runId']}")
         page.get_by_role("button", name="Terminate").click()
         page.get_by_role("dialog").get_by_role("button", name="Terminate 1 run").click()
         until(lambda: [run["status"] for run in ui.runs_of(backfill)] == ["CANCELED"])
-        assert psutil.wait_procs([dbt], 15)[1] == []  # nothing builds behind Dagster's back
+        assert psutil.wait_procs([process], 15)[1] == []  # nothing builds behind Dagster's back
+        until(lambda: not at_work())
     ui.succeeded(ui.backfill([MART, TOTALS], DAYS))
     assert contents(tmp_path) == whole
 
@@ -355,11 +346,14 @@ def test_a_killed_run_is_taken_over_while_another_waits_its_turn(ui: Ui, tmp_pat
     whole = contents(tmp_path)
     spoil(*DAYS)
     wrong = spoiled()
-    first = ui.backfill([MART, TOTALS], DAYS, tenant="nordic-bank")
-    dbt = ui.dbt()
-    second = ui.backfill([MART], DAYS[:1], tenant="salon-paris")
-    dbt.parent().kill()
-    assert psutil.wait_procs([dbt], 5)[1] == []  # a build that nobody watches would be in the next one's way
+    with held_up("daily_metrics"):
+        first = ui.backfill([MART, TOTALS], DAYS, tenant="nordic-bank")
+        until(is_held_up)
+        killed = ui.run()
+        second = ui.backfill([MART], DAYS[:1], tenant="salon-paris")
+        builds = at_work()
+        killed.kill()
+        until(lambda: not {*at_work()} & {*builds})  # a build that nobody watches would be in the next one's way
     ui.succeeded(first)
     ui.succeeded(second)
     assert [run["status"] for run in ui.runs_of(first)] == ["SUCCESS", "FAILURE"]
@@ -373,9 +367,9 @@ def test_a_killed_run_is_taken_over_while_another_waits_its_turn(ui: Ui, tmp_pat
 def test_a_database_that_crashes_in_the_middle_costs_a_retry(ui: Ui, tmp_path: Path) -> None:
     whole = contents(tmp_path)
     spoil(*DAYS)
-    backfill = ui.backfill([MART, TOTALS], DAYS)
-    ui.dbt()
-    with psycopg.connect() as connection:
+    with suppress(psycopg.OperationalError), held_up("daily_metrics") as connection:
+        backfill = ui.backfill([MART, TOTALS], DAYS)
+        until(is_held_up)
         os.kill(connection.info.backend_pid, signal.SIGKILL)  # Postgres ends every session then, and recovers
         until(lambda: connected())
     ui.succeeded(backfill)
@@ -394,13 +388,15 @@ def connected() -> bool:
 def test_a_killed_daemon_ends_all_and_the_next_start_goes_on(ui: Ui, tmp_path: Path) -> None:
     whole = contents(tmp_path)
     spoil(*DAYS)
-    backfill = ui.backfill([MART, TOTALS], DAYS)
-    ui.dbt()
-    children = ui.children()
-    [daemon] = [child for child in children if any(part.endswith("dagster-daemon") for part in child.cmdline())]
-    daemon.kill()
-    assert ui.process.wait(60) == 1
-    assert psutil.wait_procs(children, 5)[1] == []
+    with held_up("daily_metrics"):
+        backfill = ui.backfill([MART, TOTALS], DAYS)
+        until(is_held_up)
+        children = ui.children()
+        [daemon] = [child for child in children if any(part.endswith("dagster-daemon") for part in child.cmdline())]
+        daemon.kill()
+        assert ui.process.wait(60) == 1
+        assert psutil.wait_procs(children, 5)[1] == []
+        until(lambda: not at_work())
     assert spoiled()
     with started(tmp_path) as again:
         again.succeeded(backfill)

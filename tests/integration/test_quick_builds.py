@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import uuid
@@ -18,7 +19,8 @@ from parley.build.results import Result
 from parley.settings import Settings
 from tests.conftest import BUILT_AS_OF, parley, read_rows
 from tests.oracle import Tenant
-from tests.support.warehouse import MODELS, Warehouse, copy_project, execute
+from tests.support.http_server import until
+from tests.support.warehouse import MODELS, Warehouse, at_work, copy_project, execute, held_up, is_held_up
 
 AS_OF = datetime.fromisoformat(BUILT_AS_OF)
 LATER = AS_OF + timedelta(days=2)
@@ -192,6 +194,20 @@ def test_killed_at_any_moment_a_build_leaves_what_the_next_one_completes(built: 
     assert build(built, BuildRequest(as_of=LATER, full_refresh=True)).is_good
     full = warehouse.contents()
     assert {table for table in full if full[table] != incremental[table]} == set()
+
+
+@pytest.mark.parametrize("ended_by", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_who_ends_a_build_ends_what_postgres_does_for_it(built: Settings, ended_by: signal.Signals) -> None:
+    command = [sys.executable, "-m", "parley", "build", "--as-of", LATER.isoformat(), "--from", "2025-06-28"]
+    with held_up("daily_metrics"):
+        process = subprocess.Popen(command)
+        try:
+            until(is_held_up, "the build does not come to what holds it up")
+            process.send_signal(ended_by)
+            process.wait(60)
+            until(lambda: not at_work(), "Postgres goes on with what nobody waits for")
+        finally:
+            process.kill()
 
 
 def test_a_process_that_stays_builds_what_lands_and_ends_when_told(built: Settings, tmp_path: Path) -> None:

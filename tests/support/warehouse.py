@@ -5,7 +5,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -138,6 +139,31 @@ class Warehouse:
                 ]
                 for table in tables
             }
+
+
+@contextmanager
+def held_up(model: str) -> Iterator[psycopg.Connection]:
+    """Builds come no further than this rebuilt model while the block runs."""
+    with psycopg.connect() as connection:
+        connection.execute("select from ops.watermarks where model = %s for update", [model])
+        yield connection
+
+
+def at_work() -> list[int]:
+    """The processes of Postgres in which something of Parley is at work; those that wait their turn are not."""
+    with psycopg.connect() as connection:
+        found = connection.execute(
+            "select pid from pg_stat_activity where datname = current_database() and application_name like 'parley%'"
+            " and state <> 'idle' and coalesce(wait_event, '') <> 'advisory'"
+        )
+        return [pid for (pid,) in found]
+
+
+def is_held_up() -> bool:
+    """Whether a build has come to the model of `held_up`."""
+    with psycopg.connect() as connection:
+        query = "select exists (select from pg_stat_activity where pid = any(%s) and wait_event = 'transactionid')"
+        return connection.execute(query, [at_work()]).fetchone() == (True,)
 
 
 def execute(statements: str) -> None:
