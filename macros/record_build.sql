@@ -5,10 +5,12 @@
 {% macro record_build(results) %}
     {% if not execute or flags.WHICH not in ('build', 'run', 'test') %}{% do return('') %}{% endif %}
     {% set problems = [] %}
+    {% set seconds = {} %}
     {% set counts = {'built': 0, 'pass': 0, 'warn': 0, 'fail': 0, 'error': 0, 'skipped': 0} %}
     {% for result in results if result.node.resource_type != 'operation' %}
         {% set status = 'built' if result.status | string == 'success' else result.status | string %}
         {% do counts.update({status: counts.get(status, 0) + 1}) %}
+        {% if result.execution_time >= 0.01 %}{% do seconds.update({result.node.name: result.execution_time | round(3)}) %}{% endif %}
         {% if status in ('warn', 'fail', 'error') %}
             {% do problems.append({
                 'name': result.node.name,
@@ -20,7 +22,7 @@
     {% endfor %}
     insert into ops.builds (
         build_id, command, as_of, started_at, finished_at, arguments,
-        built, passed, warned, failed, errors, skipped, problems
+        built, passed, warned, failed, errors, skipped, problems, seconds
     ) values (
         {{ build_id() }}, '{{ flags.WHICH }}', {{ as_of() }}, '{{ run_started_at.isoformat() }}', clock_timestamp(),
         {{ as_jsonb({
@@ -29,14 +31,15 @@
             'vars': invocation_args_dict.get('vars') or {},
         }) }},
         {{ counts['built'] }}, {{ counts['pass'] }}, {{ counts['warn'] }}, {{ counts['fail'] }}, {{ counts['error'] }},
-        {{ counts['skipped'] }}, {{ as_jsonb(problems) }}
+        {{ counts['skipped'] }}, {{ as_jsonb(problems) }}, {{ as_jsonb(seconds) }}
     )
     on conflict (build_id) do update set
         finished_at = excluded.finished_at,
         {% for count in ['built', 'passed', 'warned', 'failed', 'errors', 'skipped'] -%}
         {{ count }} = builds.{{ count }} + excluded.{{ count }},
         {% endfor -%}
-        problems = builds.problems || excluded.problems
+        problems = builds.problems || excluded.problems,
+        seconds = builds.seconds || excluded.seconds
 {% endmacro %}
 
 {#- Of `ops.builds` and `ops.rebuilds`: dbt runs that were given one id are one build. -#}

@@ -1,7 +1,7 @@
 {#-
-    CTEs `periods` and `best`: the attempt that counts of each unit in each period in which it entered, once under the total
-    and once under its group of the breakdown. It is the furthest, the fastest among equals; the unit can still go on for as
-    long as any of its attempts can.
+    CTEs `periods` and `best`: the attempt that counts of each unit in each period in which it entered, in the total, in its
+    group of the breakdown, or in both. It is the furthest, the fastest among equals; the unit can still go on for as long
+    as any of its attempts can.
 
     `only_converted` leaves out units of which no attempt converted, where no limit asks how frequent a value is: the best of
     the others are the same without them.
@@ -106,7 +106,6 @@ ranked_values as (
 
 ),
 
--- every unit counts in the total, and in its group where it is in one
 placed as (
 
     select
@@ -120,59 +119,71 @@ placed as (
         candidates.entered_at,
         candidates.entry_event_id,
         candidates.last_window_ends_at,
-        place.kind as breakdown_kind,
-        place.value as breakdown_value
+        case when ranked_values.is_other then 'other' else candidates.breakdown_kind end as breakdown_kind,
+        case when ranked_values.is_other then '' else coalesce(candidates.breakdown_value, '') end as breakdown_value
     from candidates
     left join ranked_values
         on
             candidates.tenant_id = ranked_values.tenant_id
             and candidates.period_number = ranked_values.period_number
             and candidates.breakdown_value = ranked_values.breakdown_value
-    cross join lateral unnest(
-        array['all', case when ranked_values.is_other then 'other' else candidates.breakdown_kind end],
-        array['', case when ranked_values.is_other then '' else coalesce(candidates.breakdown_value, '') end]
-    ) as place (kind, value)
-    where place.kind is not null
 
 ),
 
 best as (
 
     select
-        tenant_id,
+        {{ columns_of_best() }},
+        true as is_in_total,
+        breakdown_kind is not null as is_in_group
+    from placed
+    where not is_cut
+    {%- for is_of_group in [false, true] %}
+    {%- set unit = ['tenant_id', 'period_number', 'unit_id'] + (['breakdown_kind', 'breakdown_value'] if is_of_group else []) %}
+    union all
+    -- a unit that is cut has several attempts in the total, and in what is other
+    (
+        select distinct on ({{ unit | join(', ') }})
+            {{ columns_of_best('max(last_window_ends_at) over (partition by ' ~ unit | join(', ') ~ ')') }},
+            {{ not is_of_group }} as is_in_total,
+            {{ is_of_group }} as is_in_group
+        from placed
+        where is_cut{{ ' and breakdown_kind is not null' if is_of_group }}
+        order by
+            {% for column in unit %}{{ column }} asc,
+            {% endfor -%}
+            {{ furthest_first() }}
+    )
+    {%- endfor %}
+
+)
+{% endmacro %}
+
+{% macro columns_of_best(last_window_ends_at='last_window_ends_at') -%}
+    tenant_id,
         period_number,
         breakdown_kind,
         breakdown_value,
         reached,
         served_mask,
         reached_at,
-        last_window_ends_at
-    from placed
-    where not is_cut
-    union all
-    -- a unit that is cut has several attempts in the total, and in what is other
-    (
-        select distinct on (tenant_id, period_number, breakdown_kind, breakdown_value, unit_id)
-            tenant_id,
-            period_number,
-            breakdown_kind,
-            breakdown_value,
-            reached,
-            served_mask,
-            reached_at,
-            max(last_window_ends_at) over (
-                partition by tenant_id, period_number, breakdown_kind, breakdown_value, unit_id
-            ) as last_window_ends_at
-        from placed
-        where is_cut
-        order by
-            tenant_id asc,
-            period_number asc,
-            breakdown_kind asc,
-            breakdown_value asc,
-            unit_id asc,
-            {{ furthest_first() }}
-    )
+        {{ last_window_ends_at }} as last_window_ends_at
+{%- endmacro %}
 
-)
+{#- Measures of what is made of `best`, by `keys`: under the total, which is the group `all`, and under each group. -#}
+{% macro in_total_and_groups(source, keys, measures) %}
+    {%- for place in ['total', 'group'] %}
+    select
+        tenant_id,
+        period_number,
+        {% if place == 'total' %}'all' as breakdown_kind,
+        '' as breakdown_value{% else %}breakdown_kind,
+        breakdown_value{% endif %},
+        {{ keys | join(', ') }},
+        {{ measures }}
+    from {{ source }}
+    where is_in_{{ place }}
+    group by tenant_id, period_number,{{ ' breakdown_kind, breakdown_value,' if place == 'group' }} {{ keys | join(', ') }}
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
 {% endmacro %}

@@ -11,6 +11,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from graphlib import TopologicalSorter
+from heapq import heappop, heappush
 from os import environ
 from queue import SimpleQueue
 from time import monotonic
@@ -29,6 +30,8 @@ from parley.warehouse import database, postgres_errors
 from parley.warehouse.database import Connection
 
 SECONDS_BETWEEN_CANCELS = 0.2
+SHORT = 0.01
+"""Seconds that nobody has to hear of: what takes less is not recorded."""
 
 
 class _Unusual(Exception):
@@ -60,8 +63,9 @@ def attempt(
             loaded = seed_tables.load_changed(connection, settings.project, seeds)
             found = work.find(connection, plan, scripts, circumstances)
             build = _Build(plan, scripts, found, loaded, circumstances, only)
-            results = build.run(settings, threads or int(environ.get("PARLEY_THREADS", "2")), on_progress)
-            _record(connection, plan, circumstances, begun, results, select)
+            seconds = _seconds(connection)
+            results = build.run(settings, threads or int(environ.get("PARLEY_THREADS", "2")), on_progress, seconds)
+            _record(connection, plan, circumstances, begun, results, build.seconds, select)
     except (plans.Unknown, _Unusual, psycopg.Error) as error:
         dbt.note(settings, [f"Left to dbt: {postgres_errors.without_values(error)}."])
         return None
@@ -102,14 +106,23 @@ class _Build:
         self._tables = {table.name: table for table in plan.tables}
         self._checks = {check.name: check for check in plan.checks}
         self._analyses = {plans.job_of(analysis): analysis for analysis in ANALYSES}
+        self.seconds: dict[str, float] = {}
+        """Of what has been done, by name."""
 
-    def run(self, settings: Settings, threads: int, on_progress: OnProgress) -> list[Result]:
-        """Build and check in the order of what reads what. Raises _Unusual where dbt has to go on."""
+    def run(
+        self, settings: Settings, threads: int, on_progress: OnProgress, expected: Mapping[str, float]
+    ) -> list[Result]:
+        """Build and check in the order of what reads what, first what the most time is expected to go by after.
+
+        `expected` are seconds by name. Raises _Unusual where dbt has to go on.
+        """
         results: list[Result] = []
         visited = {*self._work.tables, *self._loaded}
         skipped: set[str] = set()
         running: dict[Future[list[Result]], str] = {}
         before = _before(self._plan)
+        to_the_end = _seconds_to_the_end(before, expected)
+        wanted: list[tuple[float, str]] = []  # what can be done now, the most urgent first
         order = TopologicalSorter(before)
         order.prepare()
         total, done = len(before) if self._only is None else len(self._only & before.keys()), 0
@@ -119,12 +132,15 @@ class _Build:
                     is_asked_for = self._only is None or name in self._only
                     if is_asked_for and name not in skipped and self._is_wanted(name, visited):
                         visited.add(name)
-                        running[pool.submit(self._do, connections, name)] = name
+                        heappush(wanted, (-to_the_end[name], name))
                         continue
                     if is_asked_for and name in skipped:
                         results += self._skipped(name)
                     done += is_asked_for
                     order.done(name)
+                while wanted and len(running) < threads:
+                    _, name = heappop(wanted)
+                    running[pool.submit(self._do, connections, name)] = name
                 on_progress(Progress(total, done, tuple(running.values())))
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     found = future.result()
@@ -161,7 +177,8 @@ class _Build:
                 results = self._check(connection, self._checks[name])
             else:
                 results = self._analyse(connection, self._analyses[name])
-            return [replace(result, seconds=monotonic() - began) for result in results]
+            self.seconds[name] = monotonic() - began
+            return [replace(result, seconds=self.seconds[name]) for result in results]
 
     def _table(self, connection: Connection, table: Table) -> Result:
         script = self._scripts[table.name]
@@ -264,6 +281,26 @@ def _workers(
             raise
 
 
+def _seconds(connection: Connection) -> dict[str, float]:
+    """What tables, checks and analyses took lately, by name."""
+    found = connection.execute(
+        "select name, max(took::double precision)"
+        " from (select seconds from ops.builds order by finished_at desc limit 5) as lately"
+        " cross join jsonb_each_text(lately.seconds) as each (name, took)"
+        " group by name"
+    )
+    return {str(name): float(str(seconds)) for name, seconds in found}
+
+
+def _seconds_to_the_end(before: Mapping[str, set[str]], expected: Mapping[str, float]) -> dict[str, float]:
+    """Of each job, how long it and the longest chain of those that come after it are expected to take."""
+    found = {name: expected.get(name, SHORT) for name in before}
+    for name in reversed([*TopologicalSorter(before).static_order()]):
+        for earlier in before[name]:
+            found[earlier] = max(found[earlier], expected.get(earlier, SHORT) + found[name])
+    return found
+
+
 def _execute(connection: Connection, sql: str) -> list[tuple[Any, ...]]:
     """The rows of the last of several statements."""
     cursor = connection.execute(sql.encode())
@@ -287,6 +324,7 @@ def _record(
     circumstances: Circumstances,
     begun: object,
     results: Iterable[Result],
+    seconds: Mapping[str, float],
     select: Sequence[str],
 ) -> None:
     """What dbt's hooks do after a run: forget changes that all have taken in, protect what is new, record the build."""
@@ -302,13 +340,13 @@ def _record(
         connection.execute("select ops.protect_everything()")
         connection.execute(
             "insert into ops.builds (build_id, command, as_of, started_at, finished_at, arguments,"
-            " built, passed, warned, failed, errors, skipped, problems)"
-            " values (%s, 'build', %s, %s, clock_timestamp(), %s, %s, %s, %s, %s, 0, %s, %s)"
+            " built, passed, warned, failed, errors, skipped, problems, seconds)"
+            " values (%s, 'build', %s, %s, clock_timestamp(), %s, %s, %s, %s, %s, 0, %s, %s, %s)"
             " on conflict (build_id) do update set finished_at = excluded.finished_at,"
             " built = builds.built + excluded.built, passed = builds.passed + excluded.passed,"
             " warned = builds.warned + excluded.warned, failed = builds.failed + excluded.failed,"
             " errors = builds.errors + excluded.errors, skipped = builds.skipped + excluded.skipped,"
-            " problems = builds.problems || excluded.problems",
+            " problems = builds.problems || excluded.problems, seconds = builds.seconds || excluded.seconds",
             [
                 circumstances.build_id,
                 circumstances.as_of,
@@ -326,5 +364,6 @@ def _record(
                 statuses.count("fail"),
                 statuses.count("skipped"),
                 json.dumps(problems),
+                json.dumps({name: round(took, 3) for name, took in seconds.items() if took >= SHORT}),
             ],
         )

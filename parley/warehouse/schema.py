@@ -373,6 +373,13 @@ builds = Table(
         nullable=False,
         comment="name, kind, status and message of every check that did not pass and every model that failed",
     ),
+    Column(
+        "seconds",
+        JSONB,
+        nullable=False,
+        server_default="{}",
+        comment="of every table, check and analysis that took a hundredth of a second or more, by name",
+    ),
     Index(None, "finished_at"),
     schema=OPS,
     comment="One row per dbt run that came to its end, whoever started it.",

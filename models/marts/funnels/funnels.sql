@@ -39,19 +39,32 @@ steps as (
 {{ best_attempts() }},
 
 -- few rows: what follows need not look at units again
-by_reach as (
+reaches as (
 
     select
         tenant_id,
         period_number,
         breakdown_kind,
         breakdown_value,
+        is_in_total,
+        is_in_group,
         reached,
         served_mask,
         count(*) as units,
         count(*) filter (where last_window_ends_at > {{ as_of() }}) as units_in_window
     from best
-    group by tenant_id, period_number, breakdown_kind, breakdown_value, reached, served_mask
+    group by
+        tenant_id, period_number, breakdown_kind, breakdown_value, is_in_total, is_in_group, reached, served_mask
+
+),
+
+by_reach as (
+
+    {{ in_total_and_groups(
+        'reaches',
+        ['reached', 'served_mask'],
+        'sum(units) as units, sum(units_in_window) as units_in_window'
+    ) }}
 
 ),
 
@@ -106,6 +119,8 @@ waits as (
         best.period_number,
         best.breakdown_kind,
         best.breakdown_value,
+        best.is_in_total,
+        best.is_in_group,
         steps.step,
         best.reached_at[steps.step] - best.reached_at[steps.previous_step] as wait,
         best.reached_at[steps.step] - best.reached_at[1] as wait_from_start
@@ -119,20 +134,16 @@ waits as (
 -- computed once: a few rows are expected of it, and it would be computed for each row that it is joined to
 timed as materialized (
 
-    select
-        tenant_id,
-        period_number,
-        breakdown_kind,
-        breakdown_value,
-        step,
-        -- intervals add up exactly, and quicker than decimals
-        (extract(epoch from sum(wait)) / count(*))::double precision as avg_seconds,
+    -- intervals add up exactly, and quicker than decimals
+    {{ in_total_and_groups(
+        'waits',
+        ['step'],
+        "(extract(epoch from sum(wait)) / count(*))::double precision as avg_seconds,
         percentile_cont(array[0.5, 0.9]) within group (order by date_part('epoch', wait)) as percentiles,
         (extract(epoch from sum(wait_from_start)) / count(*))::double precision as avg_seconds_from_start,
         percentile_cont(array[0.5, 0.9]) within group (order by date_part('epoch', wait_from_start))
-            as percentiles_from_start
-    from waits
-    group by tenant_id, period_number, breakdown_kind, breakdown_value, step
+            as percentiles_from_start"
+    ) }}
 
 ),
 

@@ -3,7 +3,7 @@
 import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from hashlib import blake2b
 from typing import Any, ClassVar, Protocol
 
@@ -102,13 +102,17 @@ class Lexicon:
         return cls(weights, components.astype(np.float16), concept_weights, say, vocabulary)
 
     def encode(self, texts: Sequence[str]) -> Vectors:
-        components = self.components.astype(np.float32)
-        blocks = [self._encoded(texts[start : start + BLOCK], components) for start in range(0, len(texts), BLOCK)]
-        width = components.shape[1] + len(self.concept_weights)
+        blocks = [self._encoded(texts[start : start + BLOCK]) for start in range(0, len(texts), BLOCK)]
+        width = self._wide_components.shape[1] + len(self.concept_weights)
         return np.vstack(blocks).astype(np.float32) if blocks else np.zeros((0, width), np.float32)
 
-    def _encoded(self, texts: Sequence[str], components: Vectors) -> Vectors:
-        learned = normalize(_weighted(texts, self.weights) @ components)
+    @cached_property
+    def _wide_components(self) -> Vectors:
+        """As they are computed with."""
+        return self.components.astype(np.float32)
+
+    def _encoded(self, texts: Sequence[str]) -> Vectors:
+        learned = normalize(_weighted(texts, self.weights) @ self._wide_components)
         told = np.zeros((len(texts), len(self.concept_weights)), np.float32)
         for row, text in enumerate(texts):
             found = self.vocabulary.concepts_in(text)

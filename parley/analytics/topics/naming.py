@@ -6,7 +6,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import log
 
-from parley.analytics.topics.encoders import JAPANESE, LETTER, shuffled
+import numpy as np
+
+from parley.analytics.topics.encoders import JAPANESE, LETTER, Vectors, shuffled
 from parley.analytics.topics.model import Question, TopicModel, silhouette
 from parley.analytics.topics.stopwords import STOP_WORDS
 from parley.analytics.topics.vocabulary import Vocabulary
@@ -64,10 +66,16 @@ def describe(
     }
     everywhere = sum(texts_with.values(), Counter())
     per_topic = sum(everywhere.values()) / max(len(members), 1)
+    wanted = sorted(members if only is None else members.keys() & set(only))
+    sampled = {topic: shuffled(list(members[topic]))[:SAMPLE] for topic in wanted}
+    vectors = model.encoder.encode([text for texts in sampled.values() for text in texts])
+    ends = np.cumsum([len(texts) for texts in sampled.values()])
     return [
         _describe(
             model,
             topic,
+            texts,
+            vectors[end - len(texts) : end],
             members[topic],
             words_of[topic],
             _of_concepts(
@@ -76,7 +84,7 @@ def describe(
                 list(members[topic]),
             ),
         )
-        for topic in sorted(members if only is None else members.keys() & set(only))
+        for (topic, texts), end in zip(sampled.items(), ends, strict=True)
     ]
 
 
@@ -114,12 +122,13 @@ def _of_concepts(vocabulary: Vocabulary, scores: dict[str, float], texts: Sequen
 def _describe(
     model: TopicModel,
     topic: str,
+    texts: Sequence[str],
+    vectors: Vectors,
     members: Mapping[str, Question],
     words_of: Mapping[str, list[str]],
     scores: Mapping[str, float],
 ) -> Description:
-    texts = shuffled(list(members))[:SAMPLE]
-    own, rival = model.closeness(model.encoder.encode(texts), [topic] * len(texts))
+    own, rival = model.closeness(vectors, [topic] * len(texts))
     closeness = {text: round(float(each), 4) for text, each in zip(texts, own, strict=True)}
     closest = sorted(texts, key=lambda text: (-closeness[text], text))
     confidence = float(silhouette(own, rival).mean()) * len(members) / (len(members) + 1)
