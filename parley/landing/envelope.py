@@ -35,9 +35,10 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 # A number of so many digits that it may be inexact: where it begins a value, for ids and times in texts have as many.
 _PERHAPS_INEXACT = re.compile(rb"-?\d(?:[\d.]{15}|[\d.]*[eE][+-]?\d{3})")
 _PERHAPS_INEXACT_WITHIN = re.compile(rb"[\s:,\[]" + _PERHAPS_INEXACT.pattern)
-# A line in which digits and points are 0 and signs are -: most lines show by it that they have no such number.
-_OUTLINE = bytes.maketrans(b"123456789.E+", b"0000000000e-")
-_EXPONENT = re.compile(rb"0e-?000")
+# A line in which digits and points are 0, signs are -, and what a value may follow is a colon: most lines show by it that
+# they have no such number.
+_OUTLINE = bytes.maketrans(b"123456789.E+ \t\r\n\v\f,[", b"0000000000e-::::::::")
+_EXPONENT = re.compile(rb":-?0+e-?000")
 
 
 class Digits(str):
@@ -85,16 +86,9 @@ def decode(line: bytes | str) -> tuple[Any, bool]:
 def is_perhaps_inexact(raw: bytes) -> bool:
     """Whether JSON holds a number of so many digits that it may not be kept exactly."""
     outline = raw.translate(_OUTLINE)
-    if b"0000000000000000" not in outline and not (_EXPONENT.search(outline) and _has_exponent(outline)):
+    if b"0000000000000000" not in outline and not _EXPONENT.search(outline) and outline[:1] not in b"0-":
         return False
     return bool(_PERHAPS_INEXACT_WITHIN.search(raw) or _PERHAPS_INEXACT.match(raw))
-
-
-def _has_exponent(outline: bytes) -> bool:
-    """Whether one stands where a value begins, and not within a text, as those of UUIDs do."""
-    return any(
-        outline[: found.start() + 1].rstrip(b"0-")[-1:] in b" \t\r\n\v\f:,[" for found in _EXPONENT.finditer(outline)
-    )
 
 
 @lru_cache(maxsize=1_000)
