@@ -121,7 +121,7 @@ class _Build:
         skipped: set[str] = set()
         running: dict[Future[list[Result]], str] = {}
         before = _before(self._plan)
-        to_the_end = _seconds_to_the_end(before, expected)
+        to_the_end = seconds_to_the_end(before, expected)
         wanted: list[tuple[float, str]] = []  # what can be done now, the most urgent first
         order = TopologicalSorter(before)
         order.prepare()
@@ -292,7 +292,7 @@ def _seconds(connection: Connection) -> dict[str, float]:
     return {str(name): float(str(seconds)) for name, seconds in found}
 
 
-def _seconds_to_the_end(before: Mapping[str, set[str]], expected: Mapping[str, float]) -> dict[str, float]:
+def seconds_to_the_end(before: Mapping[str, set[str]], expected: Mapping[str, float]) -> dict[str, float]:
     """Of each job, how long it and the longest chain of those that come after it are expected to take."""
     found = {name: expected.get(name, SHORT) for name in before}
     for name in reversed([*TopologicalSorter(before).static_order()]):

@@ -74,6 +74,9 @@ def test_without_dbt_the_tables_become_what_dbt_would_make_them(built: Settings,
     assert found["good"]
     assert "dbt" not in found["imported"]  # type: ignore[operator]
     assert {"stg_events", "conversations", "daily_metrics"} <= {*found["rebuilt"]}  # type: ignore[misc]
+    seconds = max(warehouse.read("ops.builds"), key=lambda row: row["finished_at"])["seconds"]
+    assert {"stg_events", "analyses.topics"} <= seconds.keys()  # what the next build goes by
+    assert all(took >= quick.SHORT for took in seconds.values())
     incremental = warehouse.contents()
     assert build(built, BuildRequest(as_of=LATER + timedelta(hours=2), full_refresh=True)).is_good
     full = warehouse.contents()

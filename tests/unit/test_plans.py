@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from parley.build.plans import asking, fingerprint
+from parley.build.quick import SHORT, seconds_to_the_end
 
 FILES = {
     "dbt_project.yml": "model-paths: [models, own]\nseed-paths: [seeds]\nmacro-paths: [macros]\n",
@@ -97,3 +98,23 @@ def test_a_model_that_asks_the_database_while_it_is_compiled_is_left_to_dbt() ->
         },
     )
     assert asking(manifest) == ["pivoted", "stated"]
+
+
+def test_what_the_most_time_goes_by_after_is_most_urgent() -> None:
+    before: dict[str, set[str]] = {
+        "events": set(),
+        "sessions": {"events"},
+        "funnels": {"sessions"},
+        "unique_key_funnels": {"funnels"},
+        "errors": {"events"},
+    }
+    expected = {"events": 2.0, "funnels": 5.0, "errors": 4.0}
+    assert seconds_to_the_end(before, expected) == pytest.approx(
+        {
+            "events": 2 + SHORT + 5 + SHORT,
+            "sessions": SHORT + 5 + SHORT,
+            "funnels": 5 + SHORT,
+            "unique_key_funnels": SHORT,
+            "errors": 4,
+        }
+    )
