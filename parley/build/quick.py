@@ -30,6 +30,7 @@ from parley.warehouse import database, postgres_errors
 from parley.warehouse.database import Connection
 
 SECONDS_BETWEEN_CANCELS = 0.2
+
 SHORT = 0.01
 """Seconds that nobody has to hear of: what takes less is not recorded."""
 

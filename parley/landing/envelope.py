@@ -35,7 +35,7 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 # A number of so many digits that it may be inexact: where it begins a value, for ids and times in texts have as many.
 _PERHAPS_INEXACT = re.compile(rb"-?\d(?:[\d.]{15}|[\d.]*[eE][+-]?\d{3})")
 _PERHAPS_INEXACT_WITHIN = re.compile(rb"[\s:,\[]" + _PERHAPS_INEXACT.pattern)
-# A line in which digits and points are 0, signs are -, and what a value may follow is a colon: most lines show by it that
+# A line in which digits and points are 0, signs are -, and what a value follows is a colon: by it most lines show that
 # they have no such number.
 _OUTLINE = bytes.maketrans(b"123456789.E+ \t\r\n\v\f,[", b"0000000000e-::::::::")
 _EXPONENT = re.compile(rb":-?0+e-?000")
