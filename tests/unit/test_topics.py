@@ -351,6 +351,20 @@ def test_filler_and_masks_are_left_out_and_synonyms_are_one_concept(
     assert [WORDS.concepts[number] for number in WORDS.concepts_in(cleaned)] == concepts
 
 
+def test_a_topic_is_compared_by_all_its_questions_and_not_only_by_its_founders() -> None:
+    first, more = CORPUS[::2], CORPUS[1::2]
+    placed, stored = learn("shop", first).assign(first)
+    joined, grown = TopicModel.from_bytes(stored.to_bytes()).assign(more)
+    found = topics([*placed, *joined])
+    assert grown.totals is not None
+    assert grown.texts is not None
+    for topic in grown.topic_ids:
+        vectors = grown.encoder.encode(sorted(each.text for each in CORPUS if found[each.question_id] == topic))
+        centres = [owner == topic for owner in grown.owners]
+        assert np.allclose(grown.totals[centres].sum(axis=0), vectors.sum(axis=0), atol=1e-4)
+        assert grown.texts[centres].sum() == len(vectors)
+
+
 def test_a_rare_topic_folds_into_a_frequent_one_with_evidence_and_never_where_it_is_held() -> None:
     found = topics(model().assign(CORPUS)[0])
     large, small = found["cancel-0"] or "", found["refund-0"] or ""

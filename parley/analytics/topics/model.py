@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, count
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import NAMESPACE_OID, uuid5
 
 import numpy as np
@@ -49,6 +49,13 @@ class Assignment:
     """0 to 1: see `silhouette`."""
 
 
+class _Centre(NamedTuple):
+    topic: str
+    middle: NDArray[np.float32]
+    total: NDArray[np.float32]
+    texts: int
+
+
 @dataclass(frozen=True, eq=False)
 class TopicModel:
     """What was learned of one tenant's questions. Never changed: `assign` returns the model that knows more."""
@@ -59,6 +66,10 @@ class TopicModel:
     """The topic of each centre, in order: a topic has a centre for each group of questions that it was made of."""
     centres: Vectors | None = None
     """(centres, dimensions), each of length 1: the middle of the questions that founded it. It does not move."""
+    totals: Vectors | None = None
+    """(centres, dimensions): the vectors of the texts that founded or joined each, added up."""
+    texts: NDArray[np.int64] | None = None
+    """(centres,): how many they are."""
     learned_from: int = 0
     """Number of questions that the language was learned from."""
     vocabulary: Vocabulary = field(default_factory=Vocabulary)
@@ -79,7 +90,7 @@ class TopicModel:
     def forget(self, topic_ids: Iterable[str]) -> "TopicModel":
         """The model without these topics."""
         gone = set(topic_ids)
-        return self._with([(topic, centre) for topic, centre in self._owned() if topic not in gone])
+        return self._with([centre for centre in self._owned() if centre.topic not in gone])
 
     def assign(
         self, questions: Iterable[Question], links: Links | None = None
@@ -98,7 +109,7 @@ class TopicModel:
         topics = [_topic_id(self.tenant_id, "text", text) for text in texts]  # for what the encoder knows nothing of
         grown, waiting = self, np.flatnonzero(known)
         while len(waiting):
-            waiting = grown._join(vectors, waiting, topics)
+            grown, waiting = grown._join(vectors, waiting, topics)
             founders, waiting = waiting[:FOUNDERS], waiting[FOUNDERS:]
             ids = [by_text[texts[each]] for each in founders.tolist()]
             grown = grown._found(vectors, founders, topics, ids, linked[founders][:, founders])
@@ -117,8 +128,8 @@ class TopicModel:
         for question in questions:
             if topic := kept.get(question.question_id):
                 texts[topic].add(self.vocabulary.cleaned(question.text))
-        middles = {topic: _middle(self.encoder.encode(sorted(found))) for topic, found in texts.items()}
-        return self._with([*self._owned(), *((topic, middle) for topic, middle in middles.items() if middle.any())])
+        held = [_centre(topic, self.encoder.encode(sorted(found))) for topic, found in texts.items()]
+        return self._with([*self._owned(), *(centre for centre in held if centre.middle.any())])
 
     def _confident(self, questions: Sequence[Question], kept: Mapping[str, str | None]) -> list[Assignment]:
         """Assignments of questions to the topics that they have."""
@@ -130,19 +141,23 @@ class TopicModel:
             for question, topic, confidence in zip(questions, topics, confidences, strict=True)
         ]
 
-    def _join(self, vectors: Vectors, waiting: Labels, topics: list[str]) -> Labels:
-        """Put questions under the topic they are close to; returns those that are close to none."""
-        if self.centres is None or not len(waiting):
-            return waiting
+    def _join(self, vectors: Vectors, waiting: Labels, topics: list[str]) -> tuple["TopicModel", Labels]:
+        """Put questions under the topic they are close to; returns those that are close to none beside the model."""
+        if self.centres is None or self.totals is None or self.texts is None or not len(waiting):
+            return self, waiting
         closest, cosines = [], []
         for start in range(0, len(waiting), BLOCK):
             alike = vectors[waiting[start : start + BLOCK]] @ self.centres.T
             closest.append(alike.argmax(axis=1))
             cosines.append(alike.max(axis=1))
         joins = np.concatenate(cosines) >= self.encoder.joins
-        for question, topic in zip(waiting[joins], np.concatenate(closest)[joins], strict=True):
-            topics[question] = self.owners[topic]
-        return waiting[~joins]
+        joining, joined = waiting[joins], np.concatenate(closest)[joins]
+        for question, centre in zip(joining, joined, strict=True):
+            topics[question] = self.owners[centre]
+        totals, texts = self.totals.copy(), self.texts.copy()
+        np.add.at(totals, joined, vectors[joining])
+        np.add.at(texts, joined, 1)
+        return replace(self, totals=totals, texts=texts), waiting[~joins]
 
     def _found(
         self,
@@ -160,40 +175,45 @@ class TopicModel:
             ids = sorted(chain.from_iterable(question_ids[int(member)] for member in members))
             topic = _free_topic_id(self.tenant_id, ids, taken)
             taken.add(topic)
-            centres.append((topic, _middle(vectors[founders[members]])))
+            centres.append(_centre(topic, vectors[founders[members]]))
             for member in founders[members]:
                 topics[member] = topic
         return self._with(centres)
 
-    def _owned(self) -> list[tuple[str, NDArray[np.float32]]]:
-        return list(zip(self.owners, () if self.centres is None else self.centres, strict=True))
+    def _owned(self) -> list[_Centre]:
+        if self.centres is None or self.totals is None or self.texts is None:
+            return []
+        return list(map(_Centre, self.owners, self.centres, self.totals, self.texts.tolist()))
 
-    def _with(self, owned: Iterable[tuple[str, NDArray[np.float32]]]) -> "TopicModel":
-        ordered = sorted(owned, key=lambda each: (each[0], each[1].tobytes()))
-        centres = np.vstack([centre for _, centre in ordered]) if ordered else None
-        return replace(self, owners=tuple(topic for topic, _ in ordered), centres=centres)
+    def _with(self, centres: Iterable[_Centre]) -> "TopicModel":
+        ordered = sorted(centres, key=lambda each: (each.topic, each.middle.tobytes()))
+        if not ordered:
+            return replace(self, owners=(), centres=None, totals=None, texts=None)
+        owners, middles, totals, texts = zip(*ordered, strict=True)
+        return replace(
+            self, owners=owners, centres=np.vstack(middles), totals=np.vstack(totals), texts=np.array(texts, np.int64)
+        )
 
     def renamed(self, names: Mapping[str, str]) -> "TopicModel":
         """The model in which topics have other ids; those that are given one id become one topic."""
-        return self._with([(names.get(topic, topic), centre) for topic, centre in self._owned()])
+        return self._with([centre._replace(topic=names.get(centre.topic, centre.topic)) for centre in self._owned()])
 
     def foldable(
         self, frequencies: Mapping[str, int], links: Links | None = None, held: Collection[str] = ()
     ) -> dict[str, str]:
         """The topics that are part of a larger one, by what is known now, and that one.
 
-        The most alike go together first, by the mean cosine of their centres, as long as it is enough for the rarer
+        The most alike go together first, by the mean cosine of their questions, as long as it is enough for the rarer
         of the two (`_enough`); `links` between topics make up for what is missing. The most frequent keeps its id.
         Topics that are `held` take in rarer ones and are never folded.
         """
-        if self.centres is None or not 2 <= len(self.topic_ids) <= MOST_FOLDED:
+        if self.totals is None or self.texts is None or not 2 <= len(self.topic_ids) <= MOST_FOLDED:
             return {}
         topics = self.topic_ids
         numbers = {topic: number for number, topic in enumerate(topics)}
         belongs = np.zeros((len(topics), len(self.owners)), np.float32)
         belongs[[numbers[owner] for owner in self.owners], range(len(self.owners))] = 1
-        belongs /= belongs.sum(axis=1, keepdims=True)
-        middles = belongs @ self.centres
+        middles = belongs @ self.totals / (belongs @ self.texts)[:, np.newaxis]
         alike = (middles @ middles.T).astype(np.float64)
         for (one, other), share in _shares(links or {}).items():
             if one in numbers and other in numbers:
@@ -233,6 +253,8 @@ class TopicModel:
             "vocabulary": np.array(self.vocabulary.fingerprint),
             "owners": np.array(self.owners, dtype="U36"),
             "centres": np.zeros((0, 0), np.float32) if self.centres is None else self.centres,
+            "totals": np.zeros((0, 0), np.float32) if self.totals is None else self.totals,
+            "texts": np.zeros(0, np.int64) if self.texts is None else self.texts,
             "learned_from": np.array(self.learned_from),
         }
         file = io.BytesIO()
@@ -255,10 +277,12 @@ class TopicModel:
             if str(arrays["vocabulary"]) != vocabulary.fingerprint:
                 raise ValueError("another vocabulary")
             encoder = _encoder(str(arrays["encoder"]), arrays, vocabulary)
-            if len(centres) != len(owners):
+            totals, texts = arrays["totals"].astype(np.float32), arrays["texts"].astype(np.int64)
+            if not len(centres) == len(owners) == len(texts) or totals.shape != centres.shape:
                 raise ValueError("centres and owners differ in number")
+            known = map(_Centre, owners, centres, totals, texts.tolist())
             learned_from = int(arrays["learned_from"])
-            return cls(str(arrays["tenant"]), encoder, owners, centres if owners else None, learned_from, vocabulary)
+            return cls(str(arrays["tenant"]), encoder, learned_from=learned_from, vocabulary=vocabulary)._with(known)
         except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile):
             raise ParleyError(
                 "The stored topic model cannot be read by this version of Parley: learn the topics again (refit)."
@@ -384,9 +408,9 @@ def _linked(texts: Sequence[str], by_text: Mapping[str, Sequence[str]], links: L
 
 
 def _enough(sizes: NDArray[np.float64], encoder: Encoder) -> NDArray[np.float64]:
-    """How alike a topic of so many questions must be to another one to be a part of it: as much as a question is that
-    joins it, and the more, the more evidence there is that the topic is one of its own."""
-    lowest, highest = encoder.joins - 0.1, encoder.same + 0.2
+    """How alike a topic of so many questions must be to another one to be a part of it: the more, the more evidence
+    there is that the topic is one of its own, up to what groups of questions are cut at."""
+    lowest, highest = encoder.joins - 0.25, encoder.same
     enough: NDArray[np.float64] = highest - (highest - lowest) * sizes**-0.3
     return enough
 
@@ -446,9 +470,10 @@ def _graph(pairs: Mapping[tuple[int, int], float], size: int) -> csr_array:
     return csr_array(graph + graph.T)
 
 
-def _middle(vectors: Vectors) -> NDArray[np.float32]:
-    middle: NDArray[np.float32] = normalize(vectors.mean(axis=0, keepdims=True))[0].astype(np.float32)
-    return middle
+def _centre(topic: str, vectors: Vectors) -> _Centre:
+    """The centre of these texts, in the order given."""
+    middle = normalize(vectors.mean(axis=0, keepdims=True))[0].astype(np.float32)
+    return _Centre(topic, middle, vectors.sum(axis=0), len(vectors))
 
 
 def _topic_id(tenant_id: str, kind: str, founder: str) -> str:

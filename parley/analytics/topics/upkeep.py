@@ -67,7 +67,7 @@ class _Upkeep:
         touched = {*thinned, *changed.values(), *(topics[each] for each in changed if each in topics)}
         _describe(connection, model, touched, self.as_of)
         model = model.forget(_drop_empty_topics(connection, tenant_id))
-        if not stored or stored.encoder is not model.encoder or stored.owners != model.owners:
+        if not stored or assignments or stored.owners != model.owners:
             _store(connection, model, self.as_of)
 
     def _placed(
