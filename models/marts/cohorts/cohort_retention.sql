@@ -61,78 +61,7 @@ cohorts as (
 
 ),
 
--- what is placed in each column, 0 where nothing is: added up, as a join would look at every cell for every column
-filled as (
-
-    select
-        tenant_id,
-        cohort_id,
-        period,
-        cohort_start,
-        cohort_started_at,
-        breakdown_kind,
-        breakdown_value,
-        period_index,
-        max(cohort_name) as cohort_name,
-        max(columns) as columns,
-        max(time_zone) as time_zone,
-        max(last_column) as last_column,
-        max(cohort_size) as cohort_size,
-        sum(active_users)::bigint as active_users,
-        sum(last_active_users)::bigint as last_active_users,
-        sum(revenue) as revenue
-    from (
-        select
-            cohorts.tenant_id,
-            cohorts.cohort_id,
-            cohorts.period,
-            cohorts.cohort_start,
-            cohorts.cohort_started_at,
-            cohorts.breakdown_kind,
-            cohorts.breakdown_value,
-            begun.period_index,
-            cohorts.cohort_name,
-            cohorts.columns,
-            cohorts.time_zone,
-            cohorts.last_column,
-            cohorts.cohort_size,
-            0 as active_users,
-            0 as last_active_users,
-            0 as revenue
-        from cohorts
-        cross join lateral generate_series(0, cohorts.last_column) as begun (period_index)
-        union all
-        select
-            tenant_id,
-            cohort_id,
-            period,
-            cohort_start,
-            cohort_started_at,
-            breakdown_kind,
-            breakdown_value,
-            period_index,
-            null as cohort_name,
-            null as columns,
-            null as time_zone,
-            null as last_column,
-            null as cohort_size,
-            active_users,
-            last_active_users,
-            revenue
-        from placed
-    ) as cells
-    group by
-        tenant_id,
-        cohort_id,
-        period,
-        cohort_start,
-        cohort_started_at,
-        breakdown_kind,
-        breakdown_value,
-        period_index
-    having max(last_column) is not null
-
-),
+{{ cohort_columns_filled() }},
 
 final as (
 
