@@ -7,6 +7,7 @@ A name in a free text stays in the tables, as nothing tells it by its form. Post
 import json
 import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -21,7 +22,10 @@ from parley.build import dbt
 from parley.settings import Settings
 from parley.warehouse import dagster_home, postgres_errors
 from tests.conftest import parley
-from tests.support.warehouse import execute
+from tests.oracle import Tenant
+from tests.support.receivers import webhook
+from tests.support.seeds import write_seed
+from tests.support.warehouse import copy_project, execute
 
 pytestmark = [pytest.mark.slow, pytest.mark.builds]
 
@@ -40,16 +44,20 @@ def settings(database: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     """A warehouse with its logs to itself, two searches with a person's name, and events full of personal data."""
     monkeypatch.setattr(dbt, "LOG", str(tmp_path / "logs/dbt.log"))
     monkeypatch.setenv("PARLEY_FIRST_DAY", "2025-06-01")
-    file = tmp_path / SENT
-    file.write_text("".join(json.dumps({"event_id": str(uuid4()), **event}) + "\n" for event in _events()))
-    done = parley("load", str(file))
-    assert "Traceback" not in done.stderr
-    assert WORDS.search(done.stdout + done.stderr) is None
+    _land(tmp_path, datetime(2025, 6, 30, 12, tzinfo=UTC))
     return database
 
 
-def _events() -> Iterator[dict[str, object]]:
-    at = "2025-06-30T12:00:{:02}Z"
+def _land(folder: Path, moment: datetime) -> None:
+    file = folder / SENT
+    file.write_text("".join(json.dumps({"event_id": str(uuid4()), **event}) + "\n" for event in _events(moment)))
+    done = parley("load", str(file))
+    assert "Traceback" not in done.stderr
+    assert WORDS.search(done.stdout + done.stderr) is None
+
+
+def _events(moment: datetime) -> Iterator[dict[str, object]]:
+    at = f"{moment:%Y-%m-%dT%H:%M}:{{:02}}Z"
     about = {"tenant_id": "salon-paris", "conversation_id": "c-1", "user_id": "u-1"}
     for number in range(2):
         search = {"query": f"a table for {NAME}", "results_count": 1}
@@ -121,6 +129,41 @@ def test_a_run_of_dagster_that_fails_on_a_row_quotes_none(
     assert 'invalid input syntax for type integer: "…"' in events
     kept = _check(tmp_path, events=events)
     assert any(name.startswith("dagster.") and "invalid input syntax" in text for name, text in kept.items())
+
+
+RULE = {"tenant_id": "*", "severity": "warning", "condition": "above", "threshold": "0", "channels": "team"}
+RULES = (
+    {"rule_id": "rejected", "description": "Some are rejected", "metric": "rejected_share"},
+    {
+        "rule_id": "said",
+        "description": "Somebody says something",
+        "metric": "event",
+        "condition": "happens",
+        "threshold": "",
+        "event_names": "message.received",
+        "predicate": '$.text like_regex "it is"',
+    },
+)
+
+
+def test_what_warns_and_alerts_quotes_none(settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    project = copy_project(tmp_path / "project", [Tenant("salon-paris")])
+    write_seed(project, "alert_rules", [RULE | rule for rule in RULES])
+    few = {"expectation": "few", "tenant_id": "*", "metric": "events", "maximum": "1", "severity": "warn"}
+    write_seed(project, "input_expectations", [few | {"description": "No tenant has more than one event in a day"}])
+    monkeypatch.setenv("PARLEY_PROJECT", str(project))
+    with webhook() as team:
+        monkeypatch.setenv("PARLEY_CHANNEL_TEAM", team.url)
+        _land(tmp_path, datetime.now(UTC) - timedelta(hours=1))
+        built = parley("build")
+        assert built.returncode == 0, built.stdout + built.stderr
+        said = {
+            command: parley(*command.split()).stdout
+            for command in ("summary", "doctor", "inputs list", "alerts list", "audit")
+        }
+    posts = json.dumps(team.posts)
+    assert {"Some are rejected", "Somebody says something"} <= {*re.findall("Some[a-z ]+", posts)}
+    _check(tmp_path, posts=posts, build=built.stdout + built.stderr, **said)
 
 
 QUOTING = f'{NAME} "W"'
