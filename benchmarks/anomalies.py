@@ -6,7 +6,7 @@
 
 The series are those that `marts.input_metrics` holds, of tenants from 300 to 60,000 events a day: a rhythm of the
 day and the week, growth, pay days, holidays, overdispersed noise that lasts over days, users, late events and lost ids,
-duplicates and rejections. They are judged by the shipped settings. Of two years the second is looked at.
+duplicates and rejections. They are checked by the shipped settings. Of two years the second is looked at.
 """
 
 import argparse
@@ -31,7 +31,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 ONLINE_RETAIL = PROJECT / "../shared/data/online_retail.events.ndjson.gz"
 START = date(2024, 1, 1)
 DAYS = 730
-JUDGED_FROM = 365
+CHECKED_FROM = 365
 TOGETHER = "(all)"
 TYPES = {  # share of a tenant's events, and what it measures: typical value
     "message.received": (0.24, None),
@@ -205,7 +205,7 @@ def faults_of(tenant: Tenant, random: np.random.Generator) -> list[Fault]:
     usual = np.median(tenant.events.sum(axis=2), axis=0)
     big_enough = [name for name, events in zip(TYPES, usual, strict=True) if events >= 100]
     faults = []
-    day = JUDGED_FROM + 5
+    day = CHECKED_FROM + 5
     while day < DAYS - 5:
         kind = str(random.choice(FAULTS))
         size = {
@@ -251,7 +251,7 @@ def measure(tenants: int, seed: int) -> dict[str, Any]:
     injected: Counter[str] = Counter()
     alarms_true = alarms_false = quiet_alarms = 0
     quiet: Counter[str] = Counter()
-    seconds, days_judged = 0.0, 0
+    seconds, days_checked = 0.0, 0
     for number in range(tenants):
         for faulty in (False, True):
             tenant = Tenant(number, random)
@@ -261,13 +261,13 @@ def measure(tenants: int, seed: int) -> dict[str, Any]:
             rows = list(tenant.metrics())
             began = time.perf_counter()
             holidays = [(EVERY_TENANT, day) for day in tenant.holidays]
-            judged = list(find(rows, settings(), holidays, START + timedelta(days=DAYS - 1)))
+            detected = list(find(rows, settings(), holidays, START + timedelta(days=DAYS - 1)))
             seconds += time.perf_counter() - began
-            days_judged += len(judged)
+            days_checked += len(detected)
             alarms = [
                 ((row["date"] - START).days, row)
-                for row in judged
-                if row["is_anomaly"] and (row["date"] - START).days >= JUDGED_FROM
+                for row in detected
+                if row["is_anomaly"] and (row["date"] - START).days >= CHECKED_FROM
             ]
             if not faulty:
                 # an alarm is a day that somebody must look at, whatever number of metrics says so
@@ -286,11 +286,11 @@ def measure(tenants: int, seed: int) -> dict[str, Any]:
             alarmed = {day for day, _ in alarms}
             alarms_true += len(alarmed & during)
             alarms_false += len(alarmed - during)
-    months = tenants * (DAYS - JUDGED_FROM) / 30.4
+    months = tenants * (DAYS - CHECKED_FROM) / 30.4
     return {
         "tenants": tenants,
         "seed": seed,
-        "series_days": days_judged,
+        "series_days": days_checked,
         "seconds": round(seconds, 2),
         "recall": round(sum(found.values()) / sum(injected.values()), 4),
         "recall_by_fault": {kind: f"{found[kind]}/{injected[kind]}" for kind in FAULTS},
@@ -313,13 +313,13 @@ def measure_real() -> dict[str, Any]:
     last = max(max(days) for days in counts.values())
     report: dict[str, Any] = {}
     for name, days in counts.items():
-        quiet = [row for row in _judged(name, days, last) if row["is_anomaly"]]
+        quiet = [row for row in _detected(name, days, last) if row["is_anomaly"]]
         tried = [day for day in days if last - timedelta(days=120) <= day < last and days[day] >= 30]
         noticed = Counter(
             fault
             for fault, factor in (("cut to a tenth", 0.1), ("fivefold", 5))
             for day in tried
-            for row in _judged(name, {**days, day: int(factor * days[day])}, last)
+            for row in _detected(name, {**days, day: int(factor * days[day])}, last)
             if row["is_anomaly"] and row["date"] == day
         )
         report[name] = {
@@ -331,7 +331,7 @@ def measure_real() -> dict[str, Any]:
     return report
 
 
-def _judged(name: str, days: Mapping[date, int], last: date) -> list[Row]:
+def _detected(name: str, days: Mapping[date, int], last: date) -> list[Row]:
     rows = [
         {
             "tenant_id": "t",

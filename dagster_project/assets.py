@@ -37,7 +37,7 @@ COLLECTED = dg.AssetKey(["raw", "collected"])
 LANDING = dg.AssetKey(["raw", "landing"])
 ALERTS = dg.AssetKey(["alerts", "evaluation"])
 ANALYSES = "analyses"  # dbt's source of what Python computes
-SHOWN_ALERTS = dg.AssetKey(["marts", "alerts"])  # a view of them: shows what is evaluated, and is not judged itself
+SHOWN_ALERTS = dg.AssetKey(["marts", "alerts"])  # a view of them: shows what is evaluated, and is not computed itself
 BUILD_POOL = "dbt"
 OWNERS = ["team:analytics"]  # of what names no other in dbt
 
@@ -208,7 +208,7 @@ def build_alerts(dbt: Sequence[dg.AssetsDefinition], days: dg.PartitionsDefiniti
             context.log.warning(problem)
         return dg.MaterializeResult(
             metadata={
-                "judged": found.judged,
+                "evaluated": found.evaluated,
                 "notices": found.notices,
                 "problems": len(found.problems),
                 "sent": sent.sent,

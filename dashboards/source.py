@@ -82,7 +82,7 @@ TITLES = {
     "savings_high": "Savings, at most",
     "savings_low": "Savings, at least",
     "srm_p_value": "p-value of the split",
-    "sure": "Verdict",
+    "sure": "Result",
     "tenant_id": "Identifier",
     "step_number_and_name": "Step",
     "user_id": "Customer",

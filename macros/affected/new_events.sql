@@ -21,7 +21,7 @@
             select tenant_id, id from ({{ changed(spec) }}) as changed where id is not null
         )
     union
-    {{ events_of_days_judged_otherwise() }}
+    {{ events_of_days_blocked_or_released() }}
     {% for condition in rereads %}
     union
     select events.*
@@ -48,7 +48,7 @@
 {% endmacro %}
 
 {#- What staging.stg_events reads: the new events that `affected_new_events` collected, or all that ever
-    landed: as far as the input gate has judged it, where the build says how far that is. -#}
+    landed: as far as the input gate has validated it, where the build says how far that is. -#}
 {% macro new_or_all_events() -%}
     {%- if rebuilding() -%}
     pg_temp.affected

@@ -23,9 +23,9 @@
             limit 1
         )
     union
-    select judged_otherwise.tenant_id, judged_otherwise.anonymous_id
-    from ({{ events_of_days_judged_otherwise() }}) as judged_otherwise
-    where {{ ties_a_visitor('judged_otherwise') }}
+    select blocked_or_released.tenant_id, blocked_or_released.anonymous_id
+    from ({{ events_of_days_blocked_or_released() }}) as blocked_or_released
+    where {{ ties_a_visitor('blocked_or_released') }}
     {% for condition in reread_conditions(spec, local_date('occurred_at', 'tenants.time_zone'), 'occurred_at') %}
     union
     select

@@ -84,7 +84,7 @@
 {% endmacro %}
 
 {#- How far each upstream goes now, as branches of a `case`. Landing goes on while a build runs: staging takes in what the
-    input gate has judged, and the others have only what staging took in. -#}
+    input gate has validated, and the others have only what staging took in. -#}
 {% macro newest_positions(upstreams) -%}
     {%- for upstream in upstreams -%}
     when upstream = '{{ upstream }}' then
@@ -98,7 +98,7 @@
     {% endfor -%}
 {%- endmacro %}
 
-{#- The last batch that the input gate has judged. -#}
+{#- The last batch that the input gate has validated. -#}
 {% macro validated_to() -%}
     {{ 'null' if var('validated_to') is none else of_this_build('validated_to', var('validated_to')) }}::bigint
 {%- endmacro %}

@@ -13,7 +13,7 @@
 {%- endmacro %}
 
 {#- Of the events that the model has taken in, those of days that were blocked or let through since it was last built. -#}
-{% macro events_of_days_judged_otherwise(columns='events.*') %}
+{% macro events_of_days_blocked_or_released(columns='events.*') %}
     {% for basis in ['happened', 'arrived'] %}
     {{ 'union' if not loop.first }}
     select {{ columns }}

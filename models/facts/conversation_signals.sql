@@ -98,7 +98,7 @@ final as (
         conversations.tenant_id,
         conversations.conversation_id,
         conversations.started_on,
-        -- silence after an answer is no verdict: only what an event says counts
+        -- silence after an answer says nothing: only what an event says counts
         {{ signal("case
             when conversations.outcome = 'resolved' then 1
             when conversations.outcome in ('escalated', 'abandoned') and not conversations.outcome_inferred then 0

@@ -74,7 +74,7 @@ fields as (
 
 ),
 
-judged as (
+compared as (
 
     select
         tenant_id,
@@ -96,7 +96,7 @@ judged as (
 
 final as (
 
-    select * from judged
+    select * from compared
     where change is not null
 
 )

@@ -2,7 +2,7 @@
 
 rules       what a user wants to be told of: seeds/alert_rules.csv
 metrics     the figures that rules measure
-judging     whether a series breaks a rule (pure)
+conditions  whether a series breaks a rule (pure)
 states      the life of an alert (pure)
 evaluation  rules and reports meet the database
 ledger      ops.alerts, its transitions, and the messages to send

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from parley.alerts import channels, happenings, judging, ledger, messages, metrics, rules, states
-from parley.alerts.judging import Judgement
+from parley.alerts import channels, conditions, happenings, ledger, messages, metrics, rules, states
+from parley.alerts.conditions import Evaluation
 from parley.alerts.ledger import Alert, Finding
 from parley.alerts.rules import SILENT, Rule
 from parley.alerts.states import RAISED, Seen, Status
@@ -21,10 +21,10 @@ _LONG_AGO = 10_000  # days
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
+class EvaluationSummary:
     """What came of an evaluation."""
 
-    judged: int = 0
+    evaluated: int = 0
     """Alerts that a rule says something of, good or bad."""
     notices: int = 0
     """Alerts of which something is to be said to somebody."""
@@ -34,8 +34,8 @@ class Evaluation:
 
 def evaluate(
     settings: Settings, connection: Connection, as_of: datetime, values: metrics.MetricValues | None = None
-) -> Evaluation:
-    """Judge every active tenant's last complete day by the rules that hold for it, and take it in, in one transaction.
+) -> EvaluationSummary:
+    """Evaluate the last complete day of each active tenant by the rules that hold for it, in one transaction.
 
     `values` reads the metrics of models/metrics/, for rules over them.
 
@@ -48,7 +48,7 @@ def evaluate(
     resting = {tenant_id: tenant.state for tenant_id, tenant in found.items() if not tenant.is_active}
     known_channels = channels.load(settings)
     problems: list[str] = []
-    judged = 0
+    evaluated = 0
     with connection.transaction():
         ledger.take_turn(connection)
         existing = ledger.existing_alerts(connection)
@@ -65,14 +65,14 @@ def evaluate(
                 continue
             for finding in findings:
                 alert = existing.get((rule.rule_id, finding.tenant_id, finding.subject))
-                judged += finding.seen.verdict != "no_data"
+                evaluated += finding.seen.result != "no_data"
                 notices += ledger.note(connection, finding, alert, known_channels) is not None
         for alert in existing.values():
             if state := resting.get(alert.tenant_id):
                 ledger.withdraw(connection, alert, as_of, f"The tenant's state is {state}.")
             elif alert.rule_id not in {rule.rule_id for rule in rules.for_tenant(listed, alert.tenant_id)}:
                 ledger.withdraw(connection, alert, as_of, "The rule no longer holds.")
-    return Evaluation(judged, notices, tuple(problems))
+    return EvaluationSummary(evaluated, notices, tuple(problems))
 
 
 def report(
@@ -126,9 +126,9 @@ def _findings(
         yield from happenings.settled(rule, alerts, as_of)
         return
     if rule.metric == metrics.BUILD_SECONDS:
-        builds = metrics.read_builds(connection, as_of, judging.days_back(rule))
-        judgement = judging.judge(rule, builds, as_of.date() - timedelta(days=1))
-        yield _finding(rule, EVERY_TENANT, judgement, Seen(as_of, judgement.verdict, judgement.days))
+        builds = metrics.read_builds(connection, as_of, conditions.days_back(rule))
+        evaluation = conditions.evaluate(rule, builds, as_of.date() - timedelta(days=1))
+        yield _finding(rule, EVERY_TENANT, evaluation, Seen(as_of, evaluation.result, evaluation.days))
         return
     if rule.metric == metrics.ANOMALIES and not database.has(connection, metrics.table_of(rule.metric)):
         return  # an installation may do without
@@ -138,20 +138,20 @@ def _findings(
     for tenant in tenants:
         of_tenant = series.get(tenant.tenant_id, {})
         if rule.condition in SILENT:
-            judgement = judging.judge_silence(rule, of_tenant, tenant, as_of)
+            evaluation = conditions.evaluate_silence(rule, of_tenant, tenant, as_of)
             alert = existing.get((rule.rule_id, tenant.tenant_id, ""))
             days = _good_days(alert, as_of) if alert else _LONG_AGO
         else:
-            judgement = judging.judge(rule, of_tenant, tenant.last_day)
-            days = judgement.days
-        yield _finding(rule, tenant.tenant_id, judgement, Seen(as_of, judgement.verdict, days))
+            evaluation = conditions.evaluate(rule, of_tenant, tenant.last_day)
+            days = evaluation.days
+        yield _finding(rule, tenant.tenant_id, evaluation, Seen(as_of, evaluation.result, days))
 
 
 def _series(
     connection: Connection, rule: Rule, as_of: datetime, values: metrics.MetricValues | None
 ) -> dict[str, metrics.Series]:
     asked: dict[str, Any] = {"conditions": rule.filter, "volume": rule.volume, "as_of": as_of}
-    asked["days"] = judging.days_back(rule)
+    asked["days"] = conditions.days_back(rule)
     if not metrics.is_of_the_catalogue(rule.metric):
         return metrics.read(connection, rule.metric, **asked)
     if values is None:
@@ -159,16 +159,16 @@ def _series(
     return metrics.read_values(values, rule.metric, **asked)
 
 
-def _finding(rule: Rule, tenant_id: str, judgement: Judgement, seen: Seen) -> Finding:
+def _finding(rule: Rule, tenant_id: str, evaluation: Evaluation, seen: Seen) -> Finding:
     return Finding(
         rule=rule,
         tenant_id=tenant_id,
         subject="",
         seen=seen,
-        detail=messages.describe(rule, tenant_id, judgement),
-        observed=judgement.observed,
-        expected=judgement.expected,
-        day=judgement.day,
+        detail=messages.describe(rule, tenant_id, evaluation),
+        observed=evaluation.observed,
+        expected=evaluation.expected,
+        day=evaluation.day,
     )
 
 

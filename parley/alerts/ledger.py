@@ -198,7 +198,7 @@ def _store(connection: Connection, finding: Finding, alert: Alert | None, after:
         "escalated_at": after.escalated_at,
         "firings": list(after.firings),
     }
-    if seen.verdict == "breach":
+    if seen.result == "breach":
         values["breached_at"] = seen.at
     if alert and alert.incident != after.incident:
         values |= {"acknowledged_at": None, "acknowledged_by": None, "note": None}  # what was said of another incident

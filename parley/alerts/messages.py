@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from parley.alerts.channels import Message
-from parley.alerts.judging import Judgement
+from parley.alerts.conditions import Evaluation
 from parley.alerts.metrics import BUILD_SECONDS, EVENT, INCIDENTS, is_of_the_catalogue, table_of
 from parley.alerts.rules import COMPARING, Rule
 from parley.alerts.states import Notice
@@ -17,32 +17,32 @@ _SAID = {
 }
 
 
-def describe(rule: Rule, tenant_id: str, judgement: Judgement) -> str:
+def describe(rule: Rule, tenant_id: str, evaluation: Evaluation) -> str:
     """What was seen, in one sentence or two."""
     what = rule.metric + "".join(f", {column} = {value}" for column, value in rule.filter)
-    if judgement.verdict == "no_data":
-        return f"On {judgement.day} there was too little of {what}{_of(tenant_id)} to judge it."
-    observed = _figure(judgement.observed)
+    if evaluation.result == "no_data":
+        return f"On {evaluation.day} there was too little of {what}{_of(tenant_id)} to evaluate it."
+    observed = _figure(evaluation.observed)
     if rule.condition in ("silent_days", "silent_hours"):
         unit = rule.condition.removeprefix("silent_")
         return (
-            f"{tenant_id} has had no {what} for {observed} {unit}, since {judgement.since}; "
+            f"{tenant_id} has had no {what} for {observed} {unit}, since {evaluation.since}; "
             f"the rule allows {_figure(rule.threshold)}."
         )
     if rule.condition == "anomaly":
-        seen = f"{tenant_id} had {observed} anomalies in its input on {judgement.day}"
-        return f"{seen}: {judgement.note}." if judgement.note else f"{seen}."
-    seen = f"{what}{_of(tenant_id)} was {observed} on {judgement.day}"
+        seen = f"{tenant_id} had {observed} anomalies in its input on {evaluation.day}"
+        return f"{seen}: {evaluation.note}." if evaluation.note else f"{seen}."
+    seen = f"{what}{_of(tenant_id)} was {observed} on {evaluation.day}"
     if rule.condition in COMPARING:
-        assert judgement.observed is not None
-        assert judgement.expected
-        change = (judgement.observed - judgement.expected) / abs(judgement.expected)
-        weekday = f"{judgement.day:%A}"
-        seen += f", {change:+.0%} against the {_figure(judgement.expected)} usual on a {weekday}; the rule allows "
+        assert evaluation.observed is not None
+        assert evaluation.expected
+        change = (evaluation.observed - evaluation.expected) / abs(evaluation.expected)
+        weekday = f"{evaluation.day:%A}"
+        seen += f", {change:+.0%} against the {_figure(evaluation.expected)} usual on a {weekday}; the rule allows "
         seen += f"{'-' if rule.condition == 'falls_by' else '+'}{_figure(rule.threshold)} %"
     else:
         seen += f"; the rule allows {'at least' if rule.condition == 'below' else 'at most'} {_figure(rule.threshold)}"
-    return f"{seen}. It has been so for {_days(judgement.days)}." if judgement.days > 1 else f"{seen}."
+    return f"{seen}. It has been so for {_days(evaluation.days)}." if evaluation.days > 1 else f"{seen}."
 
 
 def compose(

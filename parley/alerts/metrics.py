@@ -98,14 +98,14 @@ _PERIODS = """
         select
             source.*,
             spans.span,
-            {last_day} as judged_on
+            {last_day} as ends_on
         from {table} as source
         cross join lateral (
             select case period when 'quarter' then interval '3 months' else ('1 ' || period)::interval end as span
         ) as spans
         where period in ('day', 'week', 'month', 'quarter', 'year')
     ) as of_periods
-    cross join lateral generate_series(judged_on, judged_on + 2 * span, interval '1 day') as held (date)
+    cross join lateral generate_series(ends_on, ends_on + 2 * span, interval '1 day') as held (date)
 """
 _LAST_DAY = "(period_start + span)::date - 1"
 
@@ -224,11 +224,11 @@ def read(
             select tenant_id, (%(as_of)s::timestamptz at time zone time_zone)::date from marts.tenants_overview
         ) as clocks (clock_of, local_today) on clock_of = source.tenant_id
         where source.date between %(first)s and %(last)s and source.date < local_today and {where}
-        group by source.tenant_id, source.date, {judged_on}
-        order by source.tenant_id, source.date, {judged_on}
+        group by source.tenant_id, source.date, {ends_on}
+        order by source.tenant_id, source.date, {ends_on}
         """
     ).format(
-        judged_on=sql.Identifier("source", "judged_on" if is_by_period else "date"),
+        ends_on=sql.Identifier("source", "ends_on" if is_by_period else "date"),
         value=sql.SQL(named.value),
         volume=sql.SQL(named.volume or "null"),
         note=sql.SQL(named.note or "null"),

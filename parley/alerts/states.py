@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Literal
 
-Verdict = Literal["breach", "good", "no_data"]
+Result = Literal["breach", "good", "no_data"]
 Notice = Literal["fired", "reminder", "escalated", "resolved"]
 
 FLAPPING = 3
@@ -53,7 +53,7 @@ class Seen:
     """What an evaluation saw."""
 
     at: datetime
-    verdict: Verdict
+    result: Result
     days: int = 1
     """Days in a row, up to the last, of which the same can be said; days that say nothing are passed over."""
 
@@ -79,7 +79,7 @@ class Status:
 
 def step(status: Status, seen: Seen, terms: Terms) -> tuple[Status, Notice | None]:
     """What an alert becomes by what was seen, and what is to be said."""
-    match seen.verdict:
+    match seen.result:
         case "breach" if status.state in RAISED:
             return _still_firing(status, seen.at, terms)
         case "breach" if seen.days >= terms.for_days:

@@ -154,7 +154,7 @@ def input_anomalies(connection: Connection, as_of: datetime) -> int:
     """`marts.input_metrics` → `ops.input_anomalies`: the days that are over, held against the days before them.
 
     As with predictions, a tenant's rows stand unless its input, settings, holidays or date are others: hourly builds
-    judge a tenant once a day, and after late events.
+    compute a tenant once a day, and after late events.
     """
     tenants = _rows(
         connection,

@@ -28,7 +28,7 @@ NORMAL_MAD = 1.4826  # standard deviation over median absolute deviation, of nor
 MONTHS = 12
 LEAST_MONTHS = 3  # of which a day of the month is known
 FIRST = date(1970, 1, 1)
-MOST_AT_ONCE = 20_000  # days of series that are judged together: some 10 MB for each of a few arrays
+MOST_AT_ONCE = 20_000  # days of series that are computed together: some 10 MB for each of a few arrays
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Settings:
         self._by_key = {(setting.tenant_id, setting.event_name, setting.metric): setting for setting in settings}
 
     def of(self, tenant_id: str, event_name: str, metric: str) -> Setting | None:
-        """The setting of a series, or None where its metric is not judged."""
+        """The setting of a series, or None where its metric is not checked."""
         for tenant in (tenant_id, EVERY_TENANT):
             for event in (event_name, EVERY_TYPE):
                 if setting := self._by_key.get((tenant, event, metric)):
@@ -85,7 +85,7 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class Detection:
     """What was expected of each day of a series, and what to think of the day: arrays of shape (days,)."""
 
     expected: Array
@@ -96,10 +96,10 @@ class Judgement:
     is_trained: NDArray[np.bool_]
     has_volume: NDArray[np.bool_]
     is_anomaly: NDArray[np.bool_]
-    is_grave: NDArray[np.bool_]
+    is_critical: NDArray[np.bool_]
 
 
-def judge(series: Sequence[Series], settings: Sequence[Setting]) -> list[Judgement]:
+def detect(series: Sequence[Series], settings: Sequence[Setting]) -> list[Detection]:
     """Hold each day of each series against what the days before it let expect.
 
     On a scale on which the usual deviation does not depend on the size: each weekday's median; of what is left, the
@@ -116,12 +116,12 @@ def judge(series: Sequence[Series], settings: Sequence[Setting]) -> list[Judgeme
     ]
     ends = np.cumsum([len(past) for past in pasts])[:-1]
     expectations = zip(*(np.split(of_all, ends) for of_all in _expectation(np.concatenate(pasts))), strict=True)
-    return [_judged(*each) for each in zip(series, settings, anchors, expectations, strict=True)]
+    return [_detected(*each) for each in zip(series, settings, anchors, expectations, strict=True)]
 
 
-def _judged(
+def _detected(
     series: Series, setting: Setting, anchor: Array, expectation: tuple[Array, Array, NDArray[np.int64]]
-) -> Judgement:
+) -> Detection:
     value = _to_scale(series.scale, series.observed, anchor)
     expected, spread, count = expectation
     is_trained = (count >= setting.min_training_days) & np.isfinite(expected)
@@ -146,8 +146,8 @@ def _judged(
         & (np.abs(score) >= setting.threshold)
         & (_change(series.scale, series.observed, likely) >= setting.min_change)
     )
-    is_grave = (np.abs(score) >= 2 * setting.threshold) | ((series.scale == "count") & (series.observed == 0))
-    return Judgement(likely, lower, upper, score, count, is_trained, has_volume, is_anomaly, is_anomaly & is_grave)
+    is_critical = (np.abs(score) >= 2 * setting.threshold) | ((series.scale == "count") & (series.observed == 0))
+    return Detection(likely, lower, upper, score, count, is_trained, has_volume, is_anomaly, is_anomaly & is_critical)
 
 
 def _before(values: Array, window: int) -> Array:
@@ -173,7 +173,7 @@ def _expectation(past: Array) -> tuple[Array, Array, NDArray[np.int64]]:
     weeks = -(-window // 7)
     padded = np.full((days, weeks * 7), np.nan)
     padded[:, :window] = past
-    by_weekday = padded.reshape(days, weeks, 7)  # the last of the seven is the weekday of the judged day
+    by_weekday = padded.reshape(days, weeks, 7)  # the last of the seven is the weekday of the day itself
     usual = _median(by_weekday.swapaxes(1, 2))
     rest = (by_weekday - usual[:, None, :]).reshape(days, weeks * 7)[:, :window]
 
@@ -281,7 +281,7 @@ def find(
 ) -> Iterator[Row]:
     """Rows of `ops.input_anomalies` from those of a tenant in `marts.input_metrics`, in order of series and date.
 
-    Days up to `last_day`, the tenant's last one that is over, are judged; a count goes on, at 0, as long as there is
+    Days up to `last_day`, the tenant's last one that is over, are checked; a count goes on, at 0, as long as there is
     something to learn from. `holidays` are pairs of tenant (`*` for all) and date.
     """
     days_off = set(holidays)
@@ -304,7 +304,7 @@ def find(
 def _found(batch: Sequence[tuple[Row, Series, Setting]]) -> Iterator[Row]:
     if batch:
         names, series, settings = zip(*batch, strict=True)
-        for found in zip(names, series, judge(series, settings), strict=True):
+        for found in zip(names, series, detect(series, settings), strict=True):
             yield from _rows(*found)
 
 
@@ -327,31 +327,31 @@ def _series(rows: Sequence[Row], setting: Setting, days_off: set[tuple[str, date
     return Series(scale, (first - FIRST).days, observed, base, is_holiday)
 
 
-def _rows(key: Mapping[str, str], series: Series, judgement: Judgement) -> Iterator[Row]:
+def _rows(key: Mapping[str, str], series: Series, detection: Detection) -> Iterator[Row]:
     for place in np.flatnonzero(~np.isnan(series.observed)):
-        score = _number(judgement.score[place])
+        score = _number(detection.score[place])
         reason = None
-        if not judgement.is_trained[place]:
+        if not detection.is_trained[place]:
             reason = "training"
         elif series.is_holiday[place]:
             reason = "holiday"
-        elif not judgement.has_volume[place]:
+        elif not detection.has_volume[place]:
             reason = "low_volume"
         severity = None
-        if judgement.is_anomaly[place]:
-            severity = "critical" if judgement.is_grave[place] else "warning"
+        if detection.is_anomaly[place]:
+            severity = "critical" if detection.is_critical[place] else "warning"
         yield {
             **key,
             "date": FIRST + timedelta(days=series.start + int(place)),
             "observed": float(series.observed[place]),
-            "expected": _number(judgement.expected[place]),
-            "lower": _number(judgement.lower[place]),
-            "upper": _number(judgement.upper[place]),
+            "expected": _number(detection.expected[place]),
+            "lower": _number(detection.lower[place]),
+            "upper": _number(detection.upper[place]),
             "score": score,
             "direction": None if not score else "up" if score > 0 else "down",
             "is_anomaly": severity is not None,
             "severity": severity,
-            "training_days": int(judgement.training_days[place]),
+            "training_days": int(detection.training_days[place]),
             "reason": reason,
         }
 
@@ -382,7 +382,7 @@ def newest(connection: Connection, tenant_id: str | None = None, days: int = 7) 
     Raises ParleyError where nothing has been built yet.
     """
     if not database.has(connection, "marts.input_anomalies"):
-        raise ParleyError("Nothing has been judged yet: land events with `parley load` and run `parley build`.")
+        raise ParleyError("Nothing has been checked yet: land events with `parley load` and run `parley build`.")
     with connection.cursor(row_factory=class_row(Anomaly)) as cursor:
         return cursor.execute(
             """

@@ -265,13 +265,13 @@ def _compare(arms: Sequence[Arm], settings: Settings) -> list[Row]:
     weights = _weights(arms)
     srm_p_value = sample_ratio_p_value([arm.users for arm in arms], weights) if weights else None
     results = [_result(arm, arms[0], settings) | {"srm_p_value": srm_p_value} for arm in arms]
-    for p_value, adjusted, verdict in (
+    for p_value, adjusted, significant in (
         ("p_value", "p_value_adjusted", "is_significant"),
         ("sequential_p_value", "sequential_p_value_adjusted", "is_significant_sequential"),
     ):
         tested = [result for result in results if result[p_value] is not None]
         for result, value in zip(tested, holm([result[p_value] for result in tested]), strict=True):
-            result |= {adjusted: value, verdict: value < settings.alpha}
+            result |= {adjusted: value, significant: value < settings.alpha}
     return results
 
 

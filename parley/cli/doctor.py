@@ -29,7 +29,7 @@ def doctor(
     table = Table.grid(padding=(0, 1))
     for finding in findings:
         remedy = f"\n[bold]→ {escape(finding.remedy)}[/]" if finding.remedy else ""
-        table.add_row(MARKS[finding.verdict], finding.name, escape(finding.found) + remedy)
+        table.add_row(MARKS[finding.status], finding.name, escape(finding.found) + remedy)
     console.print(table)
-    if any(finding.verdict == "broken" for finding in findings):
+    if any(finding.status == "broken" for finding in findings):
         raise typer.Exit(1)

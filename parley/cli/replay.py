@@ -23,7 +23,7 @@ def replay_rejected(
     from parley.landing.replay import SOURCE, Selection, replay
     from parley.settings import Settings
 
-    with console.status("Judging again …"):
+    with console.status("Validating again …"):
         settings = Settings.load()
         result = replay(settings, Selection(reason, tenant, load), loaded_by=by or whoami())
     passed = result.report.counts.received if result.report else 0

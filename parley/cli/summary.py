@@ -74,7 +74,7 @@ def _screen(found: "Summary") -> "Iterable[RenderableType]":
         yield _tenants(found.tenants)
     if found.funnel or found.gaps:
         yield _side_by_side(*_funnel(found.funnel), *_gaps(found.gaps))
-    yield from _verdict(found.accounting, found.build)
+    yield from _checks(found.accounting, found.build)
     if found.alerts:
         yield _firing(found.alerts)
     if found.anomalies:
@@ -186,7 +186,7 @@ def _gaps(gaps: "Sequence[Gap]") -> "Iterable[RenderableType]":
     yield _panel("Content gaps", _grid(rows, right=(1, 2)))
 
 
-def _verdict(accounting: "Accounting | None", build: "Build | None") -> "Iterable[RenderableType]":
+def _checks(accounting: "Accounting | None", build: "Build | None") -> "Iterable[RenderableType]":
     if build:
         wrong = build.failed + build.errors
         colour = "red" if wrong else "green"

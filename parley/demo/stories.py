@@ -336,7 +336,7 @@ class Narrator:
             elif fate < 0.62:
                 self.tell("conversation.abandoned", reason="closed")
                 outcome = "abandoned"
-        self.judge(outcome)
+        self.score(outcome)
 
     def resolve(self, by: str) -> str:
         self.tell("conversation.resolved", resolved_by=by)
@@ -359,7 +359,7 @@ class Narrator:
         self.wait(60)
         return self.resolve("human")
 
-    def judge(self, outcome: str) -> None:
+    def score(self, outcome: str) -> None:
         """The customer's rating and a judge's scores: the better the outcome and the shorter the waits, the higher."""
         slow = sum(self.waits) / len(self.waits) / 1000 if self.waits else 0.0
         quality = {"resolved": 0.93, "escalated": 0.45, "abandoned": 0.25, "silent": 0.6}[outcome]

@@ -164,7 +164,7 @@ def _drop_if_nothing_else_is_in_it(connection: Connection, month: str, names: Se
 
 
 def _check_built(connection: Connection, due: Sequence[Tenant], month: str) -> None:
-    """Raises ParleyError where a table would still need what is about to go, or an outcome is not judged yet."""
+    """Raises ParleyError where a table would still need what is about to go, or an outcome is not settled yet."""
     names = [tenant.tenant_id for tenant in due]
     settled = end_of(month) + max(map(until_settled, due))
     row = connection.execute(

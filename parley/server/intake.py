@@ -229,9 +229,9 @@ class Intake:
     ) -> Answer:
         """What becomes of each event. `made` makes events of a source's document; without it, documents are events."""
         now = datetime.now(UTC)
-        return Answer(list(self._verdicts(found, key, now, made)))
+        return Answer(list(self._results(found, key, now, made)))
 
-    def _verdicts(
+    def _results(
         self, found: Received, key: Key, now: datetime, made: Callable[[Document], Sequence[Document]] | None
     ) -> Iterator[EventResult]:
         tenant_id = None if key.tenant_id == EVERY_TENANT else key.tenant_id

@@ -20,7 +20,7 @@ from parley.settings import Settings
 from parley.warehouse import database, embedded, migrate, secret, tenant_roles
 from parley.warehouse.database import Connection
 
-Verdict = Literal["good", "look", "broken"]
+Status = Literal["good", "look", "broken"]
 
 PYTHON = ((3, 11), (3, 14))
 LITTLE_SPACE = 5 * 1024**3
@@ -33,7 +33,7 @@ class Finding:
     """What one check found, and what to do about it (blank where all is well)."""
 
     name: str
-    verdict: Verdict
+    status: Status
     found: str
     remedy: str = ""
 
@@ -43,32 +43,32 @@ def examine(settings: Settings, *, fix: bool = False) -> list[Finding]:
 
     With `fix`, what can simply be made is made first: the tables of raw and ops, event types, partitions ahead.
     """
-    findings = [_python(), _secret(settings), _space(settings), _judged("tracking plan", lambda: _plan(settings))]
-    findings.append(_judged("Postgres", lambda: _postgres(settings)))
-    if findings[-1].verdict == "broken":
+    findings = [_python(), _secret(settings), _space(settings), _checked("tracking plan", lambda: _plan(settings))]
+    findings.append(_checked("Postgres", lambda: _postgres(settings)))
+    if findings[-1].status == "broken":
         return findings
     if fix:
         _fix(settings)
     with database.connect(settings) as connection:
-        findings += [_configuration(connection), _judged("tenants seed", lambda: _tenants(settings, connection))]
+        findings += [_configuration(connection), _checked("tenants seed", lambda: _tenants(settings, connection))]
         findings.append(_tables(connection))
-        if findings[-1].verdict == "good":
+        if findings[-1].status == "good":
             findings += [
-                _judged("event types", lambda: _event_types(settings, connection)),
+                _checked("event types", lambda: _event_types(settings, connection)),
                 _partitions(connection, datetime.now(UTC).date()),
                 *_other_secret(settings, connection),
                 _loads(connection),
-                _judged("input gate", lambda: _input_gate(settings, connection)),
+                _checked("input gate", lambda: _input_gate(settings, connection)),
                 _arrears(connection),
                 _last_build(connection, datetime.now(UTC)),
                 _isolation(connection),
-                _judged("alerts", lambda: _alerts(settings, connection)),
-                _judged("reports", lambda: _reports(settings)),
+                _checked("alerts", lambda: _alerts(settings, connection)),
+                _checked("reports", lambda: _reports(settings)),
             ]
     return findings
 
 
-def _judged(name: str, check: Callable[[], Finding]) -> Finding:
+def _checked(name: str, check: Callable[[], Finding]) -> Finding:
     try:
         return check()
     except ParleyError as error:

@@ -603,7 +603,7 @@ alerts = Table(
     Column("detail", Text, nullable=False, comment="what was last seen, in plain words"),
     Column("observed", Double),
     Column("expected", Double, comment="the threshold, or what the same weekdays had"),
-    Column("day", Date, comment="the tenant-local day that was judged"),
+    Column("day", Date, comment="the tenant-local day that was evaluated"),
     Column("evaluated_at", _instant, nullable=False),
     Column("breached_at", _instant, comment="when it was last seen to be wrong"),
     Column("incident", Integer, nullable=False, comment="how often it has fired"),

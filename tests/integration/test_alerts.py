@@ -21,7 +21,7 @@ from psycopg.rows import dict_row
 from dagster_project.assets import landing
 from dagster_project.sensors import sensors
 from parley.alerts import channels, ledger, outbox, rules
-from parley.alerts.evaluation import Evaluation, evaluate, report
+from parley.alerts.evaluation import EvaluationSummary, evaluate, report
 from parley.alerts.states import State
 from parley.build.builds import BuildRequest, build
 from parley.build.metrics import reader
@@ -64,7 +64,7 @@ def read(query: str) -> list[dict[str, Any]]:
         return connection.execute(query.encode()).fetchall()
 
 
-def evaluated(settings: Settings, as_of: datetime) -> Evaluation:
+def evaluated(settings: Settings, as_of: datetime) -> EvaluationSummary:
     with postgres.connect(settings, autocommit=True) as connection:
         return evaluate(settings, connection, as_of)
 
@@ -337,7 +337,7 @@ def test_landings_builds_and_metrics_can_be_measured(
     assert rated["nordic-bank"] == (pytest.approx(web["mean"]) if web["mean"] is not None else None)
 
 
-def evaluated_with_metrics(settings: Settings, as_of: datetime) -> Evaluation:
+def evaluated_with_metrics(settings: Settings, as_of: datetime) -> EvaluationSummary:
     with postgres.connect(settings, autocommit=True) as connection:
         return evaluate(settings, connection, as_of, reader(settings, connection))
 

@@ -180,7 +180,7 @@ def test_with_another_secret_than_the_warehouses_nobody_is_hashed(
             assert done.returncode == 1, command
             assert "is not the one that this warehouse knows its people by" in " ".join(done.stderr.split()), command
         [finding] = [found for found in examine(Settings.load()) if "of another warehouse" in found.found]
-        assert finding.verdict == "broken"
+        assert finding.status == "broken"
         held = "select (select count(*) from raw.events) as events, (select count(*) from ops.erasures) as erasures"
         assert rows(held) == [{"events": 1, "erasures": 0}]
         execute("delete from ops.secret")  # the warehouse's is lost for good

@@ -46,7 +46,7 @@ ONE_ROW_ALTERED = """
 """
 
 
-def test_a_build_is_recorded_with_the_time_it_judged_by(built: Settings) -> None:
+def test_a_build_is_recorded_with_the_time_it_is_as_of(built: Settings) -> None:
     [(as_of, made, passed, wrong)] = execute(
         built, "select as_of, built, passed, failed + errors + skipped from ops.builds"
     )

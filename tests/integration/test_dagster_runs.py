@@ -288,8 +288,8 @@ def test_a_blocked_day_of_a_tenant_is_left_out_and_said_until_somebody_releases_
         assert contents()["facts.user_days"] == before["facts.user_days"]
 
         with postgres.connect(built, autocommit=True) as connection:
-            for verdict in validation.left_out(connection):
-                validation.release(connection, verdict.day, reason="A test of ours", by="ann")
+            for day in validation.left_out(connection):
+                validation.release(connection, day.day, reason="A test of ours", by="ann")
         assert run().success
     [day] = [line for line in contents()["facts.user_days"] if line.startswith("(shop,")]
     assert ",40," in day

@@ -1,4 +1,4 @@
-"""Anomalies of the input in the database: what is judged again, by whom, and what people see of it."""
+"""Anomalies of the input in the database: what is computed again, and what people see of it."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,7 +20,7 @@ STEADY = """
 """
 
 
-def judge(settings: Settings, as_of: datetime = AS_OF, *before: str) -> tuple[int, list[Any]]:
+def detect(settings: Settings, as_of: datetime = AS_OF, *before: str) -> tuple[int, list[Any]]:
     """After these statements: how many rows the analysis wrote, and what then stands."""
     with database.connect(settings, autocommit=True) as connection:
         for statement in before:
@@ -30,30 +30,30 @@ def judge(settings: Settings, as_of: datetime = AS_OF, *before: str) -> tuple[in
         return written, connection.execute(ROWS).fetchall()
 
 
-def test_a_tenant_is_judged_again_when_its_finished_days_have_changed(built: Settings) -> None:
-    written, first = judge(built)
-    assert (written, bool(first)) == (0, True)  # the build has judged
+def test_a_tenant_is_checked_again_when_its_finished_days_have_changed(built: Settings) -> None:
+    written, first = detect(built)
+    assert (written, bool(first)) == (0, True)  # the build has computed them
 
-    written, steady = judge(built, AS_OF, STEADY)
+    written, steady = detect(built, AS_OF, STEADY)
     assert {row[0] for row in set(steady) - set(first)} == {"nordic-bank"}
     assert written == sum(row[0] == "nordic-bank" for row in steady)
 
     running_day = "update facts.input_days set events = 1 where event_name = 'steady' and date = '2025-07-05'"
-    assert judge(built, AS_OF, running_day) == (0, steady)
+    assert detect(built, AS_OF, running_day) == (0, steady)
 
     late = "update facts.input_days set events = 10 where event_name = 'steady' and date = '2025-06-20'"
-    _, changed = judge(built, AS_OF, late)
+    _, changed = detect(built, AS_OF, late)
     assert changed != steady
-    assert judge(built, AS_OF, "delete from ops.definitions where model = 'analyses.anomalies'")[1] == changed
+    assert detect(built, AS_OF, "delete from ops.definitions where model = 'analyses.anomalies'")[1] == changed
 
-    _, earlier = judge(built, AS_OF - timedelta(days=3))
+    _, earlier = detect(built, AS_OF - timedelta(days=3))
     assert earlier == [row for row in changed if row[3] < (AS_OF - timedelta(days=3)).date()]
-    assert judge(built)[1] == changed
+    assert detect(built)[1] == changed
 
 
 def test_people_see_what_was_out_of_the_usual(built: Settings) -> None:
     drop = "update facts.input_days set events = 0 where event_name = 'steady' and date = '2025-07-03'"
-    judge(built, AS_OF, STEADY, drop)
+    detect(built, AS_OF, STEADY, drop)
     parley("build", "--select", "input_anomalies", "--as-of", BUILT_AS_OF).check_returncode()
 
     seen = parley("anomalies", "list", "--tenant", "nordic-bank", "--days", "3").stdout

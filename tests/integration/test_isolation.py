@@ -227,12 +227,12 @@ def test_what_later_builds_make_is_walled_too(built: Settings, tmp_path: Path, t
 def test_a_table_without_its_wall_is_told_and_mended(
     built: Settings, tenant: psycopg.Connection[Any], damage: str
 ) -> None:
-    assert isolation(built).verdict == "good"
+    assert isolation(built).status == "good"
     with database.connect(built) as owner:
         owner.execute(damage.format(group=tenant_roles.group(built, "one_tenant")).encode())
-    assert isolation(built).verdict == "broken"
+    assert isolation(built).status == "broken"
     examine(built, fix=True)
-    assert isolation(built).verdict == "good"
+    assert isolation(built).status == "good"
     assert_walled(built, tenant, OWN)
 
 
@@ -246,13 +246,13 @@ def test_what_shows_tenants_more_is_told(built: Settings, tenant: psycopg.Connec
     ):
         with database.connect(built) as owner:
             owner.execute(opened.encode())
-        assert isolation(built).verdict == "broken"
+        assert isolation(built).status == "broken"
         with database.connect(built) as owner:
             owner.execute(
                 "drop policy if exists mine on facts.conversations; drop view if exists marts.careless;"
                 f"revoke usage on schema staging from {group}".encode()
             )
-        assert isolation(built).verdict == "good"
+        assert isolation(built).status == "good"
 
 
 def isolation(settings: Settings) -> Finding:
@@ -274,7 +274,7 @@ def test_who_is_let_in_by_hand_sees_nothing_until_he_is_made_a_reader(built: Set
                 assert analyst.execute("select count(*) from marts.daily_metrics").fetchone() == (0,)
                 assert "parley_test_analyst" in isolation(built).found
                 owner.execute(f"grant {bi_role.role(built)} to parley_test_analyst".encode())
-                assert isolation(built).verdict == "good"
+                assert isolation(built).status == "good"
                 for table in ("marts.daily_metrics", "marts.alerts"):
                     query = f"select count(*), count(distinct tenant_id) from {table}"
                     assert analyst.execute(query.encode()).fetchall() == owner_rows(built, query)

@@ -147,7 +147,7 @@ def test_the_summary_names_events_that_wait_and_checks_that_failed(built: Settin
 
 
 def test_the_doctor_finds_nothing_wrong_with_a_built_warehouse(built: Settings) -> None:
-    wrong = [finding for finding in examine(built) if finding.verdict == "broken"]
+    wrong = [finding for finding in examine(built) if finding.status == "broken"]
     assert wrong == []
     assert parley("doctor").returncode == 0
 
@@ -155,26 +155,26 @@ def test_the_doctor_finds_nothing_wrong_with_a_built_warehouse(built: Settings) 
 def test_the_doctor_tells_of_reports_that_reach_nobody(
     database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert found(database)["reports"].verdict == "good"
+    assert found(database)["reports"].status == "good"
     project = copy_project(tmp_path / "project", [])
     (project / "seeds/report_recipients.csv").write_text("tenant_id,period,channels\n*,week,boss|team\n")
     monkeypatch.setenv("PARLEY_PROJECT", str(project))
     monkeypatch.setenv("PARLEY_CHANNEL_TEAM", "json://localhost/hook")
     finding = found(Settings.load())["reports"]
-    assert (finding.verdict, finding.found) == ("look", "boss not set up, so that nobody gets what is to go there")
+    assert (finding.status, finding.found) == ("look", "boss not set up, so that nobody gets what is to go there")
 
 
 def test_the_doctor_makes_what_is_missing_when_asked(database: Settings) -> None:
     execute(database, "drop schema raw, ops cascade")
-    assert found(database)["tables"].verdict == "look"
+    assert found(database)["tables"].status == "look"
     assert "loads" not in found(database)
     fixed = {finding.name: finding for finding in examine(database, fix=True)}
-    assert {fixed[name].verdict for name in ("tables", "event types", "partitions", "loads")} == {"good"}
-    assert fixed["last build"].verdict == "look"
+    assert {fixed[name].status for name in ("tables", "event types", "partitions", "loads")} == {"good"}
+    assert fixed["last build"].status == "look"
 
 
 @pytest.mark.parametrize(
-    ("damage", "name", "verdict"),
+    ("damage", "name", "status"),
     [
         ("update ops.builds set errors = 1", "last build", "broken"),
         ("update ops.alembic_version set version_num = '9999'", "tables", "broken"),
@@ -194,11 +194,11 @@ def test_the_doctor_makes_what_is_missing_when_asked(database: Settings) -> None
     ],
 )
 def test_the_doctor_sees_what_is_wrong_and_says_what_to_do(
-    built: Settings, damage: str, name: str, verdict: str
+    built: Settings, damage: str, name: str, status: str
 ) -> None:
     execute(built, damage)
     finding = found(built)[name]
-    assert finding.verdict == verdict
+    assert finding.status == status
     assert finding.remedy
 
 
@@ -206,8 +206,8 @@ def test_a_load_at_work_is_not_called_unfinished(built: Settings) -> None:
     with database.connect(built, autocommit=True) as other:
         load_id = loads.begin(other, source="endless", source_format="parley")
         assert loads.at_work(other) == {load_id}
-        assert found(built)["loads"].verdict == "good"
-    assert found(built)["loads"].verdict == "look"
+        assert found(built)["loads"].status == "good"
+    assert found(built)["loads"].status == "look"
 
 
 def test_a_secret_that_others_may_read_is_broken(built: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,7 +216,7 @@ def test_a_secret_that_others_may_read_is_broken(built: Settings, monkeypatch: p
     built.home.mkdir(exist_ok=True)
     (built.home / "secret").write_bytes(own)
     (built.home / "secret").chmod(0o600)
-    assert found(built)["secret"].verdict == "good"
+    assert found(built)["secret"].status == "good"
     (built.home / "secret").chmod(0o644)
-    assert found(built)["secret"].verdict == "broken"
+    assert found(built)["secret"].status == "broken"
     assert parley("doctor").returncode == 1

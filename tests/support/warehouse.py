@@ -35,7 +35,7 @@ def copy_project(folder: Path, tenants: Iterable[Tenant]) -> Path:
     for name in ("dbt_project.yml", "profiles.yml", "models", "macros", "docs", "tests", "tracking_plan"):
         (folder / name).symlink_to(PROJECT / name)
     shutil.copytree(PROJECT / "seeds", folder / "seeds")
-    gate = folder / "seeds/input_expectations.csv"  # expects nothing here: judging costs a second or more per build
+    gate = folder / "seeds/input_expectations.csv"  # expects nothing here: validating costs a second or more per build
     gate.write_text(gate.read_text().partition("\n")[0] + "\n")
     with (PROJECT / "seeds/tenants.csv").open() as file:
         columns = next(csv.reader(file))

@@ -124,10 +124,10 @@ class Life(RuleBasedStateMachine):
     def choose(self, for_days: int, resolve: int, remind: int | None, escalate: int | None) -> None:
         self.terms = Terms(for_days, resolve, remind and remind * HOUR, escalate and escalate * HOUR)
 
-    @rule(hours=st.integers(0, 60), verdict=st.sampled_from(["breach", "good", "no_data"]), days=st.integers(1, 5))
-    def see(self, hours: int, verdict: str, days: int) -> None:
+    @rule(hours=st.integers(0, 60), result=st.sampled_from(["breach", "good", "no_data"]), days=st.integers(1, 5))
+    def see(self, hours: int, result: str, days: int) -> None:
         self.now += hours * HOUR
-        seen = Seen(self.now, verdict, days)  # type: ignore[arg-type]
+        seen = Seen(self.now, result, days)  # type: ignore[arg-type]
         before = self.existing
         self.existing, notice = step(before, seen, self.terms)
         assert step(before, seen, self.terms) == (self.existing, notice)
@@ -140,11 +140,11 @@ class Life(RuleBasedStateMachine):
         assert (notice == "fired") is (is_raised and not was)
         assert (notice == "resolved") is (was and not is_raised)
         if notice == "fired":
-            assert (seen.verdict, seen.days >= self.terms.for_days) == ("breach", True)
+            assert (seen.result, seen.days >= self.terms.for_days) == ("breach", True)
             self.acknowledged = False
         if notice == "resolved":
             needed = max(self.terms.resolve_after_days, HELD_FOR_DAYS if before.is_flapping(self.now) else 0)
-            assert (seen.verdict, seen.days >= needed) == ("good", True)
+            assert (seen.result, seen.days >= needed) == ("good", True)
         if notice in ("reminder", "escalated"):
             assert not self.acknowledged
             assert is_raised

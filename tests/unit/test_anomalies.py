@@ -26,7 +26,7 @@ def day(number: int) -> date:
     return MONDAY + timedelta(days=number)
 
 
-def judged(
+def detected(
     values: Sequence[float | None],
     setting: Setting = SHIPPED,
     days_off: Iterable[int] = (),
@@ -73,7 +73,7 @@ def test_random_histories_score_as_the_oracle_says(metric: str, seed: int) -> No
     setting = replace(SHIPPED, metric=metric, training_days=random.choice((21, 30, 56)), min_training_days=10)
     known = {day(number): float(draw()) for number in range(430) if metric == "events" or random.random() < 0.8}
     off = set(random.sample(range(430), 12))
-    found = judged([known.get(day(number)) for number in range(430)], setting, off)
+    found = detected([known.get(day(number)) for number in range(430)], setting, off)
     days_off = {day(number) for number in off} if SCALES[metric] in ("count", "hours", "clock") else set()
     expected = {
         number: oracle.score(setting, known, dict.fromkeys(known, 1000), day(number), days_off)
@@ -86,7 +86,7 @@ def test_random_histories_score_as_the_oracle_says(metric: str, seed: int) -> No
 
 def test_a_weekday_is_held_against_its_own_kind() -> None:
     weeks = [200, 210, 190, 205, 195, 50, 40] * 8
-    found = judged([*weeks, 200, 210, 190, 205, 195, 50, 200])
+    found = detected([*weeks, 200, 210, 190, 205, 195, 50, 200])
     assert anomalies(found) == [62]
     sunday = found[62]
     assert (sunday["expected"], sunday["direction"], sunday["reason"]) == (pytest.approx(40), "up", None)
@@ -97,21 +97,21 @@ def test_a_weekday_is_held_against_its_own_kind() -> None:
 
 def test_growth_is_expected_and_a_bad_week_is_forgotten() -> None:
     growing = [1000 * 1.01**number for number in range(120)]
-    assert anomalies(judged(growing)) == []
+    assert anomalies(detected(growing)) == []
     broken = [0 if 80 <= number < 84 else value for number, value in enumerate(growing)]
-    found = judged(broken)
+    found = detected(broken)
     assert anomalies(found) == [80, 81, 82, 83]
     assert {row["severity"] for row in found.values() if row["is_anomaly"]} == {"critical"}
     assert found[100]["expected"] == pytest.approx(growing[100], rel=0.03)
 
 
 def test_a_type_that_falls_silent_counts_zero_until_nothing_is_left_to_learn_from() -> None:
-    found = judged([100] * 60, until=1000)
+    found = detected([100] * 60, until=1000)
     assert list(found) == list(range(60 + 56))
     assert (found[60]["observed"], found[60]["severity"]) == (0, "critical")
     assert anomalies(found)[-1] < 60 + 28  # by then silence is the usual
-    assert max(judged([100] * 60, until=64)) == 64
-    assert max(judged([100] * 60, until=50)) == 50
+    assert max(detected([100] * 60, until=64)) == 64
+    assert max(detected([100] * 60, until=50)) == 50
 
 
 @pytest.mark.parametrize(
@@ -126,24 +126,24 @@ def test_a_type_that_falls_silent_counts_zero_until_nothing_is_left_to_learn_fro
     ],
 )
 def test_settings_say_what_is_an_anomaly(setting: Setting, value: float, reason: str | None) -> None:
-    found = judged([*[100] * 41, value], setting)[41]
+    found = detected([*[100] * 41, value], setting)[41]
     assert found["reason"] == reason
     assert found["is_anomaly"] is (setting == SHIPPED)
 
 
-def test_a_holiday_is_neither_judged_nor_learned_from() -> None:
+def test_a_holiday_is_neither_checked_nor_learned_from() -> None:
     values = [0 if number % 7 == 4 else 100 for number in range(56)]
     off = [number for number in range(56) if number % 7 == 4]
-    assert anomalies(judged([*values, *[100] * 4, 0], days_off=[*off, 60])) == []
-    assert judged([*values, *[100] * 4, 0], days_off=[*off, 60])[60]["reason"] == "training"
-    assert judged([*[100] * 60, 0], days_off=[60])[60]["reason"] == "holiday"
+    assert anomalies(detected([*values, *[100] * 4, 0], days_off=[*off, 60])) == []
+    assert detected([*values, *[100] * 4, 0], days_off=[*off, 60])[60]["reason"] == "training"
+    assert detected([*[100] * 60, 0], days_off=[60])[60]["reason"] == "holiday"
     shares = replace(SHIPPED, metric="late_share")
-    assert anomalies(judged([*[0.0] * 60, 1.0], shares, days_off=[60])) == [60]
+    assert anomalies(detected([*[0.0] * 60, 1.0], shares, days_off=[60])) == [60]
 
 
 def test_a_pay_day_is_expected_once_three_months_have_shown_it() -> None:
     values = [300 if day(number).day == 25 else 100 for number in range(400)]
-    found = judged(values)
+    found = detected(values)
     assert [day(number).month for number in anomalies(found)] == [2, 3, 4]
     assert found[(date(2025, 12, 25) - MONDAY).days]["expected"] == pytest.approx(300)
 
@@ -151,8 +151,8 @@ def test_a_pay_day_is_expected_once_three_months_have_shown_it() -> None:
 def test_midnight_is_near_to_itself() -> None:
     clock = replace(SHIPPED, metric="mean_hour", min_change=1)
     values = [23.9 if number % 2 else 0.1 for number in range(60)]
-    assert anomalies(judged([*values, 0.2], clock)) == []
-    found = judged([*values, 21.0], clock)
+    assert anomalies(detected([*values, 0.2], clock)) == []
+    found = detected([*values, 21.0], clock)
     assert anomalies(found) == [60]
     assert found[60]["direction"] == "down"
 

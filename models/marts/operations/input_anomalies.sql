@@ -4,13 +4,13 @@
     indexes=[{'columns': ['tenant_id', 'date']}],
 ) }}
 
-with judged as (
+with analysed as (
 
     select * from {{ source('analyses', 'input_anomalies') }}
 
 ),
 
--- of the days that are over, which are those judged
+-- of the days that are over, which are those analysed
 drifted as (
 
     select
@@ -27,12 +27,12 @@ drifted as (
             order by changes.field, changes.json_type
         ) as details
     from {{ ref('field_changes') }} as changes
-    inner join judged
+    inner join analysed
         on
-            changes.tenant_id = judged.tenant_id
-            and changes.event_name = judged.event_name
-            and changes.date = judged.date
-            and judged.metric = 'events'
+            changes.tenant_id = analysed.tenant_id
+            and changes.event_name = analysed.event_name
+            and changes.date = analysed.date
+            and analysed.metric = 'events'
     inner join lateral
         {{ best_setting(
             ref('anomaly_settings'), 'changes', ['tenant_id', 'event_name'], where="metric = 'changed_fields'"
@@ -59,7 +59,7 @@ final as (
         training_days,
         reason,
         null as details
-    from judged
+    from analysed
     union all
     select
         tenant_id,

@@ -52,7 +52,7 @@ def describe(
 ) -> list[Description]:
     """Describe topics, in order of their ids, from all questions and the ids of their topics.
 
-    With `only`, those topics alone, which is quicker: but what sets them apart is judged by all questions.
+    With `only`, those topics alone, which is quicker: but what sets them apart is computed from all questions.
     """
     members: defaultdict[str, dict[str, Question]] = defaultdict(dict)
     for question, topic in placed:

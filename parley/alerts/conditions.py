@@ -7,7 +7,7 @@ from statistics import median
 
 from parley.alerts.metrics import LANDINGS, Point, Series, Tenant
 from parley.alerts.rules import COMPARING, Rule
-from parley.alerts.states import HELD_FOR_DAYS, Verdict
+from parley.alerts.states import HELD_FOR_DAYS, Result
 
 WEEK = timedelta(days=7)
 FEWEST_WEEKDAYS = 2
@@ -15,12 +15,12 @@ FEWEST_WEEKDAYS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class Evaluation:
     """What is said of a series on its last complete day."""
 
-    verdict: Verdict
+    result: Result
     days: int = 1
-    """Judged days in a row with this verdict, up to the last."""
+    """Evaluated days in a row with this result, up to the last."""
     observed: float | None = None
     expected: float | None = None
     """The threshold, or what the same weekdays had."""
@@ -31,26 +31,26 @@ class Judgement:
 
 
 def days_back(rule: Rule) -> int:
-    """How many days of a series a judgement reads."""
+    """How many days of a series an evaluation reads."""
     return _span(rule) + (7 * rule.weeks if rule.condition in COMPARING else 0)
 
 
-def judge(rule: Rule, series: Series, last_day: date) -> Judgement:
-    """Judge the last day, and count the days before it of which the same is true."""
+def evaluate(rule: Rule, series: Series, last_day: date) -> Evaluation:
+    """Evaluate the last day, and count the days before it of which the same is true."""
     today, expected = _day(rule, series, last_day)
     point = series.get(last_day, Point(None))
     since, days = last_day, 0
     for day in _backwards(last_day, _span(rule)):
-        verdict, _ = _day(rule, series, day)
-        if verdict == today and verdict != "no_data":
+        result, _ = _day(rule, series, day)
+        if result == today and result != "no_data":
             since, days = day, days + 1
-        elif verdict != "no_data":
+        elif result != "no_data":
             break
-    return Judgement(today, max(days, 1), point.value, expected, last_day, since, point.note)
+    return Evaluation(today, max(days, 1), point.value, expected, last_day, since, point.note)
 
 
-def judge_silence(rule: Rule, series: Series, tenant: Tenant, as_of: datetime) -> Judgement:
-    """Judge how long nothing has come; `observed` is in days or hours, as the rule is."""
+def evaluate_silence(rule: Rule, series: Series, tenant: Tenant, as_of: datetime) -> Evaluation:
+    """Evaluate how long nothing has come; `observed` is in days or hours, as the rule is."""
     if rule.condition == "silent_hours" or rule.metric == LANDINGS:
         last = tenant.last_landed_at if rule.metric == LANDINGS else tenant.last_event_at
         heard_at = last or as_of - timedelta(days=days_back(rule))
@@ -64,12 +64,12 @@ def judge_silence(rule: Rule, series: Series, tenant: Tenant, as_of: datetime) -
         ]
         since = max(heard, default=tenant.last_day - timedelta(days=days_back(rule)))
         silent = (tenant.last_day - since).days
-    verdict: Verdict = "breach" if silent >= rule.threshold else "good"
-    return Judgement(verdict, 1, silent, rule.threshold, tenant.last_day, since)
+    result: Result = "breach" if silent >= rule.threshold else "good"
+    return Evaluation(result, 1, silent, rule.threshold, tenant.last_day, since)
 
 
 def _span(rule: Rule) -> int:
-    """Days to look back for a row of equal verdicts: twice what could matter, as days without one do not count."""
+    """Days to look back for a row of equal results: twice what could matter, as days without one do not count."""
     if rule.condition == "silent_days":
         return int(rule.threshold) + 1
     return 2 * max(rule.for_days, rule.resolve_after_days, HELD_FOR_DAYS)
@@ -79,8 +79,8 @@ def _backwards(last: date, days: int) -> Iterator[date]:
     return (last - timedelta(days=back) for back in range(days))
 
 
-def _day(rule: Rule, series: Series, day: date) -> tuple[Verdict, float | None]:
-    """The verdict of a day, and what was expected of it."""
+def _day(rule: Rule, series: Series, day: date) -> tuple[Result, float | None]:
+    """The result of a day, and what was expected of it."""
     value = _enough(rule, series.get(day))
     if value is None:
         return "no_data", None
