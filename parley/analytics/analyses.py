@@ -4,9 +4,10 @@ The statistics themselves are in `experiments`, `predictions`, `topics` and `ano
 """
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -39,15 +40,20 @@ def _rows(
 
 def _replace(connection: Connection, table: str, rows: Sequence[dict[str, Any]], keep: Sequence[str] = ()) -> int:
     """Leave exactly these rows, which have the same columns, in a table of `ops`, besides those of tenants to keep."""
-    name = sql.Identifier("ops", table)
-    connection.execute(sql.SQL("delete from {} where tenant_id <> all(%s)").format(name), [list(keep)])
+    connection.execute(
+        sql.SQL("delete from {} where tenant_id <> all(%s)").format(sql.Identifier("ops", table)), [list(keep)]
+    )
+    _copy(connection, table, rows)
+    return len(rows)
+
+
+def _copy(connection: Connection, table: str, rows: Sequence[dict[str, Any]]) -> None:
     if rows:
         columns = sql.SQL(", ").join(map(sql.Identifier, rows[0]))
-        statement = sql.SQL("copy {} ({}) from stdin").format(name, columns)
+        statement = sql.SQL("copy {} ({}) from stdin").format(sql.Identifier("ops", table), columns)
         with connection.cursor() as cursor, cursor.copy(statement) as copy:
             for row in rows:
                 copy.write_row(tuple(row.values()))
-    return len(rows)
 
 
 def experiments(connection: Connection, as_of: datetime) -> int:
@@ -153,40 +159,138 @@ def topics(connection: Connection, as_of: datetime) -> int:
 def input_anomalies(connection: Connection, as_of: datetime) -> int:
     """`marts.input_metrics` → `ops.input_anomalies`: the days that are over, held against the days before them.
 
-    As with predictions, a tenant's rows stand unless its input, settings, holidays or date are others: hourly builds
-    compute a tenant once a day, and after late events.
+    A tenant's rows stand up to the first day whose input is another, or that has ended, since they were computed; all
+    are computed again where its settings, the holidays or the formulas have changed, or the clock was turned back.
     """
     tenants = _rows(
         connection,
-        "select tenant_id, last_day, md5(concat_ws(' ', %s::text, last_day, count(*),"
-        " sum(hashtextextended(metrics::text, 0)),"
-        " (select string_agg(line::text, ' ' order by line::text) from seeds.anomaly_settings as line),"
-        " (select string_agg(line::text, ' ' order by line::text) from seeds.holidays as line))) as fingerprint"
-        " from marts.input_metrics as metrics inner join staging.stg_tenants using (tenant_id)"
+        "select tenant_id, last_day, concat_ws(' ', %s::text, md5(concat("
+        " (select string_agg(line::text, ' ' order by line::text) from seeds.anomaly_settings as line), ' ',"
+        " (select string_agg(line::text, ' ' order by line::text) from seeds.holidays as line)))) as rules"
+        " from staging.stg_tenants"
         " cross join lateral (select (%s::timestamptz at time zone time_zone)::date - 1 as last_day) as clock"
-        " where date <= last_day group by tenant_id, last_day",
+        " where exists (select from marts.input_metrics as metrics where metrics.tenant_id = stg_tenants.tenant_id)",
         [_code("anomalies.py"), as_of],
     )
-    existing = _unchanged(connection, "anomalies", {tenant["tenant_id"]: tenant["fingerprint"] for tenant in tenants})
-    rows = [row for tenant in tenants if tenant["tenant_id"] not in existing for row in _found(connection, tenant)]
-    return _replace(connection, "input_anomalies", rows, keep=existing)
+    rules = {tenant["tenant_id"]: tenant["rules"] for tenant in tenants}
+    existing = _unchanged(connection, "anomalies", rules)
+    for table in ("input_anomalies", "anomaly_days"):
+        connection.execute(
+            sql.SQL("delete from {} where tenant_id <> all(%s)").format(sql.Identifier("ops", table)), [existing]
+        )
+    return sum(_checked_again(connection, tenant) for tenant in tenants)
 
 
-def _found(connection: Connection, tenant: Mapping[str, Any]) -> list[dict[str, Any]]:
+_OTHER_DAYS = """
+    with given as (
+        select date, sum(hashtextextended(metrics::text, 0)) as fingerprint
+        from marts.input_metrics as metrics
+        where tenant_id = %(tenant_id)s and date <= %(last_day)s
+        group by date
+    ),
+    known as (select date, fingerprint from ops.anomaly_days where tenant_id = %(tenant_id)s)
+    select
+        min(date) filter (where coalesce(given.fingerprint, 0) <> coalesce(known.fingerprint, 0)) as other,
+        (select max(date) from known) as checked_to
+    from given full join known using (date)
+"""
+_EXTENTS = """
+    with given as (
+        select event_name, metric, min(date) as first, max(date) as last
+        from marts.input_metrics
+        where tenant_id = %(tenant_id)s and date <= %(last_day)s
+        group by event_name, metric
+    ),
+    checked as (
+        select event_name, metric, max(date) as checked_to
+        from ops.input_anomalies where tenant_id = %(tenant_id)s group by event_name, metric
+    )
+    select event_name, metric, first, last, checked_to from given full join checked using (event_name, metric)
+"""
+
+
+def _checked_again(connection: Connection, tenant: Mapping[str, Any]) -> int:
+    """Check a tenant's days from the first one on that is another than it was; the number of rows written."""
     from parley.analytics import anomalies
 
+    [days] = _rows(connection, _OTHER_DAYS, tenant)
+    if days["checked_to"] and days["checked_to"] > tenant["last_day"]:  # the clock was turned back
+        for table in ("input_anomalies", "anomaly_days"):
+            connection.execute(
+                sql.SQL("delete from {} where tenant_id = %s").format(sql.Identifier("ops", table)),
+                [tenant["tenant_id"]],
+            )
+        return _checked_again(connection, tenant)
+    if days["other"] is None and days["checked_to"] in (None, tenant["last_day"]):
+        return 0
     settings = anomalies.Settings(_rows(connection, "select * from seeds.anomaly_settings"))
+    starts = [days["other"], days["checked_to"] and days["checked_to"] + timedelta(days=1)]
+    begins: dict[tuple[str, str], date] = {}
+    for series in _rows(connection, _EXTENTS, tenant):
+        name = (series["event_name"], series["metric"])
+        begins[name] = series["first"]
+        setting = settings.of(tenant["tenant_id"], *name)
+        end = anomalies.end(series["metric"], setting, series["last"], tenant["last_day"])
+        if series["checked_to"] and (end is None or end < series["checked_to"]):
+            connection.execute(
+                "delete from ops.input_anomalies"
+                " where tenant_id = %s and event_name = %s and metric = %s and date > coalesce(%s, '-infinity'::date)",
+                [tenant["tenant_id"], *name, end],
+            )
+        elif series["checked_to"] and end and series["checked_to"] < end and anomalies.goes_on(series["metric"]):
+            starts.append(series["checked_to"] + timedelta(days=1))  # it had been given up, and is back
+    asked = {**tenant, "since": min(day for day in starts if day), "learned": settings.longest_training}
     holidays = [(row["tenant_id"], row["date"]) for row in _rows(connection, "select * from seeds.holidays")]
-    return [*anomalies.find(_input_of(connection, tenant), settings, holidays, tenant["last_day"])]
+    known = anomalies.Known(asked["since"], begins, _residuals(connection, asked))
+    rows = [*anomalies.find(_rows(connection, _INPUT, asked), settings, holidays, tenant["last_day"], known)]
+    connection.execute("delete from ops.input_anomalies where tenant_id = %(tenant_id)s and date >= %(since)s", asked)
+    _copy(connection, "input_anomalies", rows)
+    connection.execute("delete from ops.anomaly_days where tenant_id = %(tenant_id)s and date >= %(since)s", asked)
+    connection.execute(_CHECKED_DAYS.encode(), asked)
+    return len(rows)
 
 
-def _input_of(connection: Connection, tenant: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return _rows(
+_INPUT = """
+    select tenant_id, event_name, metric, date, observed, base
+    from marts.input_metrics
+    where tenant_id = %(tenant_id)s and date >= %(since)s - %(learned)s and date <= %(last_day)s
+    order by event_name, metric, date
+"""
+_CHECKED_DAYS = """
+    insert into ops.anomaly_days (tenant_id, date, fingerprint)
+    select tenant_id, date, sum(hashtextextended(metrics::text, 0))
+    from marts.input_metrics as metrics
+    where tenant_id = %(tenant_id)s and date >= %(since)s and date < %(last_day)s
+    group by tenant_id, date
+    union all
+    select %(tenant_id)s, %(last_day)s, coalesce(sum(hashtextextended(metrics::text, 0)), 0)
+    from marts.input_metrics as metrics
+    where tenant_id = %(tenant_id)s and date = %(last_day)s
+"""
+
+
+def _residuals(connection: Connection, asked: Mapping[str, Any]) -> dict[tuple[str, str], dict[int, float]]:
+    """`Series.residuals`: of the days of a year on the days of the month that are checked."""
+    found: defaultdict[tuple[str, str], dict[int, float]] = defaultdict(dict)
+    for row in _rows(
         connection,
-        "select tenant_id, event_name, metric, date, observed, base from marts.input_metrics"
-        " where tenant_id = %s and date <= %s order by event_name, metric, date",
-        [tenant["tenant_id"], tenant["last_day"]],
-    )
+        """
+        select event_name, metric, date - '1970-01-01'::date as day, residual
+        from ops.input_anomalies
+        where
+            tenant_id = %(tenant_id)s
+            and residual is not null
+            and date >= %(since)s - 366
+            and date < %(since)s
+            and extract(day from date) in (
+                select extract(day from day)
+                from generate_series(%(since)s::timestamp, %(last_day)s::timestamp, interval '1 day') as day
+            )
+        """,
+        asked,
+    ):
+        found[row["event_name"], row["metric"]][row["day"]] = row["residual"]
+    return found
 
 
 ANALYSES = (

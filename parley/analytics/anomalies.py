@@ -4,8 +4,9 @@ Per series (tenant, event type, metric) and day, from the days before it alone; 
 `parley.analytics.analyses` reads the metrics and stores what is found.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import date, timedelta
 from itertools import groupby
 from typing import Any
@@ -50,9 +51,14 @@ class Settings:
     """All settings, of which the most particular one that fits a series holds: by tenant, then by event type."""
 
     def __init__(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        names = [field.name for field in fields(Setting)]
+        names = [each.name for each in fields(Setting)]
         settings = [Setting(**{name: row[name] for name in names}) for row in rows]
         self._by_key = {(setting.tenant_id, setting.event_name, setting.metric): setting for setting in settings}
+
+    @property
+    def longest_training(self) -> int:
+        """Days before a day that any series learns from."""
+        return max((setting.training_days for setting in self._by_key.values()), default=0)
 
     def of(self, tenant_id: str, event_name: str, metric: str) -> Setting | None:
         """The setting of a series, or None where its metric is not checked."""
@@ -77,17 +83,29 @@ class Series:
     observed: Array
     base: Array
     is_holiday: NDArray[np.bool_]
+    first: int = 0
+    """Place of the first day to check; those before it are only learned from."""
+    residuals: Mapping[int, float] = field(default_factory=dict)
+    """`Detection.residual` of earlier days, by their days from 1970-01-01."""
 
     @property
     def learned(self) -> Array:
         """What is learned from: holidays say nothing about other days."""
         return np.where(self.is_holiday, np.nan, self.observed)
 
+    @property
+    def checked(self) -> slice:
+        """The places of the days to check."""
+        return slice(self.first, None)
+
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """What was expected of each day of a series, and what to think of the day: arrays of shape (days,)."""
+    """What was expected of each day to check, and what to think of the day: arrays of shape (days,)."""
 
+    residual: Array
+    """Of counts, on their scale: what is beyond the expectation for any day of the month. nan on holidays and before
+    training."""
     expected: Array
     lower: Array
     upper: Array
@@ -100,7 +118,7 @@ class Detection:
 
 
 def detect(series: Sequence[Series], settings: Sequence[Setting]) -> list[Detection]:
-    """Hold each day of each series against what the days before it let expect.
+    """Hold each day to check of each series against what the days before it let expect.
 
     On a scale on which the usual deviation does not depend on the size: each weekday's median; of what is left, the
     trend, from the medians of its newer and its older half; the level, the median of the last fortnight carried along
@@ -111,7 +129,7 @@ def detect(series: Sequence[Series], settings: Sequence[Setting]) -> list[Detect
     window = settings[0].training_days
     anchors = [_anchors(each, window) for each in series]
     pasts = [
-        _to_scale(each.scale, _before(each.learned, window), anchor[:, None])
+        _to_scale(each.scale, _before(each.learned, window)[each.checked], anchor[:, None])
         for each, anchor in zip(series, anchors, strict=True)
     ]
     ends = np.cumsum([len(past) for past in pasts])[:-1]
@@ -122,32 +140,36 @@ def detect(series: Sequence[Series], settings: Sequence[Setting]) -> list[Detect
 def _detected(
     series: Series, setting: Setting, anchor: Array, expectation: tuple[Array, Array, NDArray[np.int64]]
 ) -> Detection:
-    value = _to_scale(series.scale, series.observed, anchor)
+    observed, base = series.observed[series.checked], series.base[series.checked]
+    is_holiday = series.is_holiday[series.checked]
+    value = _to_scale(series.scale, observed, anchor)
     expected, spread, count = expectation
     is_trained = (count >= setting.min_training_days) & np.isfinite(expected)
     expected = np.where(is_trained, expected, np.nan)
+    residual = np.where(is_holiday | (series.scale != "count"), np.nan, value - expected)
     if series.scale == "count":
-        residual = np.where(series.is_holiday, np.nan, value - expected)
-        expected = expected + _days_of_month(residual, series.start)
-    spread = np.maximum(spread, _chance(series.scale, expected, series.base))
+        expected = expected + _days_of_month(residual, series.start + series.first, series.residuals)
+    spread = np.maximum(spread, _chance(series.scale, expected, base))
 
     score = _apart(series.scale, value, expected) / spread
     likely = _from_scale(series.scale, expected, anchor)
     lower = _from_scale(series.scale, expected - setting.threshold * spread, anchor)
     upper = _from_scale(series.scale, expected + setting.threshold * spread, anchor)
-    volume = np.fmax(series.observed, likely) if series.scale == "count" else series.base
+    volume = np.fmax(observed, likely) if series.scale == "count" else base
     has_volume = volume >= setting.min_volume
     minded = {"up": score > 0, "down": score < 0, "both": score != 0}[setting.direction]
     is_anomaly = (
         is_trained
-        & ~series.is_holiday
+        & ~is_holiday
         & has_volume
         & minded
         & (np.abs(score) >= setting.threshold)
-        & (_change(series.scale, series.observed, likely) >= setting.min_change)
+        & (_change(series.scale, observed, likely) >= setting.min_change)
     )
-    is_critical = (np.abs(score) >= 2 * setting.threshold) | ((series.scale == "count") & (series.observed == 0))
-    return Detection(likely, lower, upper, score, count, is_trained, has_volume, is_anomaly, is_anomaly & is_critical)
+    is_critical = (np.abs(score) >= 2 * setting.threshold) | ((series.scale == "count") & (observed == 0))
+    return Detection(
+        residual, likely, lower, upper, score, count, is_trained, has_volume, is_anomaly, is_anomaly & is_critical
+    )
 
 
 def _before(values: Array, window: int) -> Array:
@@ -195,22 +217,27 @@ def _mean_age(known: NDArray[np.bool_], ago: Array) -> Array:
     return np.where(count > 0, known @ ago / np.maximum(count, 1), np.nan)
 
 
-def _days_of_month(residual: Array, start: int) -> Array:
+def _days_of_month(residual: Array, start: int, earlier: Mapping[int, float]) -> Array:
     """What the same day of the last months had beyond expectation: of its quartiles the one nearer to nothing, and 0
     where they lie on both sides of it, or too few months are known."""
     effect = np.zeros(len(residual))
-    first = FIRST + timedelta(days=start)
-    by_day: dict[int, list[int]] = {}
-    for place in range(len(residual)):
-        by_day.setdefault((first + timedelta(days=place)).day, []).append(place)
-    for places in by_day.values():
-        for number, place in enumerate(places):
-            earlier = residual[[other for other in places[:number] if place - other <= 366][-MONTHS:]]
-            earlier = earlier[~np.isnan(earlier)]
-            if len(earlier) >= LEAST_MONTHS:
-                low, high = np.quantile(earlier, (0.25, 0.75))
-                effect[place] = max(low, 0.0) + min(high, 0.0)
+    known: defaultdict[int, list[tuple[int, float]]] = defaultdict(list)
+    for day, of_day in sorted(earlier.items()):
+        known[_day_of_month(day)].append((day, of_day))
+    for place, beyond in enumerate(residual):
+        day = start + place
+        same = known[_day_of_month(day)]
+        months = np.array([value for other, value in same if day - other <= 366][-MONTHS:])
+        months = months[~np.isnan(months)]
+        if len(months) >= LEAST_MONTHS:
+            low, high = np.quantile(months, (0.25, 0.75))
+            effect[place] = max(low, 0.0) + min(high, 0.0)
+        same.append((day, float(beyond)))
     return effect
+
+
+def _day_of_month(day: int) -> int:
+    return (FIRST + timedelta(days=day)).day
 
 
 def _anchors(series: Series, window: int) -> Array:
@@ -219,8 +246,8 @@ def _anchors(series: Series, window: int) -> Array:
     0 on every other scale.
     """
     if series.scale != "clock":
-        return np.zeros(len(series.observed))
-    past = _before(series.learned * (np.pi / 12), window)
+        return np.zeros(len(series.observed[series.checked]))
+    past = _before(series.learned * (np.pi / 12), window)[series.checked]
     sine: Array = np.nansum(np.sin(past), axis=1)
     cosine: Array = np.nansum(np.cos(past), axis=1)
     return np.arctan2(sine, cosine) * (12 / np.pi)
@@ -276,13 +303,41 @@ def _chance(scale: Scale, expected: Array, base: Array) -> Array:
 Row = dict[str, Any]
 
 
+def goes_on(metric: str) -> bool:
+    """Whether a day without a value is one of 0: that of a count is."""
+    return SCALES.get(metric) == "count"
+
+
+def end(metric: str, setting: Setting | None, last: date | None, last_day: date) -> date | None:
+    """The last day of a series to check, by its last day with a value; None where it is none to check."""
+    if setting is None or last is None:
+        return None
+    return min(last + timedelta(days=setting.training_days), last_day) if goes_on(metric) else last
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a tenant's series before the first day to check, by event type and metric."""
+
+    since: date
+    begins: Mapping[tuple[str, str], date]
+    """The first day of each."""
+    residuals: Mapping[tuple[str, str], Mapping[int, float]]
+    """As `Series.residuals`, of a year."""
+
+
 def find(
-    metrics: Iterable[Row], settings: Settings, holidays: Iterable[tuple[str, date]], last_day: date
+    metrics: Iterable[Row],
+    settings: Settings,
+    holidays: Iterable[tuple[str, date]],
+    last_day: date,
+    known: Known | None = None,
 ) -> Iterator[Row]:
     """Rows of `ops.input_anomalies` from those of a tenant in `marts.input_metrics`, in order of series and date.
 
     Days up to `last_day`, the tenant's last one that is over, are checked; a count goes on, at 0, as long as there is
-    something to learn from. `holidays` are pairs of tenant (`*` for all) and date.
+    something to learn from. `holidays` are pairs of tenant (`*` for all) and date. With `known` the days before its
+    first one are not checked, and `metrics` need go back from it no further than the days that are learned from.
     """
     days_off = set(holidays)
     key = ("tenant_id", "event_name", "metric")
@@ -291,13 +346,17 @@ def find(
     for (tenant_id, event_name, metric), rows in groupby(metrics, lambda row: tuple(row[name] for name in key)):
         setting = settings.of(tenant_id, event_name, metric)
         observations = [row for row in rows if row["date"] <= last_day]
-        if setting and observations:
-            series = _series(observations, setting, days_off, last_day)
-            if days > MOST_AT_ONCE or (batch and batch[-1][2].training_days != setting.training_days):
-                yield from _found(batch)
-                batch, days = [], 0
-            days += len(series.observed)
-            batch.append(({"tenant_id": tenant_id, "event_name": event_name, "metric": metric}, series, setting))
+        if not setting or not observations:
+            continue
+        series = _series(observations, setting, days_off, last_day, known)
+        length = len(series.observed[series.checked])
+        if not length:
+            continue
+        if days > MOST_AT_ONCE or (batch and batch[-1][2].training_days != setting.training_days):
+            yield from _found(batch)
+            batch, days = [], 0
+        days += length
+        batch.append(({"tenant_id": tenant_id, "event_name": event_name, "metric": metric}, series, setting))
     yield from _found(batch)
 
 
@@ -308,12 +367,17 @@ def _found(batch: Sequence[tuple[Row, Series, Setting]]) -> Iterator[Row]:
             yield from _rows(*found)
 
 
-def _series(rows: Sequence[Row], setting: Setting, days_off: set[tuple[str, date]], last_day: date) -> Series:
+def _series(
+    rows: Sequence[Row], setting: Setting, days_off: set[tuple[str, date]], last_day: date, known: Known | None
+) -> Series:
+    name = (rows[0]["event_name"], rows[0]["metric"])
     scale = SCALES[rows[0]["metric"]]
     first, last = rows[0]["date"], rows[-1]["date"]
-    if scale == "count":
-        last = min(last + timedelta(days=setting.training_days), last_day)
-    length = (last - first).days + 1
+    if known:
+        first = max(known.begins[name], known.since - timedelta(days=setting.training_days))
+        rows = [row for row in rows if row["date"] >= first]
+    last = end(rows[0]["metric"], setting, last, last_day) or last
+    length = max((last - first).days + 1, 0)
     observed = np.full(length, 0.0 if scale == "count" else np.nan)
     base = np.zeros(length)
     for row in rows:
@@ -324,16 +388,25 @@ def _series(rows: Sequence[Row], setting: Setting, days_off: set[tuple[str, date
         for tenant, day in days_off:
             if tenant in (EVERY_TENANT, rows[0]["tenant_id"]) and first <= day <= last:
                 is_holiday[(day - first).days] = True
-    return Series(scale, (first - FIRST).days, observed, base, is_holiday)
+    return Series(
+        scale,
+        (first - FIRST).days,
+        observed,
+        base,
+        is_holiday,
+        max((known.since - first).days, 0) if known else 0,
+        known.residuals.get(name, {}) if known else {},
+    )
 
 
 def _rows(key: Mapping[str, str], series: Series, detection: Detection) -> Iterator[Row]:
-    for place in np.flatnonzero(~np.isnan(series.observed)):
+    observed, is_holiday = series.observed[series.checked], series.is_holiday[series.checked]
+    for place in np.flatnonzero(~np.isnan(observed)):
         score = _number(detection.score[place])
         reason = None
         if not detection.is_trained[place]:
             reason = "training"
-        elif series.is_holiday[place]:
+        elif is_holiday[place]:
             reason = "holiday"
         elif not detection.has_volume[place]:
             reason = "low_volume"
@@ -342,8 +415,8 @@ def _rows(key: Mapping[str, str], series: Series, detection: Detection) -> Itera
             severity = "critical" if detection.is_critical[place] else "warning"
         yield {
             **key,
-            "date": FIRST + timedelta(days=series.start + int(place)),
-            "observed": float(series.observed[place]),
+            "date": FIRST + timedelta(days=series.start + series.first + int(place)),
+            "observed": float(observed[place]),
             "expected": _number(detection.expected[place]),
             "lower": _number(detection.lower[place]),
             "upper": _number(detection.upper[place]),
@@ -353,6 +426,7 @@ def _rows(key: Mapping[str, str], series: Series, detection: Detection) -> Itera
             "severity": severity,
             "training_days": int(detection.training_days[place]),
             "reason": reason,
+            "residual": _number(detection.residual[place]),
         }
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    Numeric,
     Sequence,
     Table,
     Text,
@@ -685,8 +686,23 @@ input_anomalies = Table(
     Column("severity", Text),
     Column("training_days", BigInteger, nullable=False),
     Column("reason", Text),
+    Column(
+        "residual",
+        Double,
+        comment="of a count, beyond what is expected of any day of the month: the same days of later months go by it",
+    ),
     schema=OPS,
     comment="One row per tenant, event type, metric of the input and day that is over: parley.analytics.anomalies.",
+)
+
+anomaly_days = Table(
+    "anomaly_days",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("date", Date, primary_key=True),
+    Column("fingerprint", Numeric, nullable=False, comment="of the day's rows in marts.input_metrics, 0 without any"),
+    schema=OPS,
+    comment="One row per tenant and day whose input was checked, and the last such day: of others rows are computed.",
 )
 
 erasures = Table(

@@ -131,25 +131,31 @@ def test_a_run_of_dagster_that_fails_on_a_row_quotes_none(
     assert any(name.startswith("dagster.") and "invalid input syntax" in text for name, text in kept.items())
 
 
-RULE = {"tenant_id": "*", "severity": "warning", "condition": "above", "threshold": "0", "channels": "team"}
+RULE = {"tenant_id": "*", "severity": "warning", "channels": "team"}
 RULES = (
-    {"rule_id": "rejected", "description": "Some are rejected", "metric": "rejected_share"},
+    {
+        "rule_id": "failed",
+        "description": "Something fails",
+        "metric": "failed_checks",
+        "condition": "fails",
+    },
     {
         "rule_id": "said",
         "description": "Somebody says something",
         "metric": "event",
         "condition": "happens",
-        "threshold": "",
         "event_names": "message.received",
         "predicate": '$.text like_regex "it is"',
     },
 )
 
 
-def test_what_warns_and_alerts_quotes_none(settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_what_is_left_out_and_alerts_quote_none(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     project = copy_project(tmp_path / "project", [Tenant("salon-paris")])
     write_seed(project, "alert_rules", [RULE | rule for rule in RULES])
-    few = {"expectation": "few", "tenant_id": "*", "metric": "events", "maximum": "1", "severity": "warn"}
+    few = {"expectation": "few", "tenant_id": "*", "metric": "events", "maximum": "1", "severity": "block"}
     write_seed(project, "input_expectations", [few | {"description": "No tenant has more than one event in a day"}])
     monkeypatch.setenv("PARLEY_PROJECT", str(project))
     with webhook() as team:
@@ -162,7 +168,7 @@ def test_what_warns_and_alerts_quotes_none(settings: Settings, monkeypatch: pyte
             for command in ("summary", "doctor", "inputs list", "alerts list", "audit")
         }
     posts = json.dumps(team.posts)
-    assert {"Some are rejected", "Somebody says something"} <= {*re.findall("Some[a-z ]+", posts)}
+    assert {"Something fails", "Somebody says something"} <= {*re.findall("Some[a-z ]+", posts)}
     _check(tmp_path, posts=posts, build=built.stdout + built.stderr, **said)
 
 

@@ -1,6 +1,7 @@
 """Anomalies of the input in the database: what is computed again, and what people see of it."""
 
 from datetime import datetime, timedelta
+from random import Random
 from typing import Any
 
 from parley.analytics import analyses
@@ -61,3 +62,51 @@ def test_people_see_what_was_out_of_the_usual(built: Settings) -> None:
         ["2025-07-03", "nordic-bank", "steady", "events", "0.0", "100.0", "critical,", "down"]
     ]
     assert "Nothing was out of the usual" in parley("anomalies", "list", "--tenant", "salon-paris").stdout
+
+
+DAYS = """
+    insert into facts.input_days (
+        tenant_id, date, event_name, events, users, late_events, without_user, without_conversation, without_session,
+        silent_hours, median_duration_ms, median_revenue, mean_hour
+    )
+    select
+        'nordic-bank', date, '{kind}', (random() * {most})::int, 5, (random() * 3)::int, 0, 0, 0, (random() * 9)::int,
+        random() * 900, null, random() * 24
+    from generate_series('{first}'::date, '{last}', interval '{step} days') as days (date)
+    on conflict (tenant_id, event_name, date) do update set events = excluded.events, mean_hour = excluded.mean_hour
+"""
+OF_KIND = "facts.input_days where tenant_id = 'nordic-bank' and event_name = '{kind}'"
+
+
+def test_days_that_are_checked_again_become_what_they_would_if_all_were(built: Settings) -> None:
+    """Late days, days that are gone, types that come back after months, clocks that go back."""
+    chance = Random(19)
+    written, again = 0, 0
+    statements = [
+        "select setseed(0.5)",
+        DAYS.format(kind="daily", most=200, first="2024-03-01", last="2025-07-09", step=1),
+        DAYS.format(kind="weekly", most=40, first="2024-09-01", last="2025-07-09", step=7),
+        DAYS.format(kind="gone", most=90, first="2024-11-01", last="2025-02-20", step=1),
+    ]
+    as_of = AS_OF
+    for _ in range(14):
+        rows, found = detect(built, as_of, *statements)
+        whole, right = detect(built, as_of, "delete from ops.definitions where model = 'analyses.anomalies'")
+        assert found == right
+        written, again = written + rows, again + whole
+        kind = chance.choice(["daily", "weekly", "gone"])
+        ago = chance.choice([1, 2, 5, 30, 90])
+        day = (AS_OF - timedelta(days=ago)).date()
+        statements = [
+            chance.choice(
+                [
+                    DAYS.format(kind=kind, most=500, first=day, last=day, step=1),
+                    f"delete from {OF_KIND.format(kind=kind)} and date = '{day}'",
+                    f"delete from {OF_KIND.format(kind=kind)} and date >= '{day}'",
+                    f"delete from {OF_KIND.format(kind=kind)} and date < '{day}'::date - 60",
+                    "select",
+                ]
+            )
+        ]
+        as_of += timedelta(days=chance.choice([0, 0, 1, 1, 3, 40, -2]))
+    assert written < again / 2
