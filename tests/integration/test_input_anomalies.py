@@ -88,8 +88,10 @@ def test_days_that_are_checked_again_become_what_they_would_if_all_were(built: S
         DAYS.format(kind="weekly", most=40, first="2024-09-01", last="2025-07-09", step=7),
         DAYS.format(kind="gone", most=90, first="2024-11-01", last="2025-02-20", step=1),
     ]
+    back = DAYS.format(kind="gone", most=90, first="2025-07-03", last="2025-07-03", step=1)
+    and_gone = f"delete from {OF_KIND.format(kind='gone')} and date >= '2025-07-01'"
     as_of = AS_OF
-    for _ in range(14):
+    for planned in [back, and_gone, *[None] * 12]:
         rows, found = detect(built, as_of, *statements)
         whole, right = detect(built, as_of, "delete from ops.definitions where model = 'analyses.anomalies'")
         assert found == right
@@ -98,7 +100,8 @@ def test_days_that_are_checked_again_become_what_they_would_if_all_were(built: S
         ago = chance.choice([1, 2, 5, 30, 90])
         day = (AS_OF - timedelta(days=ago)).date()
         statements = [
-            chance.choice(
+            planned
+            or chance.choice(
                 [
                     DAYS.format(kind=kind, most=500, first=day, last=day, step=1),
                     f"delete from {OF_KIND.format(kind=kind)} and date = '{day}'",
