@@ -38,10 +38,17 @@ RECORDED = "parley_recorded"
 BUILT = "parley_built"
 BUILT_AS_OF = "2025-07-05T12:00:00+00:00"
 QUICK = {
+    # a test's data may die with the machine
     "fsync": "off",
     "full_page_writes": "off",
     "synchronous_commit": "off",
-}  # a test's data may die with the machine
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "max_wal_size": "'512MB'",
+    "shared_buffers": "'256MB'",  # whoever drops a table or a database looks through all of them
+}
+MEMORY = Path("/dev/shm")
+MUCH_MEMORY = 4 * 1024**3
 VERSION = os.environ.get("PARLEY_TEST_POSTGRES", "18")
 RUN = "TESTS_HOME"  # the variable that names the folder of the run, to its processes
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
@@ -56,7 +63,14 @@ def pytest_configure(config: pytest.Config) -> None:
     """Make the run's folder, in the process that starts the others."""
     os.environ["COLUMNS"] = "100"  # of what the command line prints, wherever the tests run
     if not hasattr(config, "workerinput"):
-        os.environ[RUN] = tempfile.mkdtemp(prefix="parley-")  # not pytest's folder: a socket's path must be short
+        # not pytest's folder: a socket's path must be short
+        os.environ[RUN] = tempfile.mkdtemp(prefix="parley-", dir=_quick_folder())
+
+
+def _quick_folder() -> Path | None:
+    """Memory, where there is plenty: a disk's file system takes long to make files where it has just deleted many."""
+    is_large = MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > MUCH_MEMORY
+    return MEMORY if is_large else None
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -85,7 +99,9 @@ def server() -> Iterator[dict[str, str]]:
             variables = embedded.start(settings)
             if not _exists(variables, TEMPLATE):
                 _administer(variables, *(f"alter system set {name} = {value}" for name, value in QUICK.items()))
-                _administer(variables, "select pg_reload_conf()", f"create database {TEMPLATE}")
+                embedded.stop(settings)
+                embedded.start(settings)
+                _administer(variables, f"create database {TEMPLATE}")
                 _use(environment, {**variables, "PGDATABASE": TEMPLATE})
                 migrate.upgrade(settings)
         yield variables
