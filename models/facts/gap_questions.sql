@@ -70,42 +70,24 @@ escalations as (
 
 ),
 
-misses as (
+-- the signs that a question was not answered, the plainest first
+signs as (
 
     select
-        events.tenant_id,
-        events.thread_id,
-        events.conversation_id,
-        events.user_id,
-        events.event_id,
-        events.occurred_at,
-        events.occurred_on,
-        events.turn,
-        events.text as question,
+        events.*,
+        false as is_repeated,
         1 as priority,
-        case when events.results_count = 0 then 'no_results' else 'low_relevance' end as why
+        case when events.results_count = 0 then 'no_results' else 'low_relevance' end as reason
     from events
     inner join lateral {{ best_setting(ref('gap_settings'), 'events') }} as setting on true
     where
         events.event_name = 'kb.search'
         and (events.results_count = 0 or events.top_score < setting.relevance_threshold)
-
-),
-
-fallbacks as (
-
+    union all
     select
-        asked.tenant_id,
-        asked.thread_id,
-        asked.conversation_id,
-        asked.user_id,
-        asked.event_id,
-        asked.occurred_at,
-        asked.occurred_on,
-        asked.turn,
-        asked.text as question,
+        asked.*,
         2 as priority,
-        'fallback' as why
+        'fallback' as reason
     from asked
     where exists (
         select from events
@@ -116,63 +98,41 @@ fallbacks as (
             and events.event_name = 'message.sent'
             and events.is_fallback
     )
-
-),
-
-repetitions as (
-
+    union all
     select
-        asked.tenant_id,
-        asked.thread_id,
-        asked.conversation_id,
-        asked.user_id,
-        asked.event_id,
-        asked.occurred_at,
-        asked.occurred_on,
-        asked.turn,
-        asked.text as question,
+        asked.*,
         3 as priority,
-        'repeated' as why
+        'repeated' as reason
     from asked
     where asked.is_repeated and char_length(asked.wording) >= 12
-
-),
-
-candidates as (
-
-    select * from misses
-    union all
-    select * from fallbacks
-    union all
-    select * from repetitions
 
 ),
 
 -- one turn is one question, however many signs say that it was not answered
 final as (
 
-    select distinct on (candidates.tenant_id, candidates.thread_id, candidates.turn)
-        candidates.tenant_id,
-        candidates.event_id as question_id,
-        candidates.thread_id,
-        candidates.conversation_id,
-        candidates.user_id,
-        candidates.occurred_at as asked_at,
-        candidates.occurred_on as asked_on,
-        candidates.question,
-        candidates.why as reason,
-        coalesce(escalations.escalated_at >= candidates.occurred_at, false) as was_escalated_after
-    from candidates
+    select distinct on (signs.tenant_id, signs.thread_id, signs.turn)
+        signs.tenant_id,
+        signs.event_id as question_id,
+        signs.thread_id,
+        signs.conversation_id,
+        signs.user_id,
+        signs.occurred_at as asked_at,
+        signs.occurred_on as asked_on,
+        signs.text as question,
+        signs.reason,
+        coalesce(escalations.escalated_at >= signs.occurred_at, false) as was_escalated_after
+    from signs
     left join escalations
-        on candidates.tenant_id = escalations.tenant_id and candidates.thread_id = escalations.thread_id
-    where btrim(candidates.question) <> ''
+        on signs.tenant_id = escalations.tenant_id and signs.thread_id = escalations.thread_id
+    where btrim(signs.text) <> ''
     order by
-        candidates.tenant_id asc,
-        candidates.thread_id asc,
-        candidates.turn asc,
-        candidates.priority asc,
-        candidates.occurred_at asc,
-        candidates.event_id asc
+        signs.tenant_id asc,
+        signs.thread_id asc,
+        signs.turn asc,
+        signs.priority asc,
+        signs.occurred_at asc,
+        signs.event_id asc
 
 )
 
