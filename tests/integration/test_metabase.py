@@ -144,6 +144,24 @@ def test_the_channel_acts_where_it_is_known(metabase: FakeMetabase) -> None:
     assert chosen["Active customers"] == results(metabase, "overview", **days)["Active customers"]
 
 
+def test_tenants_of_the_same_name_are_chosen_one_by_one(metabase: FakeMetabase) -> None:
+    namesakes = ("nordic-bank", TENANT)
+    with psycopg.connect() as connection:
+        connection.execute(
+            "update marts.tenants_overview set name = 'Namesake' where tenant_id = any(%s)", [list(namesakes)]
+        )
+    provision.provision()
+    for tenant in namesakes:
+        days = {"tenant": f"Namesake ({tenant})", "from": "2025-06-01", "to": BEFORE}
+        shown = results(metabase, "overview", **days)["Channels"]
+        expected = warehouse(
+            "select channel, count(*) from facts.conversations where tenant_id = %s and started_on < %s group by 1",
+            tenant,
+            BEFORE,
+        )
+        assert {(channel, count) for channel, count in shown} == {*expected} != set()
+
+
 def test_without_a_tenant_a_board_asks_for_one_and_adds_up_nothing(metabase: FakeMetabase) -> None:
     settings = Settings.load()
     bi_role.prepare(settings)
