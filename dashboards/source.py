@@ -59,12 +59,18 @@ def in_words(value: str) -> str:
     return value[:1].upper() + value[1:].replace("_", " ")
 
 
+_WITHIN = {"Half within": ("p50", SKY), "95 % within": ("p95", BLUE), "99 % within": ("p99", NAVY)}
+
 # A value or a metric that means the same on every board looks the same on every board.
 LABEL_COLOURS = {
     label: colour
     for colour, names in _MEANINGS.items()
     for name in names.split()
     for label in (name, in_words(name), f"{name}_conversations", f"{name}_users")
+} | {
+    label: colour
+    for words, (percentile, colour) in _WITHIN.items()
+    for label in (words, f"{words} ({percentile})", f"{words} (opening hours)")
 }
 
 # Headings that cannot be had from a column's name.

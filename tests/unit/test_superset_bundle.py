@@ -134,6 +134,18 @@ def test_colours_with_a_meaning_are_given_to_nothing_else() -> None:
         assert source.LABEL_COLOURS.get(source.in_words(label), colour) == colour, label
 
 
+def test_a_percentile_has_one_colour_on_every_board() -> None:
+    drawn = {
+        SOURCE.datasets[chart["dataset"]].metrics[metric].label
+        for chart in EVERY_CHART
+        if chart["kind"] == "line"
+        for metric in chart["metrics"]
+    }
+    percentiles = {label for label in drawn if "within" in label}
+    assert len(percentiles) > 5
+    assert percentiles <= source.LABEL_COLOURS.keys()
+
+
 @pytest.mark.parametrize("seen_as", [PROTANOPIA, DEUTERANOPIA], ids=["protanopia", "deuteranopia"])
 @pytest.mark.parametrize(
     "side_by_side",
@@ -144,6 +156,7 @@ def test_colours_with_a_meaning_are_given_to_nothing_else() -> None:
         ("new", "engaged", "returning"),
         ("no_results", "fallback", "low_relevance", "repeated"),
         ("holds", "requested", "confirmed"),
+        ("Half within", "95 % within", "99 % within"),
     ],
     ids=lambda names: names[0],
 )
