@@ -211,8 +211,6 @@ _EXTENTS = """
 
 def _checked_again(connection: Connection, tenant: Mapping[str, Any]) -> int:
     """Check a tenant's days from the first one on that is another than it was; the number of rows written."""
-    from parley.analytics import anomalies
-
     [days] = _rows(connection, _OTHER_DAYS, tenant)
     if days["checked_to"] and days["checked_to"] > tenant["last_day"]:  # the clock was turned back
         for table in ("input_anomalies", "anomaly_days"):
@@ -223,6 +221,8 @@ def _checked_again(connection: Connection, tenant: Mapping[str, Any]) -> int:
         return _checked_again(connection, tenant)
     if days["other"] is None and days["checked_to"] in (None, tenant["last_day"]):
         return 0
+    from parley.analytics import anomalies
+
     settings = anomalies.Settings(_rows(connection, "select * from seeds.anomaly_settings"))
     starts = [days["other"], days["checked_to"] and days["checked_to"] + timedelta(days=1)]
     begins: dict[tuple[str, str], date] = {}
