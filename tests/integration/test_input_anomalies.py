@@ -70,8 +70,8 @@ DAYS = """
         silent_hours, median_duration_ms, median_revenue, mean_hour
     )
     select
-        'nordic-bank', date, '{kind}', 5 + (random() * {most})::int, 5, (random() * 3)::int, 0, 0, 0, (random() * 9)::int,
-        random() * 900, null, random() * 24
+        'nordic-bank', date, '{kind}', 5 + (random() * {most})::int, 5, (random() * 3)::int, 0, 0, 0,
+        (random() * 9)::int, random() * 900, null, random() * 24
     from generate_series('{first}'::date, '{last}', interval '{step} days') as days (date)
     on conflict (tenant_id, event_name, date) do update set events = excluded.events, mean_hour = excluded.mean_hour
 """
