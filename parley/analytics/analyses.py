@@ -40,11 +40,15 @@ def _rows(
 
 def _replace(connection: Connection, table: str, rows: Sequence[dict[str, Any]], keep: Sequence[str] = ()) -> int:
     """Leave exactly these rows, which have the same columns, in a table of `ops`, besides those of tenants to keep."""
-    connection.execute(
-        sql.SQL("delete from {} where tenant_id <> all(%s)").format(sql.Identifier("ops", table)), [list(keep)]
-    )
+    _keep_only(connection, table, keep)
     _copy(connection, table, rows)
     return len(rows)
+
+
+def _keep_only(connection: Connection, table: str, tenants: Sequence[str]) -> None:
+    connection.execute(
+        sql.SQL("delete from {} where tenant_id <> all(%s)").format(sql.Identifier("ops", table)), [list(tenants)]
+    )
 
 
 def _copy(connection: Connection, table: str, rows: Sequence[dict[str, Any]]) -> None:
@@ -166,19 +170,22 @@ def input_anomalies(connection: Connection, as_of: datetime) -> int:
         connection,
         "select tenant_id, last_day, concat_ws(' ', %s::text, md5(concat("
         " (select string_agg(line::text, ' ' order by line::text) from seeds.anomaly_settings as line), ' ',"
-        " (select string_agg(line::text, ' ' order by line::text) from seeds.holidays as line)))) as rules"
+        " (select string_agg(line::text, ' ' order by line::text) from seeds.holidays as line)))) as rules,"
+        " (select max(date) from ops.anomaly_days as days where days.tenant_id = stg_tenants.tenant_id) as checked_to"
         " from staging.stg_tenants"
         " cross join lateral (select (%s::timestamptz at time zone time_zone)::date - 1 as last_day) as clock"
         " where exists (select from marts.input_metrics as metrics where metrics.tenant_id = stg_tenants.tenant_id)",
         [_code("anomalies.py"), as_of],
     )
-    rules = {tenant["tenant_id"]: tenant["rules"] for tenant in tenants}
-    existing = _unchanged(connection, "anomalies", rules)
+    unchanged = _unchanged(connection, "anomalies", {tenant["tenant_id"]: tenant["rules"] for tenant in tenants})
+    checked_to = {
+        tenant["tenant_id"]: tenant["checked_to"]
+        for tenant in tenants
+        if tenant["tenant_id"] in unchanged and tenant["checked_to"] and tenant["checked_to"] <= tenant["last_day"]
+    }
     for table in ("input_anomalies", "anomaly_days"):
-        connection.execute(
-            sql.SQL("delete from {} where tenant_id <> all(%s)").format(sql.Identifier("ops", table)), [existing]
-        )
-    return sum(_checked_again(connection, tenant) for tenant in tenants)
+        _keep_only(connection, table, list(checked_to))
+    return sum(_checked_again(connection, tenant, checked_to.get(tenant["tenant_id"])) for tenant in tenants)
 
 
 _OTHER_DAYS = """
@@ -189,10 +196,9 @@ _OTHER_DAYS = """
         group by date
     ),
     known as (select date, fingerprint from ops.anomaly_days where tenant_id = %(tenant_id)s)
-    select
-        min(date) filter (where coalesce(given.fingerprint, 0) <> coalesce(known.fingerprint, 0)) as other,
-        (select max(date) from known) as checked_to
+    select min(date) as other
     from given full join known using (date)
+    where coalesce(given.fingerprint, 0) <> coalesce(known.fingerprint, 0)
 """
 _EXTENTS = """
     with given as (
@@ -209,22 +215,15 @@ _EXTENTS = """
 """
 
 
-def _checked_again(connection: Connection, tenant: Mapping[str, Any]) -> int:
+def _checked_again(connection: Connection, tenant: Mapping[str, Any], checked_to: date | None) -> int:
     """Check a tenant's days from the first one on that is another than it was; the number of rows written."""
     [days] = _rows(connection, _OTHER_DAYS, tenant)
-    if days["checked_to"] and days["checked_to"] > tenant["last_day"]:  # the clock was turned back
-        for table in ("input_anomalies", "anomaly_days"):
-            connection.execute(
-                sql.SQL("delete from {} where tenant_id = %s").format(sql.Identifier("ops", table)),
-                [tenant["tenant_id"]],
-            )
-        return _checked_again(connection, tenant)
-    if days["other"] is None and days["checked_to"] in (None, tenant["last_day"]):
+    if days["other"] is None and checked_to in (None, tenant["last_day"]):
         return 0
     from parley.analytics import anomalies
 
     settings = anomalies.Settings(_rows(connection, "select * from seeds.anomaly_settings"))
-    starts = [days["other"], days["checked_to"] and days["checked_to"] + timedelta(days=1)]
+    starts = [days["other"], checked_to and checked_to + timedelta(days=1)]
     begins: dict[tuple[str, str], date] = {}
     for series in _rows(connection, _EXTENTS, tenant):
         name = (series["event_name"], series["metric"])
@@ -258,14 +257,15 @@ _INPUT = """
 """
 _CHECKED_DAYS = """
     insert into ops.anomaly_days (tenant_id, date, fingerprint)
-    select tenant_id, date, sum(hashtextextended(metrics::text, 0))
-    from marts.input_metrics as metrics
-    where tenant_id = %(tenant_id)s and date >= %(since)s and date < %(last_day)s
-    group by tenant_id, date
-    union all
-    select %(tenant_id)s, %(last_day)s, coalesce(sum(hashtextextended(metrics::text, 0)), 0)
-    from marts.input_metrics as metrics
-    where tenant_id = %(tenant_id)s and date = %(last_day)s
+    select %(tenant_id)s, date, sum(fingerprint)
+    from (
+        select date, hashtextextended(metrics::text, 0) as fingerprint
+        from marts.input_metrics as metrics
+        where tenant_id = %(tenant_id)s and date between %(since)s and %(last_day)s
+        union all
+        select %(last_day)s, 0
+    ) as lines
+    group by date
 """
 
 
