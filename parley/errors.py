@@ -2,8 +2,9 @@
 
 import re
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 
 _PASSING = re.compile(
@@ -23,6 +24,12 @@ class ParleyError(Exception):
 
 class MistakeError(ParleyError):
     """What a user wrote or asked for is wrong, and nothing was begun because of it: no build has failed."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A question with the names nearest to one that is not known; empty where none is near."""
+    near = get_close_matches(name, list(known), n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from parley.build.circumstances import Circumstances
 from parley.build.rebuilds import Rebuild
 from parley.build.results import OnProgress, Progress, Result
 from parley.config import tenants, tracking_plan
-from parley.errors import MistakeError, ParleyError, mistakes
+from parley.errors import MistakeError, ParleyError, did_you_mean, mistakes
 from parley.quality_gate import validation
 from parley.settings import Settings
 from parley.warehouse import database, migrate, statistics
@@ -346,6 +346,8 @@ def _run(settings: Settings, manifest: "Manifest", command: list[str], on_progre
     counts = {"total": 0, "done": 0}
 
     def follow(event: "EventMsg") -> None:
+        if event.info.name == "NoNodesForSelectionCriteria":
+            raise MistakeError(_names_nothing(event.data.spec_raw, manifest))
         if event.info.name == "ConcurrencyLine":
             counts["total"] = event.data.node_count
         elif event.info.name == "NodeStart":
@@ -361,6 +363,13 @@ def _run(settings: Settings, manifest: "Manifest", command: list[str], on_progre
     if not counts["total"]:
         raise ParleyError("Nothing is selected: give --select names of models, such as daily_metrics or +marts.")
     return list(result.results)
+
+
+def _names_nothing(selector: str, manifest: "Manifest") -> str:
+    """What is wrong with a selector that fits nothing."""
+    names = [node.name for node in manifest.nodes.values() if node.resource_type.value in ("model", "seed")]
+    guess = did_you_mean(selector.strip("+@"), names) or "give names of models, such as daily_metrics or +marts."
+    return f"Nothing is called {selector!r} in --select: {guess}"
 
 
 def _outcome(results: list[Result], as_of: datetime, seconds: float) -> Outcome:

@@ -60,7 +60,7 @@ def invoke(
         # a seed may do without a column that its description gives a type
         warnings.filterwarnings("ignore", '".*" does not match the name of any column', RuntimeWarning)
         outcome = dbtRunner(manifest, [callback, write]).invoke([*quiet, *command, *where])
-    if isinstance(outcome.exception, KeyboardInterrupt):
+    if isinstance(outcome.exception, KeyboardInterrupt | ParleyError):  # the latter of the callback
         raise outcome.exception
     if outcome.exception:
         kind = MistakeError if isinstance(outcome.exception, CompilationError) else ParleyError

@@ -1,6 +1,5 @@
 """The metrics of `models/metrics/`: what there are, what each means, and their values, which MetricFlow's SQL reads."""
 
-import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from psycopg.rows import class_row
 
 from parley.alerts.metrics import MetricValues
 from parley.build import dbt
-from parley.errors import ParleyError
+from parley.errors import ParleyError, did_you_mean
 from parley.settings import Settings
 from parley.warehouse import postgres_errors
 from parley.warehouse.database import Connection
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 HOUR = "hour"
 GRAINS = (HOUR, "day", "week", "month", "quarter", "year")
 MONDAY = "monday"  # on which MetricFlow's own weeks begin
-SUGGESTIONS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +133,8 @@ class Catalogue:
         """What a metric is. Raises ParleyError where there is none of this name, with names like it."""
         if name in self.metrics:
             return self.metrics[name]
-        raise ParleyError(f"There is no metric {name!r}{_like(name, self.metrics)} `parley metrics list` shows all.")
+        guess = did_you_mean(name, self.metrics)
+        raise ParleyError(f"There is no metric {name!r}: {guess}{guess and ' '}`parley metrics list` shows all.")
 
     def dimensions(self, *metrics: str) -> list[str]:
         """What all these metrics can be parted by, besides grains of time; the shortest names first."""
@@ -410,11 +409,6 @@ def _literal(text: str) -> str:
     """The text as SQL, inside a template of Jinja's that must not take it for its own."""
     literal = sql.Literal(text).as_string(None)
     return "{% raw %}" + literal + "{% endraw %}" if "{" in literal else literal
-
-
-def _like(name: str, names: "dict[str, Metric]") -> str:
-    close = difflib.get_close_matches(name, names, SUGGESTIONS)
-    return f": did you mean {' or '.join(close)}?" if close else "."
 
 
 def _reason(error: Exception) -> str:

@@ -52,11 +52,11 @@ def pause(tenant: Name, by: By = None) -> None:
 
 @app.command()
 def resume(tenant: Name, by: By = None) -> None:
-    """Expect events of a tenant again.
+    """Expect events of a tenant again: a paused one is what it was before.
 
     Example: [bold]parley tenants resume salon-paris[/]
     """
-    _set(tenant, "active", by)
+    _set(tenant, None, by)
 
 
 @app.command()
@@ -106,16 +106,24 @@ def remove(
             console.print(f"  {escape(path)}" + (f" ({times:,})" if times else ""), soft_wrap=True)
 
 
-def _set(tenant: str, state: "State", by: str | None) -> None:
+def _set(tenant: str, state: "State | None", by: str | None) -> None:
+    """Let a tenant have a state; None is the one in which events are expected of it."""
     from parley.config import tenants
     from parley.settings import Settings
     from parley.warehouse import audit, migrate
 
     settings = Settings.load()
     with migrate.connect(settings, autocommit=True) as connection:
-        known = {each.tenant.tenant_id for each in tenants.overview(settings, connection)}
+        known = {each.tenant.tenant_id: each.tenant for each in tenants.overview(settings, connection)}
         if tenant not in known:
             raise ParleyError(f"There is no tenant {tenant!r}: `parley tenants list` shows them.")
+        before = known[tenant].state
+        if state is None:
+            state = before if known[tenant].is_active else tenants.state_before_pause(connection, tenant)
+        if state == before:
+            console.print(f"{escape(tenant)} is {state} already.", soft_wrap=True)
+            return
         tenants.set_state(settings.project / tenants.SEED, tenant, state)
-        audit.record(connection, "tenant.state_set", tenant_id=tenant, actor=by or whoami(), details={"state": state})
+        details = {"state": state, "before": before}
+        audit.record(connection, "tenant.state_set", tenant_id=tenant, actor=by or whoami(), details=details)
     console.print(f"{escape(tenant)} is {state}; seeds/tenants.csv says so.", soft_wrap=True)

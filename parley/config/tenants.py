@@ -135,6 +135,16 @@ def set_state(path: Path, tenant_id: str, state: State) -> None:
     seeds.change(path, alter)
 
 
+def state_before_pause(connection: "Connection", tenant_id: str) -> State:
+    """The state that a tenant was paused in, by the audit log; `active` where it does not say."""
+    row = connection.execute(
+        "select details ->> 'before' from ops.audit_log where action = 'tenant.state_set' and tenant_id = %s"
+        " and details ->> 'state' = 'paused' order by number desc limit 1",
+        [tenant_id],
+    ).fetchone()
+    return "demo" if row == ("demo",) else "active"
+
+
 @cache
 def country_of(time_zone: str) -> str | None:
     """The country (ISO 3166) in which clocks show this time, None where there is none, or more than one."""

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, get_args
 
@@ -20,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from psycopg import sql
 
-from parley.errors import ParleyError
+from parley.errors import ParleyError, did_you_mean
 from parley.history import streams
 from parley.settings import Settings
 from parley.warehouse import audit, database
@@ -172,9 +171,8 @@ def _find(found: Sequence[Table], name: str) -> Table:
 
 
 def _unknown(what: str, name: str, known: Collection[str]) -> str:
-    near = get_close_matches(name, known, n=1, cutoff=0.5)
-    guess = f"did you mean {near[0]!r}? " if near else ""
-    return f"There is no {what} {name!r}: {guess}There are {', '.join(sorted(known))}."
+    guess = did_you_mean(name, known)
+    return f"There is no {what} {name!r}: {guess}{guess and ' '}There are {', '.join(sorted(known))}."
 
 
 def _column(table: Table, name: str) -> sql.Identifier:

@@ -205,7 +205,15 @@ def test_an_unknown_time_zone_in_the_seed_is_named_before_anything_is_built(buil
     ("order", "sentence"),
     [
         (BuildRequest(tenant="nobody"), "There is no tenant 'nobody'"),
-        (BuildRequest(select=("no_such_table",)), "Nothing is selected"),
+        (
+            BuildRequest(select=("no_such_table",)),
+            "Nothing is called 'no_such_table' in --select: give names of models",
+        ),
+        (
+            BuildRequest(select=("active_users", "+daily_metric")),
+            r"'\+daily_metric' in --select: did you mean 'daily_met",
+        ),
+        (BuildRequest(select=("activeusers,resource_type:test",)), "did you mean 'active_users'"),
         (BuildRequest(select=("state:modified",)), "dbt could not begin"),
     ],
 )

@@ -148,6 +148,20 @@ def test_a_seed_without_the_column_gets_it(tmp_path: Path) -> None:
     }
 
 
+def test_a_tenant_that_is_resumed_is_what_it_was(project: Path, database: Settings, tmp_path: Path) -> None:
+    seed = project / tenants.SEED
+    tenants.set_state(seed, GONE, "demo")
+    tenants.set_state(seed, LEFT[0], "left")
+    parley("load", write(tmp_path / "a.ndjson", [event(number) for number in range(3)])).check_returncode()
+    for tenant_id, resumed in ((GONE, "demo"), (LEFT[0], "active"), (LEFT[1], "active")):
+        for command, state in (("pause", "paused"), ("resume", resumed), ("resume", resumed)):
+            parley("tenants", command, tenant_id).check_returncode()
+            assert tenants.read(seed)[tenant_id].state == state
+    with postgres.connect(database) as connection:
+        noted = [entry.details["state"] for entry in audit.latest(connection, 10, "tenant.state_set", GONE)]
+    assert noted == ["demo", "paused"], "what changes nothing is not noted"
+
+
 def test_a_load_that_begins_while_a_tenant_is_removed_keeps_the_tenant(
     project: Path, rows: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
