@@ -103,7 +103,7 @@ def validate(
     problems = Table("line", "event type", "rejected for", "", box=None, header_style="bold", pad_edge=False)
     with sources.open_source(file, sources.Columns.of(contract["source_format"], contract["plan"].types)) as source:
         for chunk in source:
-            for line, result in validate_lines(rules, chunk):
+            for line, result in validate_lines(rules, chunk)[0]:
                 if isinstance(result, Accepted):
                     outcomes["would be accepted"] += 1
                 elif isinstance(result, Dropped):

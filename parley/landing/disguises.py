@@ -187,7 +187,11 @@ def _spelled(text: str) -> str:
     if len(text) < 3 * _FEWEST_SPELLED:
         return text
     words = text.casefold().replace("-", " ").replace(",", " ").split()
-    if len(words) < _FEWEST_SPELLED or sum(map(_SPELLED.__contains__, words)) < _FEWEST_OF_LETTERS:
+    if (
+        len(words) < _FEWEST_SPELLED
+        or _SPELLED.keys().isdisjoint(words)
+        or sum(map(_SPELLED.__contains__, words)) < _FEWEST_OF_LETTERS
+    ):
         return text
     parts: list[str] = []
     done, run = 0, ""

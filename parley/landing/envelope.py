@@ -38,7 +38,7 @@ _PERHAPS_INEXACT_WITHIN = re.compile(rb"[\s:,\[]" + _PERHAPS_INEXACT.pattern)
 # A line in which digits and points are 0, signs are -, and what a value follows is a colon: by it most lines show that
 # they have no such number.
 _OUTLINE = bytes.maketrans(b"123456789.E+ \t\r\n\v\f,[", b"0000000000e-::::::::")
-_EXPONENT = re.compile(rb":-?0+e-?000")
+_LONG_NUMBER = re.compile(rb":-?0(?:0{15}|0*e-?000)")
 
 
 class Digits(str):
@@ -86,7 +86,7 @@ def decode(line: bytes | str) -> tuple[Any, bool]:
 def is_perhaps_inexact(raw: bytes) -> bool:
     """Whether JSON holds a number of so many digits that it may not be kept exactly."""
     outline = raw.translate(_OUTLINE)
-    if b"0000000000000000" not in outline and not _EXPONENT.search(outline) and outline[:1] not in b"0-":
+    if not _LONG_NUMBER.search(outline) and outline[:1] not in b"0-":
         return False
     return bool(_PERHAPS_INEXACT_WITHIN.search(raw) or _PERHAPS_INEXACT.match(raw))
 

@@ -28,6 +28,8 @@ _NOT_A_WORD = re.compile(r"[^a-z0-9.]+")
 
 def identifier(field: str, value: Any, privacy: Privacy) -> str | None:
     """An id, hashed where it is an address or a number; None where it is empty."""
+    if type(value) is str and (known := privacy.ids.get(value)):
+        return known  # as most have come before
     found = text(field, value, MAX_ID)
     return found and privacy.identifier(found)
 

@@ -21,8 +21,8 @@ MASK: Final = "[masked]"
 MAX_DEPTH: Final = 32
 CACHED_KEYS: Final = 10_000
 CACHED_SUBJECTS: Final = 50_000
-CACHED_TEXTS: Final = 20_000  # values of attributes come again and again
-CACHED_TEXT: Final = 64  # characters of the longest that is remembered
+CACHED_TEXTS: Final = 20_000  # values of attributes, greetings and what bots say come again and again
+CACHED_TEXT: Final = 200  # characters of the longest that is remembered
 MAX_ID: Final = 128
 MOST_SEARCHED: Final = 10_000  # words, of each tenant, looked up among the erased: a fraction of a second
 TOO_MUCH: Final = (
@@ -38,7 +38,8 @@ _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+|\d+")
 _QUOTED = re.compile(r"[^\s\"'`,;|<>()\[\]{}=&?#*\\]+")
 _UNPARTED = re.compile(r"[^\s\"'`,;<>()\[\]{}\\]+")
 _ENDS = ".:!?|=&#*"  # of a sentence, or of what stands around a word
-_NO_TEXT = r"(?!(?:[2-9a-f].)+$)"  # in hexadecimal: some byte cannot be read
+# in hexadecimal: it is no UTF-8 that can be read
+_NO_TEXT = r"(?!(?:[2-7].|[cd].[89ab].|e.(?:[89ab].){2}|f.(?:[89ab].){3})+$)"
 _PLAIN_ID = re.compile(
     rf"[A-Za-z][a-z.-]*\d{{0,6}}|\d{{0,7}}|[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}|{_NO_TEXT}[0-9a-f]{{32,}}"
     # such as c-9f03…: no number, as it has a letter, nor the beginning of an IBAN
@@ -97,11 +98,13 @@ class Privacy:
         said = repr((_VERSION, lists, region)).encode()
         self._fingerprint = hmac.digest(secret, said, "sha256").hex()[:16]
         self.scrub = patterns.Scrubber(lists.patterns, patterns.Words(lists.phone_words, lists.other_words), region)
-        self._known = lru_cache(CACHED_TEXTS)(self._cleaned)
+        self._free = _remembering(self.scrub)
+        hints: tuple[patterns.Hint, ...] = ("phone", "id", None)
+        self._by_hint = {hint: _remembering(partial(self._cleaned, hint=hint)) for hint in hints}
         self.source = lru_cache(CACHED_KEYS)(partial(self.scrub, is_free=False))
         """Where an event comes from, as it is kept."""
-        self.identifier = lru_cache(CACHED_SUBJECTS)(self._identifier)
-        """An id as it is kept: hashed where it is somebody's address or number, so that it joins as before."""
+        self.ids: dict[str, str] = {}
+        """Ids that came before, as `identifier` keeps them."""
 
         self._people = frozenset(map(_joined, lists.people))
         self._things = frozenset(map(_joined, lists.things))
@@ -206,18 +209,12 @@ class Privacy:
     def _value(self, hint: patterns.Hint, key: str | None) -> Action:
         """All patterns, in the light of what the key says of numbers; an id is hashed, so that it joins as before."""
 
-        def leaf(text: str) -> str:
-            if len(text) > CACHED_TEXT:
-                return self._cleaned(text, hint)
-            found = self._known(text, hint)
-            return text if found == text else found  # what is the same is told by being the same object
-
         def number(value: int) -> Any:
             if hint == "phone" and 10**6 <= value < 10**15:
                 return MASK if self.scrub(str(value), hint) != str(value) else value
             return MASK if 10**12 <= value < 10**19 and patterns.cards(str(value), hint) != str(value) else value
 
-        return self._texts(leaf, lambda inner: self._attribute(inner, key), number)
+        return self._texts(self._by_hint[hint], lambda inner: self._attribute(inner, key), number)
 
     def _cleaned(self, text: str, hint: patterns.Hint) -> str:
         if hint == "id" and len(text) <= MAX_ID and self.scrub.is_contact(text, hint):
@@ -257,12 +254,31 @@ class Privacy:
         def number(value: int) -> Any:
             return MASK if self.scrub(str(value)) != str(value) else value
 
-        return self._texts(lambda text: self.scrub(text)[:length], number=number)
+        return self._texts(lambda text: self._free(text)[:length], number=number)
 
-    def _identifier(self, value: str) -> str:
-        if _PLAIN_ID.fullmatch(value) or not self.scrub.is_contact(value):
-            return value
-        return self.hash(value)
+    def identifier(self, value: str) -> str:
+        """An id as it is kept: hashed where it is somebody's address or number, so that it joins as before."""
+        known = self.ids.get(value)
+        if known is None:
+            is_plain = _PLAIN_ID.fullmatch(value) or not self.scrub.is_contact(value)
+            known = value if is_plain else self.hash(value)
+            if len(self.ids) >= CACHED_SUBJECTS:
+                self.ids.clear()
+            self.ids[value] = known
+        return known
+
+
+def _remembering(scrub: Callable[[str], str]) -> Callable[[str], str]:
+    """The same, but short texts that come again are remembered, and a text that stays is the same object after it."""
+    known = lru_cache(CACHED_TEXTS)(scrub)
+
+    def remembered(text: str) -> str:
+        if len(text) > CACHED_TEXT:
+            return scrub(text)
+        found = known(text)
+        return text if found == text else found
+
+    return remembered
 
 
 def _hint_for(text: str, hint: patterns.Hint) -> patterns.Hint:

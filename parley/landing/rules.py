@@ -39,6 +39,7 @@ UNREGISTERED_VERSION = 0
 CACHED_USERS = 50_000
 CACHED_TENANTS = 10_000
 CACHED_CONTEXTS = 5_000  # a session's events have the same one
+_GIVEN = {"analytics": True}
 CACHED_CONTEXT = 1_000  # bytes of the longest that is remembered
 
 
@@ -205,7 +206,12 @@ class Rules:
         if tenant_id is None:
             tenant_id = default_tenant
         context = get("context")
-        if type(context) is dict and "consent" in context and (said := consent.said(context["consent"])) != "yes":
+        if (
+            type(context) is dict
+            and (stated := context.get("consent")) is not None
+            and stated != _GIVEN  # as most are written
+            and (said := consent.said(stated)) != "yes"
+        ):
             return Dropped(self._readable(tenant_id), "no_consent", said == "unclear")
         user_id = get("user_id")
         if (

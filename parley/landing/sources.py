@@ -244,29 +244,33 @@ def can_be_reread(path: str) -> bool:
     return path != STDIN and Path(path).is_file()
 
 
-def open_source(path: str, columns: Columns) -> Source:
-    """Open a file, or standard input for `-`. Raises SourceError with what is wrong with it."""
+def open_source(path: str, columns: Columns, *, records: int = RECORDS) -> Source:
+    """Open a file, or standard input for `-`. Of what has to be taken apart a chunk has so many good records at most.
+
+    Raises SourceError with what is wrong with it.
+    """
     check(path)
     if path == STDIN:
-        return _open(STDIN, _stdin, None, columns)
+        return _open(STDIN, _stdin, None, columns, records)
     try:
         file = Path(path).open("rb")  # noqa: SIM115 - the source closes it
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error.strerror}.") from error
     try:
-        return _open(Path(path).name, file, Path(path).stat().st_size if can_be_reread(path) else None, columns)
+        size = Path(path).stat().st_size if can_be_reread(path) else None
+        return _open(Path(path).name, file, size, columns, records)
     except BaseException:
         file.close()
         raise
 
 
-def _open(name: str, file: Any, size: int | None, columns: Columns) -> Source:
+def _open(name: str, file: Any, size: int | None, columns: Columns, records: int) -> Source:
     blocks = _blocks(name, file)
     start = next(blocks, b"")
     if start.startswith(_PARQUET):
         if size is None:
             raise SourceError("A stream cannot be read as Parquet: give the file by its name.")
-        return Source(name, file, _PARQUET, _parquet(name, file, columns), is_table=True)
+        return Source(name, file, _PARQUET, _parquet(name, file, columns, records), is_table=True)
     blocks = chain([start], blocks)
     blocks = _enlarged(_gunzip(name, blocks) if start.startswith(_GZIP) else blocks)
     first = next(blocks, b"").removeprefix(_BOM)
@@ -275,9 +279,9 @@ def _open(name: str, file: Any, size: int | None, columns: Columns) -> Source:
     blocks = chain([first], blocks)
     is_table = bool(first) and _is_table(name, head, columns)
     if is_table:
-        chunks = _gathered(_csv(name, _whole_lines(blocks, MAX_EVENT), columns), is_table=True)
+        chunks = _gathered(_csv(name, _whole_lines(blocks, MAX_EVENT), columns), records, is_table=True)
     elif columns.documents or is_stream(first):
-        chunks = _gathered(_documents(name, blocks, columns))
+        chunks = _gathered(_documents(name, blocks, columns), records)
     else:
         chunks = _ndjson(_whole_lines(blocks, columns.longest))
     return Source(name, file, head, (chunks, (lambda: file.tell() / size) if size else None), is_table=is_table)
@@ -336,7 +340,10 @@ def sample(path: str, columns: Columns, lines: int) -> list[Any]:
 
     Raises SourceError where it cannot be read that way, or none of its first lines can.
     """
-    source = _open(STDIN, io.BytesIO(_stdin.peek()), None, columns) if path == STDIN else open_source(path, columns)
+    if path == STDIN:
+        source = _open(STDIN, io.BytesIO(_stdin.peek()), None, columns, lines)
+    else:
+        source = open_source(path, columns, records=lines)
     found: list[Any] = []
     try:
         chunk = source.read()
@@ -485,8 +492,11 @@ def _documents(name: str, blocks: Iterable[bytes], columns: Columns) -> Iterator
         raise SourceError(f"{name} cannot be read on after its document {line:,}: {error.message}") from error
 
 
-def _gathered(records: Iterator[Record], *, is_table: bool = False) -> Iterator[Chunk]:
-    """Records as chunks, those rejected as empty lines. What came before an error comes out before it."""
+def _gathered(records: Iterator[Record], most: int, *, is_table: bool = False) -> Iterator[Chunk]:
+    """Records as chunks of so many good ones at most, those rejected as empty lines.
+
+    What came before an error comes out before it.
+    """
     line = 1
     lines: list[bytes] = []
     rejected: list[RejectedLine] = []
@@ -504,7 +514,7 @@ def _gathered(records: Iterator[Record], *, is_table: bool = False) -> Iterator[
             else:
                 lines.append(found)
                 size += len(found)
-            if len(lines) >= RECORDS or size >= CHUNK:
+            if len(lines) - len(rejected) >= most or len(lines) >= RECORDS or size >= CHUNK:
                 yield chunk()
                 line, lines, rejected, size = line + len(lines), [], [], 0
     except SourceError as error:
@@ -594,7 +604,7 @@ def _delimiter(header: str) -> str:
     return max(_DELIMITERS, key=header.count)
 
 
-def _parquet(name: str, file: IO[bytes], columns: Columns) -> Reader:
+def _parquet(name: str, file: IO[bytes], columns: Columns, most: int) -> Reader:
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -624,7 +634,7 @@ def _parquet(name: str, file: IO[bytes], columns: Columns) -> Reader:
                 f"{name} cannot be read on after row {line} ({type(error).__name__}): is it damaged?"
             ) from error
 
-    return _gathered(records(), is_table=True), lambda: line / max(table.metadata.num_rows, 1)
+    return _gathered(records(), most, is_table=True), lambda: line / max(table.metadata.num_rows, 1)
 
 
 def _micro(kind: Any, is_legacy: bool = False) -> Any:

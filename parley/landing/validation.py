@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from heapq import merge
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
@@ -21,6 +21,7 @@ from parley.landing.rules import Rules
 from parley.landing.sources import MAX_DOCUMENT, MAX_EVENT, Chunk
 from parley.warehouse.names import UNKNOWN_TENANT
 
+Made = TypeVar("Made")
 MakeRules = Callable[[], Rules]
 """Makes the rules of a load in the process that calls it; can be pickled."""
 
@@ -33,6 +34,7 @@ _line = itemgetter(0)
 OTHER_FIELDS = "(other fields)"
 ID_LENGTH = 36  # characters of a UUID
 _NULL = "\\N"
+_NO_MORE = f"\t{_NULL}\t{_NULL}\t{_NULL}\t{_NULL}\n"
 _ESCAPED = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
@@ -76,20 +78,54 @@ class Unread:
 
     fields: Counter[str] = field(default_factory=Counter)
     empty: Counter[str] = field(default_factory=Counter)
+    unknown: Counter[str] = field(default_factory=Counter)
+    """Fields that no event of our own format has, as they are written."""
+    documents: int = 0
 
     def add(self, places: Iterable[str]) -> None:
         """Count fields; those beyond a number of different names together."""
         for place in places:
             self.fields[place if place in self.fields or len(self.fields) < MAX_UNREAD else OTHER_FIELDS] += 1
 
+    def usual(self) -> frozenset[str]:
+        """The unknown fields that come again and again."""
+        return frozenset(key for key, lines in self.unknown.items() if lines > UNKNOWN_SHARE * self.documents)
+
+
+Results = Iterator[tuple[int, EventResult]]
+"""By the number of the line; a document of another format may become many events."""
+
 
 def validate_chunk(rules: Rules, chunk: Chunk) -> ValidatedChunk:
     """Validate the lines of a chunk. Blank lines are no events."""
-    unread = Unread()
-    validated = collect(validate_lines(rules, chunk, unread))
+    validated, unread = _validated(rules, chunk, collect)
     validated.unread.update(unread.fields)
     validated.empty.update(unread.empty)
     return validated
+
+
+def validate_lines(rules: Rules, chunk: Chunk) -> tuple[list[tuple[int, EventResult]], Unread]:
+    """The results on the events of a chunk, with the numbers of their lines, and what was not read."""
+    return _validated(rules, chunk, list)
+
+
+def _validated(rules: Rules, chunk: Chunk, make: Callable[[Results], Made]) -> tuple[Made, Unread]:
+    """What is made of the results on a chunk's lines.
+
+    They come one by one, since no processor's cache holds a whole chunk decoded. That an unknown field comes again and
+    again, so that it must be what the source calls something, is known only after them: then all is made anew.
+    """
+    unread = Unread()
+    made = make(_results(rules, chunk, unread, frozenset()))
+    # of a table, columns that events do not have are no error
+    unknown = frozenset() if chunk.is_table else unread.usual()
+    if unknown:
+        unread = Unread()
+        made = make(_results(rules, chunk, unread, unknown))
+    for key, lines in unread.unknown.items():
+        if key not in unknown:
+            unread.add([shown(key)] * lines)
+    return made, unread
 
 
 def collect(results: Iterable[tuple[int, EventResult]]) -> ValidatedChunk:
@@ -131,60 +167,67 @@ def collect(results: Iterable[tuple[int, EventResult]]) -> ValidatedChunk:
     )
 
 
-def validate_lines(rules: Rules, chunk: Chunk, unread: Unread | None = None) -> Iterator[tuple[int, EventResult]]:
-    """The result on every event of a chunk, with the number of its line. Blank lines are none."""
+def _results(rules: Rules, chunk: Chunk, unread: Unread, unknown: frozenset[str]) -> Results:
     received_at = datetime.now(UTC)
-    unread = Unread() if unread is None else unread
-    broken: list[tuple[int, EventResult]] = [
-        (rejection.line, rules.rejected_line(rejection.reason, rejection.message)) for rejection in chunk.rejected
-    ]
-    documents: list[_Document] = []
+    documents = _documents(rules, chunk)
+    if rules.mapper is None:
+        results = _native(rules, documents, received_at, unread, unknown)
+    else:
+        results = _mapped(rules, rules.mapper, documents, received_at, unread)
+    broken = [(each.line, rules.rejected_line(each.reason, each.message)) for each in chunk.rejected]
+    return merge(sorted(broken, key=_line), results, key=_line) if broken else results
+
+
+_Document = tuple[int, bytes, Any, bool]
+"""The number of a line, its JSON, what it says (`Rejected` where it is none), and whether that holds `Digits`."""
+
+
+def _documents(rules: Rules, chunk: Chunk) -> Iterator[_Document]:
     longest = MAX_EVENT if rules.mapper is None else MAX_DOCUMENT
     for number, line in enumerate(chunk.body.split(b"\n"), chunk.first_line):
         if len(line) > longest and len(line.strip()) > longest:
             size = f"{longest // 1024} KiB" if rules.mapper is None else f"{longest // 1024**2} MiB"
             message = f"The line is longer than {size}: shorten the event, or split it."
-            broken.append((number, rules.rejected_line("too_large", message)))
+            yield number, b"", rules.rejected_line("too_large", message), False
         elif line and not line.isspace():
             try:
-                documents.append((number, line, *decode(line)))
+                value, has_digits = decode(line)
             except orjson.JSONDecodeError as error:
                 message = f"The line is no JSON ({error.msg}, column {error.colno}): write one JSON object per line."
-                broken.append((number, rules.rejected_line("invalid_json", message)))
-    if rules.mapper is None:
-        validated = _native(rules, documents, chunk, received_at, unread)
-    else:
-        validated = _mapped(rules, rules.mapper, documents, received_at, unread)
-    yield from merge(sorted(broken, key=_line), validated, key=_line) if broken else validated
-
-
-_Document = tuple[int, bytes, Any, bool]
-"""The number of a line, its JSON, what it says, and whether that holds `Digits`."""
+                yield number, b"", rules.rejected_line("invalid_json", message), False
+            else:
+                yield number, line, value, has_digits
 
 
 def _native(
-    rules: Rules, documents: list[_Document], chunk: Chunk, received_at: datetime, unread: Unread
-) -> Iterator[tuple[int, EventResult]]:
+    rules: Rules, documents: Iterable[_Document], received_at: datetime, unread: Unread, unknown: frozenset[str]
+) -> Results:
     validate = rules.validate
-    found = Counter(
-        key
-        for _, _, event, _ in documents
-        if type(event) is dict and not event.keys() <= KNOWN
-        for key in event.keys() - KNOWN
-    )
-    # a field that comes again and again is what this source calls something: without it events would be mutilated
-    limit = UNKNOWN_SHARE * len(documents)
-    unknown = frozenset(key for key, lines in found.items() if lines > limit and not chunk.is_table)
-    for key, lines in found.items():
-        if key not in unknown:
-            unread.add([shown(key)] * lines)
     for number, _, event, has_digits in documents:
+        if type(event) is Rejected:
+            yield number, event
+            continue
+        unread.documents += 1
+        if type(event) is dict and not event.keys() <= KNOWN:
+            unread.unknown.update(event.keys() - KNOWN)
         yield number, validate(event, received_at, unknown=unknown, has_digits=has_digits)
 
 
-def _mapped(
+def _mapped(rules: Rules, mapper: Mapper, lines: Iterable[_Document], received_at: datetime, unread: Unread) -> Results:
+    documents: list[_Document] = []
+    broken: list[tuple[int, EventResult]] = []
+    for each in lines:
+        if type(each[2]) is Rejected:
+            broken.append((each[0], each[2]))
+        else:
+            documents.append(each)
+    results = _of_documents(rules, mapper, documents, received_at, unread)
+    return merge(broken, results, key=_line) if broken else results
+
+
+def _of_documents(
     rules: Rules, mapper: Mapper, documents: list[_Document], received_at: datetime, unread: Unread
-) -> Iterator[tuple[int, EventResult]]:
+) -> Results:
     with_digits = {number for number, _, _, has_digits in documents if has_digits}
     mapped = mapper.map([(number, line) for number, line, _, _ in documents], with_digits)
     for (number, events), (_, _, document, has_digits) in zip(mapped, documents, strict=True):
@@ -217,12 +260,19 @@ def kind_of(document: Any) -> str:
 
 
 def _event_row(key: str, event: Accepted) -> bytes:
-    _, _, name, occurred_at, conversation, session, user, source, attributes, context, version, *envelope = event
-    anonymous, site, sequence, actor = envelope
-    before = f"{key}\t{cell(name)}\t{occurred_at}\t{cell(conversation)}\t{cell(session)}\t{cell(user)}\t{cell(source)}"
-    number = _NULL if sequence is None else sequence
-    after = f"{version}\t{cell(anonymous)}\t{cell(site)}\t{number}\t{cell(actor)}\n"
-    return b"%b\t%b\t%b\t%b" % (before.encode(), _json(attributes), _json(context), after.encode())
+    (
+        _tenant, _id, name, occurred_at, conversation, session, user, source, attributes, context, version, anonymous,
+        site, sequence, actor,
+    ) = event  # fmt: skip
+    before = (
+        f"{key}\t{cell(name)}\t{occurred_at}\t{cell(conversation)}\t{cell(session)}\t{cell(user)}\t{cell(source)}\t"
+    )
+    if anonymous is None and site is None and sequence is None and actor is None:  # as of most
+        after = f"\t{version}{_NO_MORE}"
+    else:
+        number = _NULL if sequence is None else sequence
+        after = f"\t{version}\t{cell(anonymous)}\t{cell(site)}\t{number}\t{cell(actor)}\n"
+    return b"".join((before.encode(), _json(attributes), b"\t", _json(context), after.encode()))
 
 
 def _rejected_row(line: int, event: Rejected) -> bytes:

@@ -15,7 +15,7 @@ from parley.landing import formats
 from parley.landing.formats import Failure, Format, Mapper, Sample
 from parley.landing.results import Accepted, Dropped, Rejected
 from parley.landing.sources import Chunk
-from parley.landing.validation import Unread, validate_lines
+from parley.landing.validation import validate_lines
 from tests.support.contract import FOLDER, FORMATS, rules
 
 SHIPPED = {
@@ -67,7 +67,7 @@ def test_a_samples_events_land_whatever_their_format(source_format: Format, samp
 def validated(source_format: Format, lines: list[bytes]) -> Counter[str]:
     by = rules(source_format=source_format, default_tenant="open")
     counts: Counter[str] = Counter()
-    for _, result in validate_lines(by, Chunk(1, len(lines), b"\n".join(lines))):
+    for _, result in validate_lines(by, Chunk(1, len(lines), b"\n".join(lines)))[0]:
         match result:
             case Accepted():
                 counts["accepted"] += 1
@@ -89,7 +89,7 @@ def test_a_wrong_format_lands_no_event_of_another(named: str) -> None:
     ]
     by = rules(source_format=FORMATS[named], default_tenant="open")
     chunk = Chunk(1, len(documents), b"\n".join(line for _, line in documents))
-    landed = [documents[line - 1] for line, result in validate_lines(by, chunk) if isinstance(result, Accepted)]
+    landed = [documents[line - 1] for line, result in validate_lines(by, chunk)[0] if isinstance(result, Accepted)]
     assert landed == []
 
 
@@ -117,9 +117,9 @@ def test_any_document_is_accepted_or_rejected_with_a_reason(name: str) -> None:
         for _ in range(int(os.environ.get("PARLEY_MUTANTS", MUTANTS)))
     ]
     by = rules(source_format=source_format, default_tenant="open")
-    unread = Unread()
     seen: Counter[int] = Counter()
-    for line, result in validate_lines(by, Chunk(1, len(lines), b"\n".join(lines)), unread):
+    results, unread = validate_lines(by, Chunk(1, len(lines), b"\n".join(lines)))
+    for line, result in results:
         seen[line] += 1
         if isinstance(result, Rejected):
             assert result.message.endswith(".")

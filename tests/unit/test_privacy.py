@@ -278,6 +278,18 @@ CONTACTS = (
     "6a616e652e646f65406d61696c2e6578616d706c65", "u-6a616e65406d61696c2e6578616d706c65",
     "user_amFuZUBtYWlsLmV4YW1wbGU", "c-de89370400440532013000",
 )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "said", ["ab@cd.ef", "0701234567", "jan\u00e9@caf\u00e9.com", "\u65e5@b.jp", "\U0001f600y@b.com"]
+)
+def test_an_id_that_hides_something_in_hexadecimal_is_hashed(said: str) -> None:
+    for beside in ("{}", "s-{}", "user_{}"):
+        hidden = beside.format(said.encode().hex())
+        assert accepted(event(user_id=hidden)).user_id == hmac.new(SECRET, hidden.encode(), "sha256").hexdigest()
+    assert accepted(event(user_id="s-d7d1b02ac442fde9")).user_id == "s-d7d1b02ac442fde9"
+
+
 FIELDS = ("user_id", "anonymous_id", "conversation_id", "session_id", "site_id")
 
 

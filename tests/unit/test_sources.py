@@ -197,6 +197,14 @@ def test_a_table_that_is_no_utf_8_is_said_to_be_so_before_it_is_recognised(tmp_p
         sources.sample(str(path), columns("transcript"), 1)
 
 
+def test_a_sample_takes_apart_no_more_than_it_shows(tmp_path: Path) -> None:
+    """Else each format that looks into documents would go through megabytes before a load begins."""
+    path = write(tmp_path / "export.json", '{"items": [' + '{"n": 1},' * 30 + '{"n": broken}]}')
+    inside = Columns(is_native=False, name="mine", types={}, documents=(("items",),))
+    assert len(sources.sample(str(path), inside, 20)) == 20
+    assert len(sources.sample(str(path), inside, 40)) == 30  # what came before the break
+
+
 def test_a_path_that_is_no_file_is_said_to_be_so(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="There is no file"):
         read(tmp_path / "missing")
