@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from heapq import merge
+from itertools import islice
 from operator import itemgetter
 from typing import Any, TypeVar
 
@@ -31,6 +32,7 @@ REJECTED_COLUMNS = ("line_number", *Rejected._fields)
 UNKNOWN_SHARE = 0.1
 """Of the lines of a chunk: an unknown field of the envelope in more of them is an error of the line."""
 _line = itemgetter(0)
+MAPPED_AT_ONCE = 200  # documents: jq starts once for them, and a processor's cache holds them
 OTHER_FIELDS = "(other fields)"
 ID_LENGTH = 36  # characters of a UUID
 _NULL = "\\N"
@@ -213,16 +215,14 @@ def _native(
         yield number, validate(event, received_at, unknown=unknown, has_digits=has_digits)
 
 
-def _mapped(rules: Rules, mapper: Mapper, lines: Iterable[_Document], received_at: datetime, unread: Unread) -> Results:
-    documents: list[_Document] = []
-    broken: list[tuple[int, EventResult]] = []
-    for each in lines:
-        if type(each[2]) is Rejected:
-            broken.append((each[0], each[2]))
-        else:
-            documents.append(each)
-    results = _of_documents(rules, mapper, documents, received_at, unread)
-    return merge(broken, results, key=_line) if broken else results
+def _mapped(
+    rules: Rules, mapper: Mapper, documents: Iterator[_Document], received_at: datetime, unread: Unread
+) -> Results:
+    while some := list(islice(documents, MAPPED_AT_ONCE)):
+        broken = [(number, document) for number, _, document, _ in some if type(document) is Rejected]
+        readable = [each for each in some if type(each[2]) is not Rejected] if broken else some
+        results = _of_documents(rules, mapper, readable, received_at, unread)
+        yield from merge(broken, results, key=_line) if broken else results
 
 
 def _of_documents(
