@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from parley.errors import ParleyError
-from parley.settings import PRIVATE
+from parley.settings import PRIVATE, Settings
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
@@ -30,6 +30,17 @@ def instant(option: str, text: str | None) -> datetime | None:
     if time and time.tzinfo is None:
         raise ParleyError(f"{option} has no offset: write it as 2026-01-31T18:00:00Z.")
     return time
+
+
+def check_tenant(settings: Settings, tenant: str | None) -> None:
+    """Raises ParleyError where a tenant was given, and there is none of this id."""
+    if tenant is None:
+        return
+    from parley.config import tenants
+    from parley.warehouse import migrate
+
+    with migrate.connect(settings) as connection:
+        tenants.find(settings, connection, tenant)
 
 
 def main() -> None:
@@ -68,4 +79,4 @@ def _why_stopped(error: Exception) -> str | None:
     return database.why_stopped(error)
 
 
-__all__ = ["complain", "console", "errors", "instant", "main", "typer"]
+__all__ = ["check_tenant", "complain", "console", "errors", "instant", "main", "typer"]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from parley.cli import console
+from parley.cli import check_tenant, console
 from parley.errors import ParleyError
 from parley.warehouse.names import EVERY_TENANT
 
@@ -32,8 +32,11 @@ def list_alerts(
     from parley.alerts import ledger, outbox
     from parley.settings import Settings
     from parley.warehouse import migrate
+    from parley.warehouse.names import EVERY_TENANT
 
-    with migrate.connect(Settings.load()) as connection:
+    settings = Settings.load()
+    check_tenant(settings, None if tenant == EVERY_TENANT else tenant)
+    with migrate.connect(settings) as connection:
         found = ledger.find(connection, tenant_id=tenant, state=_state(state) if state else None)
         undelivered = outbox.undelivered(connection)
     if not found:

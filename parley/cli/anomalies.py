@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from parley.cli import console
+from parley.cli import check_tenant, console
 
 app = typer.Typer(no_args_is_help=True, help="Anomalies of the input: what came in out of the usual.")
 
@@ -25,7 +25,9 @@ def list_anomalies(
     from parley.settings import Settings
     from parley.warehouse import migrate
 
-    with migrate.connect(Settings.load()) as connection:
+    settings = Settings.load()
+    check_tenant(settings, tenant)
+    with migrate.connect(settings) as connection:
         found = anomalies.newest(connection, tenant, days)
     if not found:
         console.print(f"Nothing was out of the usual in the last {days} days.")

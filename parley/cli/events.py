@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from parley.cli import console
+from parley.cli import check_tenant, console
 from parley.cli.load import Format
 
 PROBLEMS_SHOWN = 10
@@ -31,6 +31,7 @@ def list_types(tenant: Tenant = None) -> None:
     from parley.warehouse.names import EVERY_TENANT
 
     settings = Settings.load()
+    check_tenant(settings, tenant)
     with migrate.connect(settings) as connection:
         types = tracking_plan.sync(connection, settings.project / tracking_plan.FOLDER).types
     if tenant is not None:
@@ -146,6 +147,7 @@ def codegen(
     if language not in codegen.LANGUAGES:
         raise ParleyError(f"--language {language!r} is not known: give {' or '.join(sorted(codegen.LANGUAGES))}.")
     settings = Settings.load()
+    check_tenant(settings, tenant)
     folder = settings.project / tracking_plan.FOLDER
     if tenant is None:
         types = tracking_plan.load(folder).types

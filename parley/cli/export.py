@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from parley.cli import console
+from parley.cli import check_tenant, console
 from parley.errors import ParleyError
 
 
@@ -41,6 +41,7 @@ def export(
 
     settings = Settings.load()
     migrate.upgrade(settings)
+    check_tenant(settings, tenant)
     order = exports.ExportRequest(
         table=table,
         format=exports.format_of(format_),

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from parley.cli import console
+from parley.cli import check_tenant, console
 from parley.cli.load import whoami
 
 
@@ -23,8 +23,10 @@ def export_subject(
     from parley.people import subject_access
     from parley.settings import Settings
 
+    settings = Settings.load()
+    check_tenant(settings, tenant)
     with console.status("Collecting …"):
-        files = subject_access.export(Settings.load(), tenant, user, out, by or whoami())
+        files = subject_access.export(settings, tenant, user, out, by or whoami())
     if not files:
         console.print("Nothing is held about such a person.")
         return

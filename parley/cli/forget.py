@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from parley.cli import console
+from parley.cli import check_tenant, console
 from parley.cli.load import whoami
 from parley.errors import ParleyError
 
@@ -46,6 +46,7 @@ def forget(
         return
     if not tenant or not user:
         raise ParleyError("Whom to erase is missing: give --tenant and --user, or --open for those asked for already.")
+    check_tenant(settings, tenant)
     if verify:
         places = erasure.search(settings, tenant, user)
         _show_places(places)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from parley.cli import console
+from parley.cli import check_tenant, console
 
 if TYPE_CHECKING:
     from parley.serving.funnels import Step
@@ -31,7 +31,9 @@ def list_funnels(tenant: Tenant) -> None:
     from parley.settings import Settings
     from parley.warehouse import migrate
 
-    with migrate.connect(Settings.load()) as connection:
+    settings = Settings.load()
+    check_tenant(settings, tenant)
+    with migrate.connect(settings) as connection:
         found = funnels.funnels(connection, tenant)
     table = Table("funnel", "name", box=None, header_style="bold", pad_edge=False)
     for funnel_id, name in found.items():

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from parley.cli import console, instant
+from parley.cli import check_tenant, console, instant
 from parley.errors import ParleyError
 
 if TYPE_CHECKING:
@@ -31,7 +31,9 @@ def list_gaps(
     from parley.settings import Settings
     from parley.warehouse import migrate
 
-    with migrate.connect(Settings.load()) as connection:
+    settings = Settings.load()
+    check_tenant(settings, tenant)
+    with migrate.connect(settings) as connection:
         found = gaps.find(connection, tenant, _status(status) if status else None)
     if not found:
         console.print("No gap is known that fits.")
@@ -62,7 +64,9 @@ def set_status(
     from parley.settings import Settings
     from parley.warehouse import migrate
 
-    with migrate.connect(Settings.load()) as connection:
+    settings = Settings.load()
+    check_tenant(settings, tenant)
+    with migrate.connect(settings) as connection:
         gaps.set_status(
             connection,
             gap,

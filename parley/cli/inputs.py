@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from parley.cli import console
+from parley.cli import check_tenant, console
 from parley.warehouse.names import EVERY_TENANT
 
 if TYPE_CHECKING:
@@ -93,7 +93,9 @@ def release(
     from parley.settings import Settings
     from parley.warehouse import migrate
 
-    with migrate.connect(Settings.load()) as connection:
+    settings = Settings.load()
+    check_tenant(settings, tenant)
+    with migrate.connect(settings) as connection:
         validation.release(connection, day.date(), reason=reason, by=by or whoami(), tenant=tenant)
     console.print(f"{day:%Y-%m-%d} is released: `parley build` takes it in.")
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from parley.cli import console
+from parley.cli import check_tenant, console
 from parley.cli.load import By, look_for_alerts, show_reports, whoami
 
 
@@ -25,6 +25,7 @@ def replay_rejected(
 
     with console.status("Validating again …"):
         settings = Settings.load()
+        check_tenant(settings, tenant)
         result = replay(settings, Selection(reason, tenant, load), loaded_by=by or whoami())
     passed = result.report.counts.received if result.report else 0
     console.print(f"{result.tried:,} rejected events were validated again: {passed:,} of them pass now.")

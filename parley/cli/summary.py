@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from rich.markup import escape
 
-from parley.cli import console, typer
+from parley.cli import check_tenant, console, typer
 from parley.warehouse.names import EVERY_TENANT
 
 if TYPE_CHECKING:
@@ -51,7 +51,9 @@ def summary(
     from parley.serving.summary import summarise
     from parley.settings import Settings
 
-    found = summarise(Settings.load(), tenant)
+    settings = Settings.load()
+    check_tenant(settings, tenant)
+    found = summarise(settings, tenant)
     if as_json:
         import orjson
 
@@ -145,9 +147,10 @@ def _active_users(days: "Sequence[Day]") -> str:
 
 
 def _revenue(revenue: "Sequence[Revenue]") -> str:
-    return ", ".join(
-        f"{money.amount:,.0f} {escape(money.currency)} of {money.orders:,} orders" for money in revenue[:3]
-    )
+    from parley.serving.report import formats
+
+    said = ((formats.money(found.amount, found.currency), found.orders) for found in revenue[:3])
+    return ", ".join(f"{escape(amount)} of {orders:,} orders" for amount, orders in said)
 
 
 def _rejected(rejected: "Sequence[RejectedLines]") -> "RenderableType":

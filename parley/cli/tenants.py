@@ -114,12 +114,10 @@ def _set(tenant: str, state: "State | None", by: str | None) -> None:
 
     settings = Settings.load()
     with migrate.connect(settings, autocommit=True) as connection:
-        known = {each.tenant.tenant_id: each.tenant for each in tenants.overview(settings, connection)}
-        if tenant not in known:
-            raise ParleyError(f"There is no tenant {tenant!r}: `parley tenants list` shows them.")
-        before = known[tenant].state
+        known = tenants.find(settings, connection, tenant)
+        before = known.state
         if state is None:
-            state = before if known[tenant].is_active else tenants.state_before_pause(connection, tenant)
+            state = before if known.is_active else tenants.state_before_pause(connection, tenant)
         if state == before:
             console.print(f"{escape(tenant)} is {state} already.", soft_wrap=True)
             return

@@ -11,7 +11,7 @@ from zoneinfo import TZPATH, ZoneInfo
 
 from parley.config import seeds
 from parley.config.seeds import Column, later, optional
-from parley.errors import ParleyError
+from parley.errors import ParleyError, did_you_mean
 from parley.settings import TENANT_PATTERN, Settings
 from parley.warehouse.names import EVERY_TENANT, UNKNOWN_TENANT
 
@@ -112,6 +112,15 @@ def overview(settings: Settings, connection: "Connection") -> list[Landed]:
         known = listed.get(name) or Tenant(name, name)
         found[name] = Landed(known, int(str(accepted)), last if isinstance(last, datetime) else None)
     return [found[name] for name in sorted(found)]
+
+
+def find(settings: Settings, connection: "Connection", tenant_id: str) -> Tenant:
+    """A tenant of the seed or of what has landed. Raises ParleyError where there is none of this id."""
+    known = {each.tenant.tenant_id: each.tenant for each in overview(settings, connection)}
+    if tenant_id not in known:
+        guess = did_you_mean(tenant_id, known)
+        raise ParleyError(f"There is no tenant {tenant_id!r}: {guess}{guess and ' '}`parley tenants list` shows them.")
+    return known[tenant_id]
 
 
 def set_state(path: Path, tenant_id: str, state: State) -> None:

@@ -1,6 +1,7 @@
 """How a report writes figures: with their units, after a space that does not break, and a dash for what is unknown."""
 
 from datetime import date
+from math import floor, log10
 
 SPACE = "\u00a0"
 UNKNOWN = "–"
@@ -32,7 +33,16 @@ def duration(milliseconds: float | None) -> str:
 
 
 def money(value: float | None, currency: str) -> str:
-    return UNKNOWN if value is None else f"{value:,.0f}{SPACE}{currency}"
+    """Whole units from a hundred on, hundredths below; of less than a hundredth, two digits that say something."""
+    if value is None:
+        return UNKNOWN
+    amount = two_digits(value) if 0 < abs(value) < 0.01 else f"{value:,.{0 if value == 0 or abs(value) >= 100 else 2}f}"
+    return f"{amount}{SPACE}{currency}"
+
+
+def two_digits(value: float) -> str:
+    """A small number by its first two digits that are not 0, and without an exponent."""
+    return f"{value:.{1 - floor(log10(abs(value)))}f}"
 
 
 def day(value: date) -> str:
