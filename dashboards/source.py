@@ -8,6 +8,7 @@ A chart is a compact line of a board:
     share       a metric per value of `by`, as a ring
     heat        a metric over `x` and `y`
     funnel      a metric per value of `by`, a bar each from zero, in the order of the values
+    ranking     a metric per value of `by`, a bar each from zero, the longest first
     table       metrics by `by`; or plain `columns` of the rows themselves, with `pages` where they are many
 
 Every kind takes `about` (a sentence for who hovers over it), `where` ({column: value or list}), `present` (columns that
@@ -40,6 +41,7 @@ GREEN, ORANGE, VERMILION, GREY = "#009e73", "#e69f00", "#d55e00", "#8a93a0"
 BLUE, SKY, PURPLE, BROWN, NAVY = "#0072b2", "#56b4e9", "#cc79a7", "#8c6d46", "#1f3b63"
 SERIES = (BLUE, SKY, PURPLE, BROWN, NAVY, GREY)
 STEPS = ("#08306b", "#08519c", "#2171b5", "#4292c6", "#6baed6", "#9ecae1", "#c6dbef")  # of what follows in an order
+SCHEMES = {"parley": SERIES, "parley_steps": STEPS}
 SHADES = ("#f7fbff", "#deebf7", "#c6dbef", "#9ecae1", "#6baed6", "#4292c6", "#2171b5")  # from little to much
 
 _MEANINGS = {
@@ -62,20 +64,30 @@ def in_words(value: str) -> str:
 _WITHIN = {"Half within": ("p50", SKY), "95 % within": ("p95", BLUE), "99 % within": ("p99", NAVY)}
 
 # A value or a metric that means the same on every board looks the same on every board.
-LABEL_COLOURS = {
-    label: colour
-    for colour, names in _MEANINGS.items()
-    for name in names.split()
-    for label in (name, in_words(name), f"{name}_conversations", f"{name}_users")
-} | {
-    label: colour
-    for words, (percentile, colour) in _WITHIN.items()
-    for label in (words, f"{words} ({percentile})", f"{words} (opening hours)")
-}
+LABEL_COLOURS = (
+    {
+        label: colour
+        for colour, names in _MEANINGS.items()
+        for name in names.split()
+        for label in (name, in_words(name), f"{name}_conversations", f"{name}_users")
+    }
+    | {
+        label: colour
+        for words, (percentile, colour) in _WITHIN.items()
+        for label in (words, f"{words} ({percentile})", f"{words} (opening hours)")
+    }
+    | {
+        f"{of}{percentile}": colour
+        for percentile, colour in _WITHIN.values()
+        for of in ("", "first_response_", "open_")
+    }
+    | {"Others": GREY}
+)
 
 # Headings that cannot be had from a column's name.
 TITLES = {
     "ai_resolved_conversations": "Resolved by the assistant",
+    "answering_model": "Model",
     "conversation_id": "Conversation",
     "gap_id": "Gap",
     "group_of_breakdown": "Breakdown",
@@ -97,9 +109,16 @@ TITLES = {
 
 _IN_WORDS = "_in_words"
 
-# How people know a tenant: by its name, and where two have the same one, by its id too.
-_TENANT = "case when count(*) over (partition by name) = 1 then name else name || ' (' || tenant_id || ')' end"
-_TENANTS = f"(select tenant_id, time_zone, currency, {_TENANT} as tenant from marts.tenants_overview)"
+# How people know a tenant: by its name; by its id, too, where another has the same name, or its name is what another is
+# known by then.
+_TENANT = """\
+case
+    when count(*) over (partition by own.name) = 1 and not exists (
+        select from marts.tenants_overview as other where own.name = other.name || ' (' || other.tenant_id || ')'
+    ) then own.name
+    else own.name || ' (' || own.tenant_id || ')'
+end"""
+_TENANTS = f"(select tenant_id, time_zone, currency, {_TENANT} as tenant from marts.tenants_overview as own)"
 
 Spec = dict[str, Any]
 """A chart or a board, as its file has it."""

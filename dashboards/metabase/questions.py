@@ -247,6 +247,7 @@ def _share(chart: _Chart) -> Made:
         "pie.colors": LABEL_COLOURS,
         "pie.show_total": True,
         "pie.percent_visibility": "inside",
+        "pie.decimal_places": FORMATS["share"]["decimals"],
     }
     return "pie", chart.aggregate(by, f"\norder by {metric} desc, {by[0]}"), settings | chart.column_settings()
 
@@ -280,6 +281,12 @@ def _funnel(chart: _Chart) -> Made:
     return "funnel", chart.aggregate(by, f"\norder by {by[0]}"), settings | chart.column_settings()
 
 
+def _ranking(chart: _Chart) -> Made:
+    by, [metric] = chart.shown(listed(chart.spec["by"])), chart.metrics
+    settings = {"graph.dimensions": by, "graph.metrics": [metric]}
+    return "row", chart.aggregate(by, f"\norder by {metric} desc, {by[0]}"), settings | chart.column_settings(by)
+
+
 def _table(chart: _Chart) -> Made:
     direction = "" if chart.spec.get("ascending") else " desc nulls last"
     limit = chart.spec.get("limit", MOST_ROWS)
@@ -302,5 +309,6 @@ _KINDS: dict[str, Callable[[_Chart], Made]] = {
     "share": _share,
     "heat": _heat,
     "funnel": _funnel,
+    "ranking": _ranking,
     "table": _table,
 }

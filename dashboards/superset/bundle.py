@@ -12,6 +12,7 @@ from dashboards.source import (
     DEFAULT_DATES,
     LABEL_COLOURS,
     ROW_UNITS,
+    SCHEMES,
     Dataset,
     Source,
     Spec,
@@ -31,13 +32,15 @@ _LOOKS = """
 .slice_container .ant-empty::after { display: block; margin: 4px auto; max-width: 44em; color: #45505c; }
 .pop_kpi > div > div > div:first-child { margin-bottom: 6px; }
 .pop_kpi > div > div > div:last-child { gap: 12px; justify-content: center; }
-.pop_kpi > div > div > div:last-child > div { font-size: 13px; white-space: nowrap; }
+.pop_kpi > div > div > div:last-child > div { flex: none; font-size: 13px; padding: 0; white-space: nowrap; }
 .big_number_total .superset-legacy-chart-big-number { align-items: center; text-align: center; }
 .big_number_total .text-container { align-items: center; width: 100%; }
 .big_number_total .header-line, .big_number_total .subtitle-line { text-align: center; width: 100%; }
 .big_number_total .header-line { font-size: 32px !important; height: auto !important; justify-content: center; }
 .big_number_total .subtitle-line { font-size: 13px !important; height: auto !important; }
 .dt-controls { display: none !important; }
+.slice_container td[title] { white-space: nowrap; }
+.echarts-tooltip td:nth-child(3) { display: none; }
 """
 
 
@@ -156,7 +159,9 @@ class _Board:
             "version": VERSION,
             "position": self._position(),
             "metadata": {
-                "color_scheme": self.spec.get("colours", "parley"),
+                "color_scheme": (scheme := self.spec.get("colours", "parley")),
+                "color_scheme_domain": list(SCHEMES[scheme]),
+                "shared_label_colors": [],  # as Superset adds both when an administrator opens the board
                 "label_colors": LABEL_COLOURS,
                 "map_label_colors": LABEL_COLOURS,
                 "filter_bar_orientation": "HORIZONTAL",

@@ -19,8 +19,10 @@ FORMATS = {
     "milliseconds": "DURATION",
     "text": "",
 }
-AXES = {"count": ",.1~f", "share": ".0%", "money": ",.0f", "change": "+.0%"}
+AXES = {"count": ",.1~f", "share": ".0%", "money": ",.2~f", "change": "+.0%"}
 """Formats of an axis where that of the numbers would say too much."""
+SMALL = {"money": ",.2~r"}
+"""Formats of what is below one in a table, where that of larger numbers would say too little: no cost is 0.00."""
 ROWS_OF_PAGE = 10
 MOST_SERIES = 5  # what is beyond is "Others", for which there is a colour, too
 CURRENCY = {"symbol": "AUTO", "symbolPosition": "prefix"}  # the one that the rows are in
@@ -90,7 +92,7 @@ def _over(viz_type: str) -> Callable[[Spec, Dataset], dict[str, Any]]:
             "viz_type": viz_type,
             "x_axis": dataset.shown(spec["x"]),
             "time_grain_sqla": spec.get("grain", "P1D") if in_time else None,
-            "x_axis_time_format": "%b %Y" if spec.get("grain") == "P1M" else "%d %b",
+            "x_axis_time_format": "%b %Y" if spec.get("grain") == "P1M" else "%-d %b",
             "metrics": metrics,
             "groupby": [dataset.shown(column) for column in listed(spec.get("by"))],
             "limit": MOST_SERIES if "by" in spec else None,
@@ -107,7 +109,7 @@ def _over(viz_type: str) -> Callable[[Spec, Dataset], dict[str, Any]]:
             "markerSize": 12 if spec["kind"] == "dots" else 4,
             "truncateYAxis": "bounds" in spec,
             "y_axis_bounds": spec.get("bounds", [None, None]),
-            "tooltipTimeFormat": "%a %d %b %Y",
+            "tooltipTimeFormat": "%a %-d %b %Y",
             "echart_options": json.dumps({"yAxis": axis, **({"xAxis": {"minInterval": 1}} if is_counted else {})}),
         }
 
@@ -115,15 +117,22 @@ def _over(viz_type: str) -> Callable[[Spec, Dataset], dict[str, Any]]:
 
 
 def _share(spec: Spec, dataset: Dataset) -> dict[str, Any]:
+    sum_of = dataset.metrics[spec["metric"]].sql
     return {
         "viz_type": "pie",
         "groupby": [dataset.shown(column) for column in listed(spec["by"])],
-        "metric": spec["metric"],
-        "number_format": FORMATS[dataset.metrics[spec["metric"]].format],
+        # Superset's own shares have two digits, whatever the others have
+        "metric": {
+            "expressionType": "SQL",
+            "sqlExpression": f"{sum_of}::float8 / nullif(sum({sum_of}) over (), 0)",
+            "label": "Share",
+            "optionName": "share",
+        },
+        "number_format": FORMATS["share"],
         "donut": True,
         "innerRadius": 40,
         "outerRadius": 62,
-        "label_type": "percent",
+        "label_type": "value",
         "show_labels": True,
         "labels_outside": True,  # dark on white, whatever the colour of the slice
         "label_line": True,
@@ -132,7 +141,7 @@ def _share(spec: Spec, dataset: Dataset) -> dict[str, Any]:
         "legendType": "plain",
         "legendOrientation": "top",
         "sort_by_metric": True,
-        "show_total": True,
+        "show_total": False,
     }
 
 
@@ -162,11 +171,18 @@ def _heat(spec: Spec, dataset: Dataset) -> dict[str, Any]:
 
 def _funnel(spec: Spec, dataset: Dataset) -> dict[str, Any]:
     """Bars from zero, one below the other: Superset's funnel tapers its last step to nothing."""
-    steps = {**spec, "metrics": [spec["metric"]], "x": spec["by"], "by": []}
-    return _over("echarts_timeseries_bar")(steps, dataset) | {
+    return _bars(spec, dataset) | {"x_axis_sort": dataset.shown(spec["by"]), "x_axis_sort_asc": False}
+
+
+def _ranking(spec: Spec, dataset: Dataset) -> dict[str, Any]:
+    return _bars(spec, dataset) | {"x_axis_sort": spec["metric"], "x_axis_sort_asc": True}  # from below
+
+
+def _bars(spec: Spec, dataset: Dataset) -> dict[str, Any]:
+    """A bar per value, one below the other, where every name has room."""
+    values = {**spec, "metrics": [spec["metric"]], "x": spec["by"], "by": []}
+    return _over("echarts_timeseries_bar")(values, dataset) | {
         "orientation": "horizontal",
-        "x_axis_sort": dataset.shown(spec["by"]),
-        "x_axis_sort_asc": False,
         "show_value": True,
         "show_legend": False,
     }
@@ -211,13 +227,15 @@ def _formats(spec: Spec, dataset: Dataset) -> dict[str, Any]:
     forms |= {name: form for name in spec.get("columns", []) if (form := dataset.format(name))}
     dates = [name for name in spec.get("columns", []) if dataset.columns[name]["data_type"] == "date"]
     formats: dict[str, dict[str, Any]] = {
-        name: {"d3NumberFormat": FORMATS[form], "d3SmallNumberFormat": FORMATS[form]}
+        name: {"d3NumberFormat": FORMATS[form], "d3SmallNumberFormat": SMALL.get(form, FORMATS[form])}
         for name, form in forms.items()
         if form != "text"
     }
-    for name in formats:
-        if forms[name] == "money" and dataset.has_money:
-            formats[name]["currencyFormat"] = CURRENCY
+    amounts = [name for name in formats if forms[name] == "money" and dataset.has_money]
+    for name in amounts:
+        formats[name]["currencyFormat"] = CURRENCY
+    if amounts:
+        formats["currency"] = {"visible": False}  # each amount says it
     return formats | {name: {"d3TimeFormat": "%Y-%m-%d"} for name in dates}
 
 
@@ -267,5 +285,6 @@ _KINDS: dict[str, Callable[[Spec, Dataset], dict[str, Any]]] = {
     "share": _share,
     "heat": _heat,
     "funnel": _funnel,
+    "ranking": _ranking,
     "table": _table,
 }

@@ -9,7 +9,7 @@ from typing import Any
 from flask import redirect, request
 from jinja2 import ChoiceLoader, FileSystemLoader
 
-from dashboards.source import BLUE, GREEN, ORANGE, SERIES, SHADES, STEPS, VERMILION
+from dashboards.source import BLUE, GREEN, ORANGE, SCHEMES, SHADES, VERMILION
 from dashboards.superset.connections import as_who_asks, sees_everybody
 
 SECRET_KEY = os.environ["PARLEY_BI_SECRET_KEY"]
@@ -24,6 +24,9 @@ WTF_CSRF_TIME_LIMIT = None  # a dashboard may stay open on a wall for weeks
 DATA_CACHE_CONFIG = {"CACHE_TYPE": "NullCache"}
 
 DB_CONNECTION_MUTATOR = as_who_asks
+
+# As reports, and the comparisons in words, write a share.
+D3_FORMAT = {"decimal": ".", "thousands": ",", "grouping": [3], "currency": ["$", ""], "percent": "\u00a0%"}
 
 FEATURE_FLAGS = {
     "CHART_PLUGINS_EXPERIMENTAL": True,  # a number beside that of the period before
@@ -56,8 +59,14 @@ def FLASK_APP_MUTATOR(app: Any) -> None:
 
 
 EXTRA_CATEGORICAL_COLOR_SCHEMES = [
-    {"id": "parley", "label": "Parley", "description": "", "isDefault": True, "colors": list(SERIES)},
-    {"id": "parley_steps", "label": "Parley steps", "description": "", "isDefault": False, "colors": list(STEPS)},
+    {
+        "id": name,
+        "label": name.replace("_", " ").capitalize(),
+        "description": "",
+        "isDefault": name == "parley",
+        "colors": list(colours),
+    }
+    for name, colours in SCHEMES.items()
 ]
 EXTRA_SEQUENTIAL_COLOR_SCHEMES = [
     {

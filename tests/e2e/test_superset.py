@@ -14,7 +14,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +148,7 @@ def test_a_board_opens_and_every_chart_is_drawn(visit: Any, board: str, width: i
     assert cut_texts(seen.page) == []
     on_canvases = drawn(seen.page)
     assert [(one.chart, one.said) for one in on_canvases if one.is_cut] == []
+    assert [(one.chart, one.said) for one in on_canvases if re.search(r"\.\d\d+.?%", one.said)] == []
     heats = {chart["name"] for chart in source.charts(BOARDS[board]) if chart["kind"] == "heat"}
     colours = {(one.chart, one.colour) for one in on_canvases if one.colour and one.chart not in heats}
     assert {(chart, colour) for chart, colour in colours if not _is_of_the_scale(colour)} == set()
@@ -206,8 +207,16 @@ def test_times_are_on_the_clock_of_the_tenant(visit: Any, superset: Superset) ->
     expect(seen.page.get_by_text("2025-06-01 to before 2025-07-02")).to_be_visible()
 
 
-def test_money_in_a_table_has_its_currency(visit: Any) -> None:
-    expect(visit("responses", tenant="nordic-bank").chart("Calls of models")).to_contain_text("SEK 0.01")
+def test_money_has_its_currency_and_is_never_less_than_it_is(visit: Any, superset: Superset) -> None:
+    small = "case when date = any('{2025-06-27,2025-06-28}') then 0.00423 else 0 end"
+    with database.connect(superset.settings) as connection:
+        for table, column in (("model_usage", "cost"), ("commerce_metrics", "revenue")):
+            connection.execute(f"update marts.{table} set {column} = {small}".encode())
+    dates = "2025-06-28 : 2025-06-29"
+    calls = visit("responses", tenant="nordic-bank", dates=dates).chart("Calls of models")
+    expect(calls).to_contain_text("SEK 0.0042")
+    seen = visit("commerce", tenant="salon-paris", dates=dates)
+    assert seen.said("Revenue") == "EUR 0.0042 EUR 0.0042 in the day before ±0 %"
 
 
 @pytest.mark.parametrize("tenant", TENANTS)
@@ -229,8 +238,8 @@ def test_numbers_on_the_page_equal_the_mart(visit: Any, superset: Superset, tena
         end,
     )
     expect(seen.chart("Conversations")).to_contain_text(f"{total:,}")
-    expect(seen.chart("Resolution rate")).to_contain_text(f"{resolved / total:.1%}")
-    expect(seen.chart("Escalation rate")).to_contain_text(f"{escalated / total:.1%}")
+    expect(seen.chart("Resolution rate")).to_contain_text(_percent(resolved / total))
+    expect(seen.chart("Escalation rate")).to_contain_text(_percent(escalated / total))
     expect(seen.chart("Customers")).to_contain_text(f"{customers:,}")
     *_, counted = [result["data"] for result in seen.results() if result["colnames"] == ["rowcount"]]
     assert counted == [{"rowcount": total}], "the table has as many rows as the number says"
@@ -248,13 +257,27 @@ def test_a_figure_says_in_words_what_it_was_before(visit: Any, superset: Superse
     seen = visit("overview", tenant="nordic-bank", dates=f"{first} : {end}")
     change, points = 100 * (now - before) / before, 100 * (rate - rate_before)
     assert seen.said("Conversations") == f"{now:,} {before:,} in the 2 days before {change:+.0f} %".replace("-", "−")
-    expected = f"{rate:.1%} {rate_before:.1%} in the 2 days before {points:+.1f} points"
+    expected = f"{_percent(rate)} {_percent(rate_before)} in the 2 days before {points:+.1f} points"
     assert seen.said("Resolution rate") == expected.replace("-", "−")
+    data_begin = _first_day(superset)
+    begins = f"The data begins on {data_begin.day} {data_begin:%b %Y}"
     seen = visit("overview", tenant="nordic-bank")
-    assert seen.said("Conversations").endswith(" 0 in the 31 days before")
-    assert seen.said("The assistant answers within (p95)").endswith(" Not known of the 31 days before")
+    assert seen.said("Conversations").endswith(f" {begins}")
+    assert seen.said("The assistant answers within (p95)").endswith(f" {begins}")
     nothing = visit("overview", tenant="nordic-bank", dates="2025-01-01 : 2025-01-08")
-    assert nothing.said("Average rating") == "N/A Not known of the 7 days before"
+    assert nothing.said("Conversations") == f"0 {begins}"
+    assert nothing.said("Average rating") == f"N/A {begins}"
+
+
+def test_days_before_are_compared_by_one_rule(visit: Any, superset: Superset) -> None:
+    """0 where they are in the data and have nothing; and so many of them as are in the data."""
+    first = _first_day(superset) + timedelta(days=1)
+    dates = f"{first} : {first + timedelta(days=2)}"
+    partly = visit("overview", tenant="nordic-bank", dates=dates)
+    assert re.fullmatch(r"[\d,]+ [\d,]+ in the day of data before", partly.said("Conversations"))
+    sold = visit("commerce", tenant="nordic-bank", dates="2025-06-28 : 2025-06-30")
+    for name in ("Orders", "Bookings requested", "Suggestions accepted"):
+        assert sold.said(name) == "0 0 in the 2 days before"
 
 
 def test_filters_act_when_they_are_clicked(visit: Any, superset: Superset) -> None:
@@ -275,6 +298,20 @@ def test_filters_act_when_they_are_clicked(visit: Any, superset: Superset) -> No
         seen.page.wait_for_timeout(1000)
         waited += 1000
     assert shown == of_channel
+
+
+def _first_day(superset: Superset) -> date:
+    """Of the data of the bank."""
+    [(first,)] = superset.rows(
+        "select (first_event_at at time zone time_zone)::date from marts.tenants_overview"
+        " where tenant_id = 'nordic-bank'"
+    )
+    assert isinstance(first, date)
+    return first
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
 
 
 def _by_outcome(board: Any) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import date, timedelta
 from typing import Any
 
 import httpx
@@ -19,6 +20,7 @@ from tests.support.fakes.metabase import FakeMetabase, serving
 USER, PASSWORD = "admin@example.org", "a test's password"
 KEY = "mb_a test's key"
 TENANT = "salon-paris"
+DAY = timedelta(days=1)
 FROM, BEFORE = "2025-06-28", "2025-07-01"
 SOURCE = Source()
 NAMES = {tenant.tenant_id: tenant.name for tenant in tenants.read(PROJECT / tenants.SEED).values()}
@@ -160,6 +162,40 @@ def test_tenants_of_the_same_name_are_chosen_one_by_one(metabase: FakeMetabase) 
             BEFORE,
         )
         assert {(channel, count) for channel, count in shown} == {*expected} != set()
+
+
+def test_a_tenant_named_as_another_is_known_by_is_not_taken_for_it(metabase: FakeMetabase) -> None:
+    names = {"nordic-bank": "Shop", TENANT: "Shop", "voice-tokyo": f"Shop ({TENANT})"}
+    with psycopg.connect() as connection:
+        for tenant, name in names.items():
+            connection.execute("update marts.tenants_overview set name = %s where tenant_id = %s", [name, tenant])
+    table = SOURCE.datasets["tenants_overview"]
+    assert dict(warehouse(f"select tenant_id, tenant from ({table.sql}) as rows where tenant like 'Shop (%'")) == {
+        tenant: f"{name} ({tenant})" for tenant, name in names.items()
+    }
+    provision.provision()
+    days = {"tenant": f"Shop ({TENANT})", "from": "2025-06-01", "to": BEFORE}
+    of_one = "select count(*) from facts.conversations where tenant_id = %s and started_on < %s"
+    assert (
+        len(results(metabase, "overview", **days)["The conversations behind these numbers"])
+        == (warehouse(of_one, TENANT, BEFORE)[0][0])
+    )
+
+
+def test_a_heat_map_has_every_hour_of_every_weekday(metabase: FakeMetabase) -> None:
+    provision.provision()
+    [(day, conversations)] = warehouse(
+        "select started_on::text, count(*) from facts.conversations where tenant_id = %s group by 1 order by 1 limit 1",
+        TENANT,
+    )
+    shown = results(metabase, "responses", tenant=TENANT, **{"from": day, "to": str(date.fromisoformat(day) + DAY)})
+    for name in ("When conversations start, by hour", "Share answered later than promised, by hour"):
+        cells = {(weekday[2:], hour): value for weekday, hour, value in shown[name]}
+        assert len(cells) == len(shown[name]) == 7 * 24
+        assert {weekday for weekday, _ in cells} == {"Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"}
+        assert {hour for _, hour in cells} == set(range(24))
+        assert {weekday for (weekday, _), value in cells.items() if value} <= {f"{date.fromisoformat(day):%a}"}
+    assert sum(value for *_, value in shown["When conversations start, by hour"]) == conversations
 
 
 def test_without_a_tenant_a_board_asks_for_one_and_adds_up_nothing(metabase: FakeMetabase) -> None:
