@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from statistics import median
 
 from parley.alerts.metrics import LANDINGS, Point, Series, Tenant
@@ -26,7 +26,7 @@ class Evaluation:
     """The threshold, or what the same weekdays had."""
     day: date | None = None
     since: date | None = None
-    """The first of these days."""
+    """The first of these days; of hours of silence the time (UTC) since when."""
     note: str | None = None
 
 
@@ -51,11 +51,12 @@ def evaluate(rule: Rule, series: Series, last_day: date) -> Evaluation:
 
 def evaluate_silence(rule: Rule, series: Series, tenant: Tenant, as_of: datetime) -> Evaluation:
     """Evaluate how long nothing has come; `observed` is in days or hours, as the rule is."""
+    since: date
     if rule.condition == "silent_hours" or rule.metric == LANDINGS:
         last = tenant.last_landed_at if rule.metric == LANDINGS else tenant.last_event_at
         heard_at = last or as_of - timedelta(days=days_back(rule))
         silent = (as_of - heard_at) / timedelta(hours=1 if rule.condition == "silent_hours" else 24)
-        since = heard_at.date()
+        since = heard_at.astimezone(UTC)
     else:
         heard = [
             day

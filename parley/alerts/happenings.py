@@ -11,6 +11,7 @@ from psycopg.rows import class_row
 
 from parley.alerts import channels, ledger, outbox, rules
 from parley.alerts.ledger import Finding
+from parley.alerts.messages import in_words
 from parley.alerts.rules import Rule
 from parley.alerts.states import RAISED, Seen
 from parley.config import tenants
@@ -113,7 +114,7 @@ def look(settings: Settings, connection: Connection, now: datetime) -> int:
 def settled(rule: Rule, alerts: Sequence[ledger.Alert], as_of: datetime) -> list[Finding]:
     """The alerts of a rule that are over: for so many days as it asks for, nothing of the kind has landed."""
     return [
-        Finding(rule, alert.tenant_id, "", Seen(as_of, "good", days), f"None has landed for {days} days.")
+        Finding(rule, alert.tenant_id, "", Seen(as_of, "good", days), f"None has landed for {in_words(days)}.")
         for alert in alerts
         if alert.state in RAISED and alert.breached_at and (days := (as_of - alert.breached_at).days) >= 1
     ]

@@ -1,6 +1,6 @@
 """What an alert says, in plain words and without personal data: names of tenants, metrics and checks, and figures."""
 
-from datetime import datetime
+from datetime import date, datetime
 
 from parley.alerts.channels import Message
 from parley.alerts.conditions import Evaluation
@@ -26,13 +26,14 @@ def describe(rule: Rule, tenant_id: str, evaluation: Evaluation) -> str:
     if rule.condition in ("silent_days", "silent_hours"):
         unit = rule.condition.removeprefix("silent_")
         return (
-            f"{tenant_id} has had no {what} for {observed} {unit}, since {evaluation.since}; "
+            f"{tenant_id} has had no {what} for {observed} {unit}, since {_time(evaluation.since)}; "
             f"the rule allows {_figure(rule.threshold)}."
         )
     if rule.condition == "anomaly":
-        seen = f"{tenant_id} had {observed} anomalies in its input on {evaluation.day}"
+        anomalies = "an anomaly" if evaluation.observed == 1 else f"{observed} anomalies"
+        seen = f"{tenant_id} had {anomalies} in its input on {evaluation.day}"
         return f"{seen}: {evaluation.note}." if evaluation.note else f"{seen}."
-    seen = f"{what}{_of(tenant_id)} was {observed} on {evaluation.day}"
+    seen = f"{what}{_of(tenant_id)} was {observed} {_when(rule, evaluation)}"
     if rule.condition in COMPARING:
         assert evaluation.observed is not None
         assert evaluation.expected
@@ -42,7 +43,7 @@ def describe(rule: Rule, tenant_id: str, evaluation: Evaluation) -> str:
         seen += f"{'-' if rule.condition == 'falls_by' else '+'}{_figure(rule.threshold)} %"
     else:
         seen += f"; the rule allows {'at least' if rule.condition == 'below' else 'at most'} {_figure(rule.threshold)}"
-    return f"{seen}. It has been so for {_days(evaluation.days)}." if evaluation.days > 1 else f"{seen}."
+    return f"{seen}. It has been so for {in_words(evaluation.days)}." if evaluation.days > 1 else f"{seen}."
 
 
 def compose(
@@ -50,7 +51,8 @@ def compose(
 ) -> Message:
     """The message of a notice; `since` is when the alert began to fire."""
     about = " ".join(filter(None, ["" if tenant_id == EVERY_TENANT else tenant_id, subject]))
-    lines = [detail, f"Firing since {since:%Y-%m-%d %H:%M} UTC."]
+    fires = "It fired from {} on." if notice == "resolved" else "Firing since {}."
+    lines = [detail, fires.format(_time(since))]
     if where := _where_to_look(rule, tenant_id):
         lines.append(where)
     if notice != "resolved":
@@ -76,6 +78,17 @@ def _where_to_look(rule: Rule, tenant_id: str) -> str | None:
     return f"Look at {table_of(rule.metric)}{of_tenant}."
 
 
+def _time(at: date | None) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC" if isinstance(at, datetime) else f"{at}"
+
+
+def _when(rule: Rule, evaluation: Evaluation) -> str:
+    """The day, or where the mart has weeks and the like, which of them the day shows."""
+    period = dict(rule.filter).get("period")
+    is_longer = period in ("week", "month", "quarter", "year")
+    return f"in the last whole {period} up to {evaluation.day}" if is_longer else f"on {evaluation.day}"
+
+
 def _of(tenant_id: str) -> str:
     return "" if tenant_id == EVERY_TENANT else f" of {tenant_id}"
 
@@ -87,5 +100,6 @@ def _figure(value: float | None) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.4g}"
 
 
-def _days(days: int) -> str:
-    return f"{days} days"
+def in_words(days: int) -> str:
+    """A number of days."""
+    return "a day" if days == 1 else f"{days} days"

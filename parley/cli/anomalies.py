@@ -6,6 +6,7 @@ import typer
 from rich.markup import escape
 
 from parley.cli import check_tenant, console
+from parley.serving.report import formats
 
 app = typer.Typer(no_args_is_help=True, help="Anomalies of the input: what came in out of the usual.")
 
@@ -51,4 +52,4 @@ def list_anomalies(
 
 
 def _figure(metric: str, value: float) -> str:
-    return f"{value:.1%}" if metric.endswith("_share") else f"{value:,.1f}" if value < 1000 else f"{value:,.0f}"
+    return formats.share(value) if metric.endswith("_share") else f"{value:,.1f}" if value < 1000 else f"{value:,.0f}"

@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 
 from parley.cli import check_tenant, console
+from parley.serving.report import formats
 
 if TYPE_CHECKING:
     from parley.serving.funnels import Step
@@ -89,25 +90,15 @@ def _print(steps: "list[Step]") -> None:
         table.add_row(
             f"{step.step}. {escape(step.step_name)}" + (" (optional)" if step.is_optional else ""),
             f"{step.reached:,}",
-            _share(step.conversion_from_start),
-            _share(step.conversion_from_previous) if step.step > 1 else "",
+            formats.share(step.conversion_from_start),
+            formats.share(step.conversion_from_previous) if step.step > 1 else "",
             f"{step.drop_off:,}" if step.drop_off is not None and step.step > 1 else "",
-            _seconds(step.median_seconds_from_previous),
-            _seconds(step.p90_seconds_from_previous),
+            _duration(step.median_seconds_from_previous),
+            _duration(step.p90_seconds_from_previous),
             f"{step.still_in_window:,}",
         )
     console.print(table)
 
 
-def _share(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1%}"
-
-
-def _seconds(value: float | None) -> str:
-    """A duration in its largest unit that keeps two digits."""
-    if value is None:
-        return ""
-    for size, unit in ((172_800, 86_400), (7200, 3600), (120, 60)):
-        if value >= size:
-            return f"{value / unit:,.0f} {'d' if unit == 86_400 else 'h' if unit == 3600 else 'min'}"
-    return f"{value:.0f} s"
+def _duration(seconds: float | None) -> str:
+    return "" if seconds is None else formats.duration(1000 * seconds)

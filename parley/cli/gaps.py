@@ -7,6 +7,7 @@ from rich.markup import escape
 
 from parley.cli import check_tenant, console, instant
 from parley.errors import ParleyError
+from parley.serving.report import formats
 
 if TYPE_CHECKING:
     from parley.analytics.gaps import Gap, Status
@@ -85,7 +86,7 @@ def _show(gap: "Gap") -> None:
         gap.status,
         f"asked {gap.frequency:,} times by {gap.customers:,} customers",
         *([f"{gap.frequency_after:,} times since it was resolved"] if gap.frequency_after is not None else []),
-        *([f"{gap.escalation_rate:.0%} escalated"] if gap.escalation_rate is not None else []),
+        *([f"{formats.share(gap.escalation_rate)} escalated"] if gap.escalation_rate is not None else []),
     ]
     console.print(f"[bold]{gap.gap_id[:ID_SHOWN]}  {escape(gap.topic)}[/]", soft_wrap=True)
     for line in (", ".join(facts), *gap.example_questions[:EXAMPLES_SHOWN]):

@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from parley.cli import console
 from parley.errors import ParleyError
+from parley.serving.report import formats
 
 if TYPE_CHECKING:
     from parley.build.metrics import Table
@@ -144,13 +145,11 @@ def _print(values: "Table") -> None:
 
 
 def _text(value: Any) -> str:
-    from parley.serving.report.formats import two_digits
-
     if value is None:
         return "–"
     if isinstance(value, float | Decimal):
         number = float(value)
-        return two_digits(number) if 0 < abs(number) < 0.01 else f"{number:,.4f}".rstrip("0").rstrip(".")
+        return formats.two_digits(number) if 0 < abs(number) < 0.01 else f"{number:,.4f}".rstrip("0").rstrip(".")
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     return str(value).removesuffix("+00:00").removesuffix(" 00:00:00")

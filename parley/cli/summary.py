@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from rich.markup import escape
 
 from parley.cli import check_tenant, console, typer
+from parley.serving.report import formats
 from parley.warehouse.names import EVERY_TENANT
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def _landed(found: "Summary") -> "RenderableType":
     }
     lines = [("received", f"{landed.received:,}", "")]
     lines += [
-        (name, f"{count:,}", _share(once / first.received if first.received else None))
+        (name, f"{count:,}", formats.share(once / first.received if first.received else None))
         for name, (count, once) in counts.items()
     ]
     if again := landed.received - first.received:
@@ -120,19 +121,20 @@ def _figures(found: "Summary") -> "RenderableType":
             ("conversations", f"{conversations.total:,}, {conversations.open:,} still open"),
             (
                 "outcomes",
-                f"{_share(conversations.resolution_rate)} resolved, {_share(conversations.escalation_rate)} escalated, "
-                f"{_share(conversations.abandonment_rate)} abandoned",
+                f"{formats.share(conversations.resolution_rate)} resolved, "
+                f"{formats.share(conversations.escalation_rate)} escalated, "
+                f"{formats.share(conversations.abandonment_rate)} abandoned",
             ),
             ("unanswered", f"{conversations.unanswered_turns:,} questions"),
         ]
     if times := found.response_times:
         percentiles = (("p50", times.p50_ms), ("p95", times.p95_ms), ("p99", times.p99_ms))
-        said = "  ".join(f"{name} {_duration(milliseconds)}" for name, milliseconds in percentiles)
+        said = "  ".join(f"{name} {formats.duration(milliseconds)}" for name, milliseconds in percentiles)
         rows.append(("response time ±1 %", said))
     if found.active_users:
         rows.append(("daily active users", _active_users(found.active_users)))
     if sessions := found.sessions:
-        rows.append(("sessions", f"{sessions.total:,}, {_share(sessions.conversion_rate)} converted"))
+        rows.append(("sessions", f"{sessions.total:,}, {formats.share(sessions.conversion_rate)} converted"))
     if found.revenue:
         rows.append(("revenue", _revenue(found.revenue)))
     if not rows:
@@ -147,8 +149,6 @@ def _active_users(days: "Sequence[Day]") -> str:
 
 
 def _revenue(revenue: "Sequence[Revenue]") -> str:
-    from parley.serving.report import formats
-
     said = ((formats.money(found.amount, found.currency), found.orders) for found in revenue[:3])
     return ", ".join(f"{escape(amount)} of {orders:,} orders" for amount, orders in said)
 
@@ -167,9 +167,9 @@ def _tenants(tenants: "Sequence[Tenant]") -> "RenderableType":
             escape(tenant.tenant_id),
             f"{tenant.events:,}",
             f"{tenant.conversations:,}",
-            _share(tenant.resolution_rate),
+            formats.share(tenant.resolution_rate),
             f"{tenant.customers:,}",
-            _share(tenant.rejected_share),
+            formats.share(tenant.rejected_share),
             f"{tenant.last_event_at:%Y-%m-%d}" if tenant.last_event_at else "",
         )
     return _panel("Tenants", table)
@@ -178,7 +178,7 @@ def _tenants(tenants: "Sequence[Tenant]") -> "RenderableType":
 def _funnel(steps: "Sequence[FunnelStep]") -> "Iterable[RenderableType]":
     if not steps:
         return
-    rows = [(escape(step.step_name), f"{step.reached:,}", _share(step.conversion_from_start)) for step in steps]
+    rows = [(escape(step.step_name), f"{step.reached:,}", formats.share(step.conversion_from_start)) for step in steps]
     yield _panel(f"Funnel: {escape(steps[0].funnel_name)}, {escape(steps[0].tenant_id)}", _grid(rows, right=(1, 2)))
 
 
@@ -199,7 +199,7 @@ def _checks(accounting: "Accounting | None", build: "Build | None") -> "Iterable
         if accounting:
             colour = "red" if accounting.unaccounted else "green"
             said.append(f"[{colour}]{accounting.unaccounted:,} accepted events unaccounted for[/]")
-            said.append(f"{_share(accounting.late_share)} landed on a later day than they happened")
+            said.append(f"{formats.share(accounting.late_share)} landed on a later day than they happened")
         yield "; ".join(said) + "."
         for problem in build.problems[:3]:
             yield f"  [red]{escape(problem['name'])}[/]: {escape(problem['message'])}"
@@ -285,11 +285,3 @@ def _table(*columns: str) -> "Table":
         is_example = name == "for example"
         table.add_column(name, justify="left" if number == 0 or is_example else "right", no_wrap=not is_example)
     return table
-
-
-def _share(share: float | None) -> str:
-    return "–" if share is None else f"{share * 100:.1f} %"
-
-
-def _duration(milliseconds: float) -> str:
-    return f"{milliseconds:,.0f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:,.1f} s"

@@ -112,7 +112,8 @@ def test_a_build_evaluates_the_shipped_rules(built: Settings) -> None:
     [last] = read("select last_event_at from marts.tenants_overview where tenant_id = 'nordic-bank'")
     hours = f"{(AS_OF - last['last_event_at']) / timedelta(hours=1):.4g}"
     assert firing[0]["detail"] == (
-        f"nordic-bank has had no events for {hours} hours, since {last['last_event_at']:%Y-%m-%d}; the rule allows 48."
+        f"nordic-bank has had no events for {hours} hours, since {last['last_event_at']:%Y-%m-%d %H:%M} UTC;"
+        " the rule allows 48."
     )
     assert read(
         "select tenant_id, description, is_firing from marts.alerts where rule_id = 'no_data' and is_firing order by 1"
@@ -471,6 +472,11 @@ def test_a_message_says_what_is_wrong_once_and_when_it_is_over(database: Setting
         "Firing since 2026-11-21 06:00 UTC.",
         f"To say that you have it in hand: parley alerts ack {alert['alert_id']}",
         "Reference: failed_run/*/build/1/fired",
+    ]
+    assert team.posts[1]["message"].splitlines() == [
+        "It has succeeded since.",
+        "It fired from 2026-11-21 06:00 UTC on.",
+        "Reference: failed_run/*/build/1/resolved",
     ]
     assert team.keys == ["failed_run/*/build/1/fired", "failed_run/*/build/1/resolved"]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from parley.alerts.conditions import evaluate, evaluate_silence
+from parley.alerts.conditions import Evaluation, evaluate, evaluate_silence
 from parley.alerts.messages import describe
 from parley.alerts.metrics import Point, Series, Tenant
 from parley.alerts.rules import Rule
@@ -14,7 +14,7 @@ LAST = date(2026, 11, 20)  # a Friday
 
 
 def rule(condition: str, threshold: float, **given: Any) -> Rule:
-    return Rule("mine", "*", "daily_metrics.rate", condition, "Mine", threshold=threshold, **given)  # type: ignore[arg-type]
+    return Rule("mine", "*", given.pop("metric", "daily_metrics.rate"), condition, "Mine", threshold=threshold, **given)  # type: ignore[arg-type]
 
 
 def days(*values: float | None, volume: float | None = None) -> Series:
@@ -101,3 +101,18 @@ def test_what_was_seen_is_said_in_plain_words() -> None:
     assert describe(above, "shop", found) == (
         "daily_metrics.rate of shop was 4,200 on 2026-11-20; the rule allows at most 3,000. It has been so for 2 days."
     )
+    of_weeks = rule("below", 0.3, filter=(("period", "week"),))
+    found = evaluate(of_weeks, days(0.2), LAST)
+    assert describe(of_weeks, "shop", found) == (
+        "daily_metrics.rate, period = week of shop was 0.2 in the last whole week up to 2026-11-20; "
+        "the rule allows at least 0.3."
+    )
+    silent = rule("silent_hours", 2, metric="events")
+    tenant = Tenant("shop", LAST, datetime(2026, 11, 21, 6, tzinfo=UTC))
+    found = evaluate_silence(silent, {}, tenant, datetime(2026, 11, 21, 9, 30, tzinfo=UTC))
+    assert describe(silent, "shop", found) == (
+        "shop has had no events for 3.5 hours, since 2026-11-21 06:00 UTC; the rule allows 2."
+    )
+    unusual = rule("anomaly", 0)
+    found = Evaluation("breach", observed=1, day=LAST, note="(all) events down")
+    assert describe(unusual, "shop", found) == "shop had an anomaly in its input on 2026-11-20: (all) events down."

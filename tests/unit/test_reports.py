@@ -66,6 +66,8 @@ def test_other_days_are_compared_with_as_many_before(
         (formats.duration(999.6), "1.00 s"),
         (formats.duration(12_345), "12 s"),
         (formats.duration(90_000), "1.5 min"),
+        (formats.duration(8 * 3_600_000), "8.0 h"),
+        (formats.duration(60 * 3_600_000), "2.5 days"),
         (formats.count(1234), "1,234"),
         (formats.money(1234.5, "EUR"), "1,234 EUR"),
         (formats.money(12.5, "EUR"), "12.50 EUR"),

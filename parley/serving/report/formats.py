@@ -5,7 +5,7 @@ from math import floor, log10
 
 SPACE = "\u00a0"
 UNKNOWN = "–"
-SECOND_MS, MINUTE_MS = 1000, 60_000
+SECOND_MS, MINUTE_MS, HOUR_MS, DAY_MS = 1000, 60_000, 3_600_000, 86_400_000
 
 
 def count(value: float | None) -> str:
@@ -22,14 +22,18 @@ def score(value: float | None) -> str:
 
 
 def duration(milliseconds: float | None) -> str:
-    """Milliseconds up to a second, seconds up to a minute, else minutes."""
+    """In milliseconds up to a second, seconds up to a minute, minutes up to two hours, hours up to two days."""
     if milliseconds is None:
         return UNKNOWN
     if round(milliseconds) < SECOND_MS:
         return f"{milliseconds:.0f}{SPACE}ms"
     if milliseconds < MINUTE_MS:
         return f"{milliseconds / SECOND_MS:.{2 if milliseconds < 10 * SECOND_MS else 0}f}{SPACE}s"
-    return f"{milliseconds / MINUTE_MS:.1f}{SPACE}min"
+    if milliseconds < 2 * HOUR_MS:
+        return f"{milliseconds / MINUTE_MS:.1f}{SPACE}min"
+    if milliseconds < 2 * DAY_MS:
+        return f"{milliseconds / HOUR_MS:.1f}{SPACE}h"
+    return f"{milliseconds / DAY_MS:.1f}{SPACE}days"
 
 
 def money(value: float | None, currency: str) -> str:
