@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from parley.quality_gate.expectations import METRICS
+from parley.quality_gate.expectations import METRICS, figure
 from parley.warehouse.names import EVERY_TENANT
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _STYLE = """
 body { font-family: system-ui, sans-serif; margin: 2em; color: #1b1b1b; max-width: 80em }
 table { border-collapse: collapse; margin: 0.5em 0 2em }
 td, th { padding: 0.3em 1.2em 0.3em 0; text-align: left; vertical-align: top; border-bottom: 1px solid #ddd }
-td { font-variant-numeric: tabular-nums }
+td { font-variant-numeric: tabular-nums } td:first-child, td:nth-child(2) { white-space: nowrap }
 .blocked { color: #b00020; font-weight: 600 } .warned { color: #7a5c00; font-weight: 600 } .passed { color: #1a6b2f }
 """
 _RESULT_OF = {"block": "blocked", "warn": "warned"}
@@ -154,7 +154,7 @@ def _finding(failure: "Failure") -> tuple[str, ...]:
         _of(failure.event_name, "all types"),
         _result(_RESULT_OF[expectation.severity]),
         escape(f"{expectation.name}: {METRICS[expectation.metric].meaning}"),
-        f"{failure.observed:,.4g}",
+        figure(expectation.metric, failure.observed),
         _bounds(expectation),
         escape(expectation.description),
     )
@@ -174,10 +174,13 @@ def _tried(each: "Tried") -> tuple[str, ...]:
 
 
 def _bounds(expectation: "Expectation") -> str:
-    least, most = expectation.minimum, expectation.maximum
+    least, most = (
+        None if bound is None else figure(expectation.metric, bound)
+        for bound in (expectation.minimum, expectation.maximum)
+    )
     if least is not None and most is not None:
-        return f"{least:,.4g} to {most:,.4g}"
-    return f"at least {least:,.4g}" if least is not None else f"at most {most:,.4g}"
+        return f"{least} to {most}"
+    return f"at least {least}" if least is not None else f"at most {most}"
 
 
 def _of(name: str, everything: str) -> str:

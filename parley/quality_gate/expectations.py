@@ -69,6 +69,13 @@ METRICS = {
 }
 
 
+def figure(metric: str, value: float) -> str:
+    """A value of a metric, or a bound of it, as people read it: a share in percent."""
+    if "share" in metric.split("_"):
+        return f"{100 * value:.4g} %"
+    return f"{value:,.0f}" if value == int(value) else f"{value:,.4g}"
+
+
 @dataclass(frozen=True, slots=True)
 class Expectation:
     """One row of the seed: the bounds of a metric, both included."""

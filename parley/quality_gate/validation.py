@@ -19,7 +19,7 @@ from parley.config import tenants
 from parley.errors import ParleyError
 from parley.quality_gate import bounds, data_docs, expectations, measures
 from parley.quality_gate.bounds import Failure, Tried
-from parley.quality_gate.expectations import Expectation
+from parley.quality_gate.expectations import Expectation, figure
 from parley.settings import Settings
 from parley.warehouse import audit, database
 from parley.warehouse.database import Connection
@@ -88,8 +88,11 @@ class Finding:
     def __str__(self) -> str:
         where = " ".join(name for name in (self.tenant_id, self.event_name) if name != EVERY_TENANT)
         below = self.minimum is not None and self.observed < self.minimum
-        bound = f"below {self.minimum:g}" if below else f"above {self.maximum:g}"
-        return f"{self.expectation}{f' ({where})' if where else ''}: {self.metric} is {self.observed:.4g}, {bound}"
+        bound = self.minimum if below else self.maximum
+        assert bound is not None
+        seen, expected = (figure(self.metric, value) for value in (self.observed, bound))
+        about = f"{self.expectation}{f' ({where})' if where else ''}"
+        return f"{about}: {self.metric} is {seen}, {'below' if below else 'above'} {expected}"
 
 
 def validate_new(connection: Connection, settings: Settings) -> tuple[int, list[DayResult]]:

@@ -216,7 +216,7 @@ def test_money_has_its_currency_and_is_never_less_than_it_is(visit: Any, superse
     calls = visit("responses", tenant="nordic-bank", dates=dates).chart("Calls of models")
     expect(calls).to_contain_text("SEK 0.0042")
     seen = visit("commerce", tenant="salon-paris", dates=dates)
-    assert seen.said("Revenue") == "EUR 0.0042 EUR 0.0042 in the day before ±0 %"
+    assert seen.said("Revenue") == "€ 0.0042 € 0.0042 in the day before ±0 %"
 
 
 @pytest.mark.parametrize("tenant", TENANTS)

@@ -307,7 +307,7 @@ def test_a_blocked_day_of_a_tenant_leaves_out_that_alone_until_it_is_released(bu
     land(built, tmp_path / "b.ndjson", [{**each, "tenant_id": "bank"} for each in sent(range(2000, 2005), day)])
     done = parley("build", "--as-of", BUILT_AS_OF)
     assert done.returncode == 0, done.stderr
-    assert "most_accepted (shop): rejected_share is 0.6, above 0.5" in " ".join(done.stdout.split())
+    assert "most_accepted (shop): rejected_share is 60 %, above 50 %" in " ".join(done.stdout.split())
     count = "select tenant_id, count(*) as events from staging.stg_events where occurred_on = '2025-06-30' group by 1"
     assert {row["tenant_id"]: row["events"] for row in rows(count)}.get("shop", 0) == 0
     assert {row["tenant_id"]: row["events"] for row in rows(count)}["bank"] == 5

@@ -113,7 +113,7 @@ def test_a_release_holds_while_the_day_fails_in_no_other_way(now: set[tuple[str,
 
 
 def test_a_finding_says_what_is_out_of_which_bound() -> None:
-    assert str(finding("few_rejected", "block")) == "few_rejected (shop): rejected_share is 0.7, above 0.5"
+    assert str(finding("few_rejected", "block")) == "few_rejected (shop): rejected_share is 70 %, above 50 %"
     low = Finding(DAY, "busy", "*", "*", "warn", "events", 3, 10, None, "")
     assert str(low) == "busy: events is 3, below 10"
 
@@ -122,14 +122,16 @@ def test_an_explanation_names_the_day_and_the_way_out() -> None:
     said = explanation(
         [result(released=False, tenant="*")], [finding("columns", "block", "*"), finding("few", "block")]
     )
-    assert "2026-11-20: columns: rejected_share is 0.7, above 0.5. The tables" in said
+    assert "2026-11-20: columns: rejected_share is 70 %, above 50 %. The tables" in said
     assert "parley inputs release 2026-11-20 --reason" in said
 
 
 def test_what_is_left_out_is_said_with_its_own_findings_and_the_way_out() -> None:
     found = [finding("few_rejected", "block"), finding("other", "warn"), finding("few_rejected", "block", "bank")]
     said = omission(result(released=False), found)
-    assert "of 2026-11-20, and all others are built: few_rejected (shop): rejected_share is 0.7, above 0.5. Fix" in said
+    assert (
+        "of 2026-11-20, and all others are built: few_rejected (shop): rejected_share is 70 %, above 50 %. Fix" in said
+    )
     assert "parley inputs release 2026-11-20 --tenant shop --reason" in said
 
 

@@ -42,8 +42,12 @@
   /* An amount of money that two digits after the point would make nothing of: with two that say something. */
   const small = (form, value, currency) =>
     form.currency_format && value && Math.abs(value) < 0.01
-      ? `${currency ?? ""} ${value.toLocaleString("en", { maximumSignificantDigits: 2 })}`.trim()
+      ? `${symbol(currency)} ${value.toLocaleString("en", { maximumSignificantDigits: 2 })}`.trim()
       : null;
+  const symbol = (currency) =>
+    currency
+      ? new Intl.NumberFormat("en-US", { style: "currency", currency }).formatToParts(0)[0].value
+      : "";
 
   /* The first day of the tenant's data, in milliseconds; null where it has none. Asked once a tenant. */
   const firstDays = new Map();
