@@ -112,6 +112,22 @@ counted as (
 
 ),
 
+-- for each furthest step the steps on the way; computed once, else each step of every funnel is tried for each unit
+ways as materialized (
+
+    select
+        periods.tenant_id,
+        periods.period_number,
+        steps.step,
+        steps.previous_step,
+        furthest.reached
+    from periods
+    inner join steps on periods.funnel_id = steps.funnel_id
+    cross join lateral generate_series(steps.step, periods.steps) as furthest (reached)
+    where steps.step > 1
+
+),
+
 waits as (
 
     select
@@ -121,13 +137,16 @@ waits as (
         best.breakdown_value,
         best.is_in_total,
         best.is_in_group,
-        steps.step,
-        best.reached_at[steps.step] - best.reached_at[steps.previous_step] as wait,
-        best.reached_at[steps.step] - best.reached_at[1] as wait_from_start
+        ways.step,
+        best.reached_at[ways.step] - best.reached_at[ways.previous_step] as wait,
+        best.reached_at[ways.step] - best.reached_at[1] as wait_from_start
     from best
-    inner join periods on best.tenant_id = periods.tenant_id and best.period_number = periods.period_number
-    inner join steps on periods.funnel_id = steps.funnel_id and best.reached >= steps.step
-    where steps.step > 1 and best.reached_at[steps.step] is not null
+    inner join ways
+        on
+            best.tenant_id = ways.tenant_id
+            and best.period_number = ways.period_number
+            and best.reached = ways.reached
+    where best.reached_at[ways.step] is not null
 
 ),
 
