@@ -8,7 +8,7 @@ import pytest
 from parley.errors import ParleyError
 from parley.quality_gate import data_docs
 from parley.quality_gate.bounds import Failure
-from parley.quality_gate.expectations import COLUMNS, METRICS, SEED, Expectation, Severity, fingerprint, read
+from parley.quality_gate.expectations import COLUMNS, METRICS, SEED, Expectation, Severity, figure, fingerprint, read
 from parley.quality_gate.measures import ranges
 from parley.quality_gate.validation import DayResult, Finding, explanation, omission, still_released, word
 
@@ -113,6 +113,7 @@ def test_a_release_holds_while_the_day_fails_in_no_other_way(now: set[tuple[str,
 
 
 def test_a_finding_says_what_is_out_of_which_bound() -> None:
+    assert (figure("events", 10_000_000), figure("share_without_user", 0.0005)) == ("10,000,000", "0.05 %")
     assert str(finding("few_rejected", "block")) == "few_rejected (shop): rejected_share is 70 %, above 50 %"
     low = Finding(DAY, "busy", "*", "*", "warn", "events", 3, 10, None, "")
     assert str(low) == "busy: events is 3, below 10"
