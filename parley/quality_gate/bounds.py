@@ -7,7 +7,7 @@ seed has: each expectation costs Great Expectations some 0.1 seconds.
 import os
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, NamedTuple
@@ -66,6 +66,10 @@ class Tried:
     failures: int
 
 
+Bounded = tuple[int, float, float | None, float | None]
+"""A number, and the value that it stands for, with its minimum and maximum."""
+
+
 class _Figure(NamedTuple):
     """A figure that an expectation is of."""
 
@@ -82,13 +86,17 @@ def validate(
 ) -> tuple[list[Failure], list[Tried]]:
     """The failures of these days, and what was tried."""
     figures = _figures(connection, expectations, days)
-    outside = [figures[number] for number in sorted(_outside(expectations, figures))] if figures else []
+    found = outside(
+        (number, figure.value, expectations[figure.position].minimum, expectations[figure.position].maximum)
+        for number, figure in enumerate(figures)
+    )
+    failed = [figures[number] for number in sorted(found)]
     failures = [
-        Failure(each.day, each.tenant_id, each.event_name, each.value, expectations[each.position]) for each in outside
+        Failure(each.day, each.tenant_id, each.event_name, each.value, expectations[each.position]) for each in failed
     ]
     failures.sort(key=lambda each: (each.day, each.expectation.name, each.tenant_id, each.event_name))
-    tried, failed = (Counter(each.position for each in found) for found in (figures, outside))
-    return failures, [Tried(each, tried[position], failed[position]) for position, each in enumerate(expectations)]
+    tried, wrong = (Counter(each.position for each in some) for some in (figures, failed))
+    return failures, [Tried(each, tried[position], wrong[position]) for position, each in enumerate(expectations)]
 
 
 def _figures(connection: Connection, expectations: Sequence[Expectation], days: Sequence[date]) -> list[_Figure]:
@@ -103,18 +111,27 @@ def _figures(connection: Connection, expectations: Sequence[Expectation], days: 
     return [_Figure(*row) for row in found]  # type: ignore[arg-type]
 
 
-def _outside(expectations: Sequence[Expectation], figures: Sequence[_Figure]) -> set[int]:
-    """The numbers of the figures that are below their minimum or above their maximum."""
+def outside(bounded: Iterable[Bounded]) -> set[int]:
+    """The numbers of the figures that are below their minimum or above their maximum.
+
+    Great Expectations takes seconds to import: it is asked about those that are not plainly within their bounds.
+    """
+    doubtful = [
+        (number, value, minimum, maximum)
+        for number, value, minimum, maximum in bounded
+        if not ((minimum is None or minimum <= value) and (maximum is None or value <= maximum))
+    ]
+    return by_great_expectations(doubtful) if doubtful else set()
+
+
+def by_great_expectations(bounded: Sequence[Bounded]) -> set[int]:
+    """The same, whatever they are."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read when it is imported
-    import great_expectations as gx  # takes seconds: only here, where there are days to validate
+    import great_expectations as gx
     import pandas as pd  # type: ignore[import-untyped]
     from great_expectations.data_context.types.base import ProgressBarsConfig
     from great_expectations.expectations.core import ExpectColumnPairValuesAToBeGreaterThanB
 
-    bounded = [
-        (number, figure.value, expectations[figure.position].minimum, expectations[figure.position].maximum)
-        for number, figure in enumerate(figures)
-    ]
     frame = pd.DataFrame(bounded, columns=["number", "value", "minimum", "maximum"]).astype(
         dict.fromkeys(("value", "minimum", "maximum"), float)
     )

@@ -1,5 +1,6 @@
 """The input gate on real Postgres, with Great Expectations: what it validates, stops, and lets through."""
 
+import random
 import re
 from collections.abc import Iterable
 from dataclasses import replace
@@ -15,6 +16,7 @@ from parley.errors import ParleyError
 from parley.landing.loader import load
 from parley.people.unload import unload
 from parley.quality_gate import data_docs, validation
+from parley.quality_gate.bounds import by_great_expectations, outside
 from parley.quality_gate.expectations import COLUMNS, SEED
 from parley.quality_gate.validation import DayResult
 from parley.settings import Settings
@@ -212,6 +214,16 @@ def test_more_failures_than_great_expectations_shows_are_all_kept(
     land(settings, tmp_path / "a.ndjson", events)
     assert validate(settings, tenant="t1")[FIRST].blocking == 1
     assert len(found(rows, FIRST)) == 250
+
+
+def test_figures_that_are_not_plainly_within_their_bounds_are_those_that_great_expectations_finds() -> None:
+    random_ = random.Random(1)
+    values = (0.0, 1.0, -1.0, 0.5, 2.0, 1e300, float("nan"), float("inf"), float("-inf"))
+    bounds = (None, 0.0, 0.5, 1.0)
+    figures = [
+        (number, random_.choice(values), random_.choice(bounds), random_.choice(bounds)) for number in range(300)
+    ]
+    assert outside(figures) == by_great_expectations(figures) != set()
 
 
 def test_a_release_is_audited_and_ends_when_the_day_fails_in_another_way(
