@@ -325,7 +325,9 @@ def test_a_login_sees_its_own_tenant_only(visit: Any, superset: Superset, user: 
     [(total,)] = superset.rows(
         "select sum(total_conversations)::int from marts.daily_metrics where tenant_id = %s", own
     )
-    expect(visit("overview", user=user, tenant=own).chart("Conversations")).to_contain_text(f"{total:,}")
+    seen = visit("overview", user=user, tenant=own)
+    expect(seen.chart("Conversations")).to_contain_text(f"{total:,}")
+    assert "The data begins on" in seen.said("Conversations")
     other = next(tenant for tenant in LOGINS.values() if tenant != own)
     elsewhere = visit("overview", user=user, tenant=other)
     expect(elsewhere.chart("Outcomes")).to_contain_text("No results")

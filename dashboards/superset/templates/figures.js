@@ -49,12 +49,13 @@
       ? new Intl.NumberFormat("en-US", { style: "currency", currency }).formatToParts(0)[0].value
       : "";
 
-  /* The first day of the tenant's data, in milliseconds; null where it has none. Asked once a tenant. */
+  /* The first day of the tenant's data, in milliseconds; null where it has none, undefined where nobody says so. Asked
+     once a tenant. */
   const firstDays = new Map();
   const firstDay = async (query, headers) => {
     const filters = query.queries[0].filters.filter(({ col }) => col === "tenant");
     const tenant = JSON.stringify(filters);
-    if (!firstDays.has(tenant)) firstDays.set(tenant, askFirstDay(filters, headers));
+    if (!firstDays.has(tenant)) firstDays.set(tenant, askFirstDay(filters, headers).catch(() => undefined));
     return firstDays.get(tenant);
   };
   const askFirstDay = async (filters, headers) => {
@@ -70,7 +71,8 @@
   const stretch = ({ from_dttm: from, to_dttm: to }, first) => {
     if (!from || !to) return null;
     const days = Math.round((to - from) / DAY);
-    const known = first === null ? 0 : Math.min(days, Math.max(0, Math.round((from - first) / DAY)));
+    const before = first === undefined ? days : first === null ? 0 : Math.round((from - first) / DAY);
+    const known = Math.min(days, Math.max(0, before));
     return { days, known, first };
   };
   const inWords = (days) => (days === 1 ? "day" : `${days} days`);
