@@ -5,14 +5,18 @@
 -#}
 {% macro plain_words(text) -%}
     regexp_replace(
-        regexp_replace(
-            translate(
-                lower(' ' || {{ text }} || ' ' collate "C"),
-                'ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÐÑÒÓÔÕÖØÙÚÛÜÝÞŒŸ',
-                'àáâãäåæçèéêëìíîïðñòóôõöøùúûüýþœÿ'
-            ),
-            '([\u3040-\u30ff\u3400-\u9fff])', ' \1 ', 'g'
-        ),
+        case
+            -- in English, as most: looking through the lists of other letters costs more than all else
+            when octet_length({{ text }}) = length({{ text }}) then lower(' ' || {{ text }} || ' ' collate "C")
+            else regexp_replace(
+                translate(
+                    lower(' ' || {{ text }} || ' ' collate "C"),
+                    'ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÐÑÒÓÔÕÖØÙÚÛÜÝÞŒŸ',
+                    'àáâãäåæçèéêëìíîïðñòóôõöøùúûüýþœÿ'
+                ),
+                '([\u3040-\u30ff\u3400-\u9fff])', ' \1 ', 'g'
+            )
+        end,
         '[\u0001-/:-@\[-`{-\u00bf\u00d7\u00f7\u2000-\u206f\u3000-\u303f\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65]+', ' ', 'g'
     )
 {%- endmacro %}
