@@ -34,6 +34,7 @@ PROJECT = HERE.parent
 SCHEMAS = ("facts", "marts")
 ROW_UNITS = 12  # the width of a row, of which a chart's `width` is a part
 DEFAULT_DATES = "Last month"
+WITHOUT_DATES = "No filter"
 
 # The scale of Okabe and Ito, which the colour-blind tell apart, too. Green and vermilion say good and bad, and nothing
 # else; orange is what went to people; the others tell series apart.
@@ -45,7 +46,7 @@ SCHEMES = {"parley": SERIES, "parley_steps": STEPS}
 SHADES = ("#f7fbff", "#deebf7", "#c6dbef", "#9ecae1", "#6baed6", "#4292c6", "#2171b5")  # from little to much
 
 _MEANINGS = {
-    GREEN: "resolved succeeded accepted confirmed good resolution_rate returning",
+    GREEN: "resolved succeeded accepted suggestions_accepted confirmed good resolution_rate returning",
     ORANGE: "escalated agent escalation_rate fallback",
     VERMILION: "abandoned failed rejected errors unanswered abandonment_rate refunds dormant",
     GREY: "open duplicate not_scored",

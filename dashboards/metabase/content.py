@@ -9,8 +9,8 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from dashboards.metabase.questions import WITHOUT_DATES, Filter, Question, question
-from dashboards.source import DEFAULT_DATES, Dataset, Source, Spec, charts, widths
+from dashboards.metabase.questions import Filter, Question, question
+from dashboards.source import DEFAULT_DATES, WITHOUT_DATES, Dataset, Source, Spec, charts, widths
 
 Payload = dict[str, Any]
 """An object as the API takes it."""

@@ -8,7 +8,17 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from dashboards.source import BLUE, LABEL_COLOURS, Dataset, Spec, follows_dates, listed, shown_metrics, used_metrics
+from dashboards.source import (
+    BLUE,
+    LABEL_COLOURS,
+    WITHOUT_DATES,
+    Dataset,
+    Spec,
+    follows_dates,
+    listed,
+    shown_metrics,
+    used_metrics,
+)
 
 MOST_ROWS = 1000
 
@@ -27,7 +37,6 @@ FORMATS: dict[str, dict[str, Any]] = {
 }
 # What a board's `dates` mean where nobody has chosen any: whole days up to today, today not included.
 STRETCHES = {"Last week": "1 week", "Last month": "1 month", "Last quarter": "3 months", "Last year": "1 year"}
-WITHOUT_DATES = "No filter"
 _GRAINS = {"P1W": "week", "P1M": "month", "P3M": "quarter", "P1Y": "year"}
 
 

@@ -13,6 +13,7 @@ from dashboards.source import (
     LABEL_COLOURS,
     ROW_UNITS,
     SCHEMES,
+    WITHOUT_DATES,
     Dataset,
     Source,
     Spec,
@@ -257,6 +258,8 @@ class _Board:
             "defaultDataMask": {"extraFormData": {}, "filterState": {}, "ownState": {}},
             "description": "No number adds up tenants: each has its own currency, clock and week.",
         }
+        chosen = self.spec.get("dates", DEFAULT_DATES)
+        mask = {} if chosen == WITHOUT_DATES else {"time_range": chosen}
         dates = {
             "id": "NATIVE_FILTER-dates",
             "name": "Dates",
@@ -264,8 +267,8 @@ class _Board:
             "targets": [{}],
             "controlValues": {"enableEmptyFilter": False},
             "defaultDataMask": {
-                "extraFormData": {"time_range": self.spec.get("dates", DEFAULT_DATES)},
-                "filterState": {"value": self.spec.get("dates", DEFAULT_DATES)},
+                "extraFormData": mask,
+                "filterState": {"value": chosen} if mask else {},  # what it would change to by itself, unapplied
                 "ownState": {},
             },
             "description": "Whole days of the tenant's calendar; the last day is not included.",

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from dashboards.source import Dataset, Spec, listed, shown_metrics
+from dashboards.source import WITHOUT_DATES, Dataset, Spec, listed, shown_metrics
 
 # Of each format: what d3 makes of it. Durations are of milliseconds.
 FORMATS = {
@@ -269,7 +269,7 @@ def _filters(spec: Spec, dataset: Dataset) -> list[dict[str, Any]]:
                 "expressionType": "SIMPLE",
                 "subject": dataset.time,
                 "operator": "TEMPORAL_RANGE",
-                "comparator": "No filter",
+                "comparator": WITHOUT_DATES,
             }
         )
     return found

@@ -193,6 +193,11 @@ def test_superset_opens_on_the_overview_of_a_tenant_with_data(visit: Any, supers
     expect(page.locator(f'.ant-select-selection-item[title="{busiest}"]')).to_be_visible()
     expect(page.locator(".slice_container").first).to_be_visible()
     expect(page.locator('[data-test="filter-bar__apply-button"]')).to_be_disabled()
+    page.goto(f"{superset.url}/superset/dashboard/inputs/")
+    expect(page.locator(".slice_container").first).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    expect(page.locator('[data-test="filter-bar__apply-button"]')).to_be_disabled()
+    assert source.GREEN in {one.colour for one in drawn(page) if one.chart == "What became of each line"}
     page.goto(f"{superset.url}/dashboard/list/")
     expect(page.locator("tbody tr.ant-table-row").first).to_contain_text("Overview")
 

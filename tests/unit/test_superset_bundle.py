@@ -87,6 +87,13 @@ def test_every_metric_has_a_name_and_a_format(dataset: source.Dataset) -> None:
         assert _is_said_in_words(metric.label), metric.label
 
 
+@pytest.mark.parametrize("dataset", SOURCE.datasets.values(), ids=lambda dataset: dataset.name)
+def test_no_two_metrics_of_a_dataset_have_one_name(dataset: source.Dataset) -> None:
+    """Superset finds a series' colour by the metric, and the metric by its label."""
+    labels = [metric.label for metric in dataset.metrics.values()]
+    assert len(set(labels)) == len(labels)
+
+
 def test_what_a_chart_shows_is_headed_in_words() -> None:
     for chart in EVERY_CHART:
         dataset = SOURCE.datasets[chart["dataset"]]
