@@ -49,6 +49,10 @@
         {% call noop_statement('main', 'INSERT 0 0', 'INSERT', 0) %}{% endcall %}
     {% endif %}
     {% do record_rebuilding(target, spec, sql) %}
+    {% set changes = index_changes(target, existing.indexes) %}
+    {% if changes | trim %}
+        {% call statement('index') %}{{ changes }}{% endcall %}
+    {% endif %}
     {% if existing.comments != described() %}
         {% call statement('describe') %}{{ describe(target) }}{% endcall %}
     {% endif %}

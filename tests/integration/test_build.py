@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -13,7 +14,7 @@ from uuid import UUID
 import pytest
 
 from parley.build import dbt
-from parley.build.builds import LOCK, BuildRequest, build, is_running
+from parley.build.builds import LOCK, BuildRequest, Outcome, build, is_running
 from parley.build.rebuilds import Rebuild, of_build
 from parley.build.results import Progress
 from parley.errors import ParleyError
@@ -180,6 +181,42 @@ def test_a_table_that_cannot_be_built_is_named_with_the_reason_and_no_row(
     [recorded] = read_rows("select problems::text as said from ops.builds order by finished_at desc limit 1")
     assert 'constraint \\"broken\\"' in recorded["said"]
     assert "Failing row" not in kept + recorded["said"]
+
+
+def test_indexes_that_are_asked_for_reach_an_existing_table_and_another_key_does_not(
+    built: Settings, tmp_path: Path
+) -> None:
+    def build_errors(before: str, after: str) -> Outcome:
+        model.write_text(model.read_text().replace(before, after))
+        return build(
+            replace(built, project=project), BuildRequest(as_of=datetime.fromisoformat(BUILT_AS_OF), select=("errors",))
+        )
+
+    def found() -> tuple[set[str], list[dict[str, object]]]:
+        indexes = read_rows("select indexdef from pg_indexes where tablename = 'errors' and schemaname = 'facts'")
+        return {str(row["indexdef"]).partition(" USING ")[2] for row in indexes}, read_rows("table facts.errors")
+
+    project = tmp_path / "project"
+    project.mkdir()
+    for name in ("dbt_project.yml", "profiles.yml", "macros", "seeds", "docs", "tests", "tracking_plan"):
+        (project / name).symlink_to(built.project / name)
+    shutil.copytree(built.project / "models", project / "models")
+    model = project / "models/facts/errors.sql"
+    execute(built, "create index mine on facts.errors (error_class)")
+    before, rows = found()
+    assert "btree (tenant_id, thread_id)" in before
+
+    assert build_errors(
+        "{'columns': ['tenant_id', 'thread_id']}", "{'columns': ['occurred_on'], 'type': 'brin'}"
+    ).is_good
+    after, same = found()
+    assert before ^ after == {"btree (tenant_id, thread_id)", "brin (occurred_on)"}
+    assert "btree (error_class)" in after
+    assert same == rows
+
+    [problem] = build_errors("unique_key=['tenant_id', 'error_id']", "unique_key=['error_id']").problems
+    assert "its key has changed since it was built: build it with --full-refresh" in problem.reason
+    assert found()[0] == after
 
 
 def test_one_build_at_a_time(built: Settings) -> None:
