@@ -700,7 +700,12 @@ anomaly_days = Table(
     metadata,
     Column("tenant_id", Text, primary_key=True),
     Column("date", Date, primary_key=True),
-    Column("fingerprint", Numeric, nullable=False, comment="of the day's rows in marts.input_metrics, 0 without any"),
+    Column(
+        "fingerprint",
+        Numeric,
+        nullable=False,
+        comment="of the rows that the day's in marts.input_metrics are made of, 0 without any",
+    ),
     schema=OPS,
     comment="One row per tenant and day whose input was checked, and the last such day: of others rows are computed.",
 )
