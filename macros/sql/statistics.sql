@@ -28,9 +28,14 @@
     (2 * power(1.01 / 0.99, {{ bucket }}) / (1.01 / 0.99 + 1))
 {%- endmacro %}
 
-{#- The bucket of doubling width of a time in seconds: bucket i holds (2^(i-1), 2^i], bucket 0 a second and less. -#}
+{#-
+    The bucket of doubling width of a time in seconds: bucket i holds (2^(i-1), 2^i], bucket 0 a second and less. It is how
+    many powers of two are less: they are whole numbers, and so no more than one below the next whole number.
+-#}
 {% macro doubling_bucket(seconds) -%}
-    ceil(log(2.0, greatest({{ seconds }}, 1.0)::numeric))::integer
+    {%- set powers = [] %}
+    {%- for exponent in range(40) %}{% do powers.append(2 ** exponent) %}{% endfor -%}
+    width_bucket(ceil({{ seconds }}) - 1, array{{ powers }}::double precision[])
 {%- endmacro %}
 
 {#- Savings per cost of the assistant's conversations, in percent; 0 where they cost nothing. -#}
