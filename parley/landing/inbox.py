@@ -23,6 +23,7 @@ from parley.settings import Settings
 DONE = "done"
 FAILED = "failed"
 REASON = ".reason.txt"
+BY_FOLDER = "by the folder of the inbox that it lies in, such as segment/"
 UNFINISHED = (".part", ".tmp")
 
 
@@ -158,5 +159,5 @@ def put_away(file: Waiting, inbox: Path, folder: str = DONE) -> Path:
 
 def land_file(settings: Settings, file: Waiting, *, by: str | None = "dagster") -> Report:
     """Land one file; raises ParleyError where its format is unclear or it cannot be read to its end."""
-    named = file.source_format or recognition.recognise(settings, str(file.path))
+    named = file.source_format or recognition.recognise(settings, str(file.path), BY_FOLDER)
     return load(settings, str(file.path), source_format=named, tenant_id=file.tenant, loaded_by=by)

@@ -16,8 +16,8 @@ class UnclearFormatError(ParleyError):
     """No source format fits a file, or more than one."""
 
 
-def recognise(settings: Settings, path: str) -> str:
-    """The name of the one source format that a file's first documents are of.
+def recognise(settings: Settings, path: str, named: str = "with --format") -> str:
+    """The name of the one source format that a file's first documents are of. `named` says how else one is named.
 
     Of a source that holds no JSON at all it is our own, which rejects each line with a reason. Raises
     UnclearFormatError with the candidates and what the first document would become, SourceError where the file is no
@@ -38,12 +38,12 @@ def recognise(settings: Settings, path: str) -> str:
         return formats.NATIVE
     if not found:
         raise UnclearFormatError(
-            f"{path} is in no source format that Parley recognises ({', '.join(formats.names(folder))}): name one with "
-            "--format, or write your own (`parley formats try`)."
+            f"{path} is in no source format that Parley recognises ({', '.join(formats.names(folder))}): name one "
+            f"{named}, or write your own (`parley formats try`)."
         )
     shown = "; ".join(f"{each.source_format.name} would make {_first(each)}" for each in found)
     names = " or ".join(each.source_format.name for each in found)
-    raise UnclearFormatError(f"{path} could be {names}: say which with --format. Of its first document, {shown}.")
+    raise UnclearFormatError(f"{path} could be {names}: say which {named}. Of its first document, {shown}.")
 
 
 def _first(candidate: Candidate) -> str:

@@ -2,6 +2,7 @@
 
 import os
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,9 @@ from dagster_project.requests import days_to_show, order, parse_as_of
 from parley.build.builds import BuildRequest
 from parley.errors import ParleyError, may_pass
 from parley.landing.batches import Counts
-from parley.landing.inbox import Outcome, Waiting, land_all, put_away, set_aside, waiting
+from parley.landing.inbox import Outcome, Waiting, land_all, land_file, put_away, set_aside, waiting
 from parley.landing.loads import Reason, Report
+from parley.settings import Settings
 
 AS_OF = datetime(2026, 11, 21, 9, tzinfo=UTC)
 DAYS = ("2026-11-01", "2026-11-03")
@@ -222,6 +224,13 @@ def test_an_inbox_in_which_nothing_can_be_moved_is_a_sentence(tmp_path: Path, mo
     monkeypatch.setattr(Path, "rename", fail)
     with pytest.raises(ParleyError, match="Permission denied"):
         list(land_all(tmp_path, lambda file: report(Counts(received=1, accepted=1))))
+
+
+def test_a_file_in_no_format_is_set_aside_with_how_an_inbox_names_one(tmp_path: Path) -> None:
+    (tmp_path / "other.ndjson").write_text('{"what": "is this"}\n')
+    [outcome] = land_all(tmp_path, partial(land_file, Settings.load()))
+    assert outcome.problem
+    assert "name one by the folder of the inbox that it lies in, such as segment/" in outcome.problem
 
 
 def test_a_database_that_is_down_is_no_fault_of_the_file(tmp_path: Path) -> None:
