@@ -115,8 +115,14 @@ def overview(settings: Settings, connection: "Connection") -> list[Landed]:
 
 
 def find(settings: Settings, connection: "Connection", tenant_id: str) -> Tenant:
-    """A tenant of the seed or of what has landed. Raises ParleyError where there is none of this id."""
-    known = {each.tenant.tenant_id: each.tenant for each in overview(settings, connection)}
+    """A tenant of the seed, of what has landed, or with event types of its own. Raises ParleyError where there is none of
+    this id."""
+    own_types = connection.execute(
+        "select distinct tenant_id from raw.event_types where tenant_id <> %s", [EVERY_TENANT]
+    )
+    known = {str(name): Tenant(str(name), str(name)) for (name,) in own_types}
+    known |= read(settings.project / SEED)
+    known |= {each.tenant.tenant_id: each.tenant for each in overview(settings, connection)}
     if tenant_id not in known:
         guess = did_you_mean(tenant_id, known)
         raise ParleyError(f"There is no tenant {tenant_id!r}: {guess}{guess and ' '}`parley tenants list` shows them.")
