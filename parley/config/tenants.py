@@ -115,8 +115,10 @@ def overview(settings: Settings, connection: "Connection") -> list[Landed]:
 
 
 def find(settings: Settings, connection: "Connection", tenant_id: str) -> Tenant:
-    """A tenant of the seed, of what has landed, or with event types of its own. Raises ParleyError where there is none of
-    this id."""
+    """A tenant of the seed, of what has landed, or with event types of its own.
+
+    Raises ParleyError where there is none of this id.
+    """
     own_types = connection.execute(
         "select distinct tenant_id from raw.event_types where tenant_id <> %s", [EVERY_TENANT]
     )
