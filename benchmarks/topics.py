@@ -161,7 +161,7 @@ def growing(data: Labelled, known: int, new: int) -> dict[str, float]:
         "new_seconds": taken,
         "describe_touched": len(touched),
         "describe_seconds": naming,
-        "model_mb": round(len(stored) / 1e6, 1),
+        "model_mb": round(sum(map(len, stored)) / 1e6, 1),
         "peak_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
     }
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 
 from psycopg import sql
 from psycopg.rows import dict_row
@@ -123,9 +123,9 @@ def _unchanged(connection: Connection, analysis: str, fingerprints: Mapping[str,
     return [tenant for tenant, fingerprint in fingerprints.items() if known.get(tenant) == fingerprint]
 
 
-def _is_up_to_date(connection: Connection, analysis: str, code: str, tables: Sequence[str]) -> bool:
+def _is_up_to_date(connection: Connection, analysis: str, code: str, tables: Sequence[LiteralString]) -> bool:
     """Whether nothing that the results follow from has changed since the analysis began: its code, the seeds, and these
-    tables, which are those that it writes too."""
+    tables (or queries in brackets), which are those that it writes too."""
     sums: list[sql.Composable] = [
         sql.SQL(
             "(select string_agg(fingerprint, ' ' order by model) from ops.definitions"
@@ -134,7 +134,7 @@ def _is_up_to_date(connection: Connection, analysis: str, code: str, tables: Seq
     ]
     sums += [
         sql.SQL("(select concat_ws(' ', count(*), sum(hashtextextended(line::text, 0))) from {} as line)").format(
-            sql.Identifier(*table.split("."))
+            sql.SQL(table)
         )
         for table in tables
     ]
@@ -152,8 +152,11 @@ def _code(name: str) -> str:
 
 def topics(connection: Connection, as_of: datetime) -> int:
     """`facts.gap_questions` → `ops.question_topics`, `ops.topics`: new questions join a topic, or found one."""
-    kept = [f"ops.{name}" for name in ("question_topics", "topics", "merged_topics", "topic_models", "gap_statuses")]
-    if _is_up_to_date(connection, "topics", "topics", ["facts.gap_questions", *kept]):
+    models = (
+        "(select tenant_id, model, updated_at from ops.topic_models)"  # with another language the topics are others
+    )
+    kept = ("ops.question_topics", "ops.topics", "ops.merged_topics", "ops.gap_statuses")
+    if _is_up_to_date(connection, "topics", "topics", ["facts.gap_questions", models, *kept]):
         return 0
     from parley.analytics.topics.upkeep import keep_up
 

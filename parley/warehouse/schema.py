@@ -480,8 +480,9 @@ topic_models = Table(
     "topic_models",
     metadata,
     Column("tenant_id", Text, primary_key=True),
-    Column("model", LargeBinary, nullable=False),
+    Column("model", LargeBinary, nullable=False, comment="the topics: changes with each new question"),
     Column("updated_at", _instant, nullable=False),
+    Column("language", LargeBinary, comment="stays until the topics are learned again; null: they are to be"),
     schema=OPS,
     comment="One row per tenant: what was learned, to place new questions by.",
 )

@@ -16,7 +16,7 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 from benchmarks.demo_gaps import GOALS, gathered, unanswered
-from parley.analytics.topics import Assignment, Question, TopicModel, Vocabulary, describe, learn, refit
+from parley.analytics.topics import Assignment, Question, Stored, TopicModel, Vocabulary, describe, learn, refit
 from parley.analytics.topics.encoders import FEATURES, Lexicon
 from parley.analytics.topics.model import silhouette
 from parley.analytics.topics.naming import words
@@ -194,7 +194,10 @@ def test_a_model_without_topics_can_be_stored() -> None:
 @pytest.mark.parametrize("data", [b"", b"nothing of the kind", b"PK\x03\x04", b"\x80\x04N."])
 def test_bytes_that_are_no_model_are_rejected(data: bytes) -> None:
     with pytest.raises(ParleyError, match="refit"):
-        TopicModel.from_bytes(data)
+        TopicModel.from_bytes(Stored(data, data))
+    for name in Stored._fields:
+        with pytest.raises(ParleyError, match="refit"):
+            TopicModel.from_bytes(model().to_bytes()._replace(**{name: data}))
 
 
 def test_no_word_of_a_question_is_in_the_stored_model() -> None:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from psycopg import sql
 
 from parley.analytics.topics.encoders import Sentences
-from parley.analytics.topics.model import Assignment, Links, Question, TopicModel, refit
+from parley.analytics.topics.model import Assignment, Links, Question, Stored, TopicModel, refit
 from parley.analytics.topics.naming import SAMPLE, describe
 from parley.analytics.topics.vocabulary import Vocabulary
 from parley.errors import ParleyError
@@ -68,7 +68,7 @@ class _Upkeep:
         _describe(connection, model, touched, self.as_of)
         model = model.forget(_drop_empty_topics(connection, tenant_id))
         if not stored or assignments or stored.owners != model.owners:
-            _store(connection, model, self.as_of)
+            _store(connection, model, self.as_of, is_known=stored is not None and stored.encoder is model.encoder)
 
     def _placed(
         self, stored: TopicModel | None, new: Sequence[Question], topics: Mapping[str, str], links: Links
@@ -214,20 +214,25 @@ def _wants_sentences(connection: Connection, tenant_id: str) -> bool:
 
 def _stored_model(connection: Connection, tenant_id: str, vocabulary: Vocabulary) -> TopicModel | None:
     """What was learned of the tenant; None too where another version of Parley or another vocabulary did."""
-    row = connection.execute("select model from ops.topic_models where tenant_id = %s", [tenant_id]).fetchone()
-    if row is None or not isinstance(row[0], bytes):
+    row = connection.execute(
+        "select language, model from ops.topic_models where tenant_id = %s and language is not null", [tenant_id]
+    ).fetchone()
+    if row is None:
         return None
     try:
-        return TopicModel.from_bytes(row[0], vocabulary)
+        return TopicModel.from_bytes(Stored._make(row), vocabulary)
     except ParleyError:
         return None  # a refit carries the ids over without it
 
 
-def _store(connection: Connection, model: TopicModel, as_of: datetime) -> None:
+def _store(connection: Connection, model: TopicModel, as_of: datetime, *, is_known: bool) -> None:
+    """`is_known` says that the language is stored already, which is most of the model."""
     connection.execute(
-        "insert into ops.topic_models (tenant_id, model, updated_at) values (%s, %s, %s)"
-        " on conflict (tenant_id) do update set model = excluded.model, updated_at = excluded.updated_at",
-        [model.tenant_id, model.to_bytes(), as_of],
+        "insert into ops.topic_models (tenant_id, language, model, updated_at) values (%s, %s, %s, %s)"
+        " on conflict (tenant_id) do update set"
+        + ("" if is_known else " language = excluded.language,")
+        + " model = excluded.model, updated_at = excluded.updated_at",
+        [model.tenant_id, None if is_known else model.language_to_bytes(), model.topics_to_bytes(), as_of],
     )
 
 
