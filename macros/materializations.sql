@@ -81,32 +81,32 @@
     {% do return(unique + config.get('indexes', [])) %}
 {% endmacro %}
 
-{#- The indexes that a table has from dbt, as JSON: by name, what `index_as_text` says of those it asks for. -#}
-{% macro indexes_there(table) %}
-    (
-        select coalesce(
-            jsonb_object_agg(
-                relname, case when indisunique then 'unique ' else '' end || amname || ' ' || columns.names
-            ), '{}'
-        )::text
-        from pg_index
-        inner join pg_class on pg_class.oid = indexrelid
-        inner join pg_am on pg_am.oid = relam
-        cross join lateral (
-            select string_agg(attname, ', ' order by place) as names
-            from unnest(indkey) with ordinality as keys (number, place)
-            inner join pg_attribute on pg_attribute.attrelid = indrelid and attnum = number
-        ) as columns
-        where indrelid = {{ table }} and relname ~ '^[0-9a-f]{32}$'  -- dbt's names: what people made stays
-    )
-{%- endmacro %}
-
 {% macro index_as_text(index) -%}
     {{ 'unique ' if index.unique }}{{ index.type or 'btree' }} {{ index.columns | join(', ') }}
 {%- endmacro %}
 
-{#- What makes the indexes that a table has those that it asks for. Another key is another grain: that is built anew. -#}
-{% macro index_changes(target, there) %}
+{#- The indexes that a table has from dbt, by name as `index_as_text` says them. What people made has other names. -#}
+{% macro indexes_there(target) %}
+    {% call statement('indexes_there', fetch_result=True) %}
+    select relname as name, case when indisunique then 'unique ' else '' end || amname || ' ' || columns.names as said
+    from pg_index
+    inner join pg_class on pg_class.oid = indexrelid
+    inner join pg_am on pg_am.oid = relam
+    cross join lateral (
+        select string_agg(attname, ', ' order by place) as names
+        from unnest(indkey) with ordinality as keys (number, place)
+        inner join pg_attribute on pg_attribute.attrelid = indrelid and attnum = number
+    ) as columns
+    where indrelid = '{{ target }}'::regclass and relname ~ '^[0-9a-f]{32}$'
+    {% endcall %}
+    {% set found = {} %}
+    {% for index in load_result('indexes_there').table.rows %}{% do found.update({index.name: index.said}) %}{% endfor %}
+    {% do return(found) %}
+{% endmacro %}
+
+{#- Give a table the indexes that it asks for, and no others. Another key is another grain: that takes a full refresh. -#}
+{% macro change_indexes(target) %}
+    {% set there = indexes_there(target) %}
     {% set wanted = {} %}
     {% for index in indexes_of() %}{% do wanted.update({index_as_text(index): index}) %}{% endfor %}
     {% for said, index in wanted.items() if said not in there.values() %}
@@ -115,10 +115,10 @@
                 'its key has changed since it was built: build it with --full-refresh.'
             ) %}
         {% endif %}
-    {{ get_create_index_sql(target, index) }};
+        {% call statement('create_index') %}{{ get_create_index_sql(target, index) }}{% endcall %}
     {% endfor %}
     {% for name, said in there.items() if said not in wanted %}
-    drop index {{ adapter.quote(target.schema) }}.{{ adapter.quote(name) }};
+        {% call statement('drop_index') %}drop index {{ adapter.quote(target.schema) }}.{{ adapter.quote(name) }}{% endcall %}
     {% endfor %}
 {% endmacro %}
 

@@ -4,13 +4,14 @@
     are words of their own, since Japanese writes no spaces.
 -#}
 {% macro plain_words(text) -%}
+    {%- set spaced = "lower(' ' || " ~ text ~ " || ' ' collate \"C\")" -%}
     regexp_replace(
         case
             -- in English, as most: looking through the lists of other letters costs more than all else
-            when octet_length({{ text }}) = length({{ text }}) then lower(' ' || {{ text }} || ' ' collate "C")
+            when octet_length({{ text }}) = length({{ text }}) then {{ spaced }}
             else regexp_replace(
                 translate(
-                    lower(' ' || {{ text }} || ' ' collate "C"),
+                    {{ spaced }},
                     'ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÐÑÒÓÔÕÖØÙÚÛÜÝÞŒŸ',
                     'àáâãäåæçèéêëìíîïðñòóôõöøùúûüýþœÿ'
                 ),

@@ -36,7 +36,7 @@
 
 {#-
     The affected keys, and with them the watermark: from here on, their changes are taken in. Returns whether there are any,
-    and the existing table's columns, comments and indexes.
+    and the existing table's columns and comments.
 -#}
 {% macro collect_affected(spec) %}
     {% call statement('collect_affected', fetch_result=True) %}{{ collecting(spec) }}{% endcall %}
@@ -47,12 +47,7 @@
         {% do columns.append(api.Column.create(column.name, column.type)) %}
         {% do comments.update({column.name: column.comment or ''}) %}
     {% endfor %}
-    {% do return({
-        'is_affected': found[0].is_affected,
-        'columns': columns,
-        'comments': comments,
-        'indexes': fromjson(found[0].indexes),
-    }) %}
+    {% do return({'is_affected': found[0].is_affected, 'columns': columns, 'comments': comments}) %}
 {% endmacro %}
 
 {% macro collecting(spec) %}
@@ -65,7 +60,6 @@
         format_type(atttypid, atttypmod) as type,
         col_description(attrelid, attnum) as comment,
         obj_description(attrelid, 'pg_class') as comment_of_all,
-        {{ indexes_there('attrelid') }} as indexes,
         exists (select 1 from pg_temp.affected) as is_affected
     from pg_attribute
     where attrelid = '{{ this }}'::regclass and attnum > 0 and not attisdropped

@@ -1,7 +1,7 @@
 {#-
     How dbt builds a model that is rebuilt by affected keys: the steps of README.md, in one transaction. What the database
-    is asked for (columns, comments, the contract) is asked for once, and a model of which nothing is affected costs two
-    queries.
+    is asked for (columns, comments, indexes, the contract) is asked for once, and a model of which nothing is affected costs
+    three queries.
 -#}
 {% materialization rebuild, default %}
     {% set spec = rebuild_spec() %}
@@ -49,10 +49,7 @@
         {% call noop_statement('main', 'INSERT 0 0', 'INSERT', 0) %}{% endcall %}
     {% endif %}
     {% do record_rebuilding(target, spec, sql) %}
-    {% set changes = index_changes(target, existing.indexes) %}
-    {% if changes | trim %}
-        {% call statement('index') %}{{ changes }}{% endcall %}
-    {% endif %}
+    {% do change_indexes(target) %}
     {% if existing.comments != described() %}
         {% call statement('describe') %}{{ describe(target) }}{% endcall %}
     {% endif %}

@@ -119,12 +119,12 @@ def find(settings: Settings, connection: "Connection", tenant_id: str) -> Tenant
 
     Raises ParleyError where there is none of this id.
     """
-    own_types = connection.execute(
-        "select distinct tenant_id from raw.event_types where tenant_id <> %s", [EVERY_TENANT]
+    named = connection.execute(
+        "select tenant_id from raw.load_batches union select tenant_id from raw.event_types"
+        " except select unnest(%s::text[])",
+        [[EVERY_TENANT, UNKNOWN_TENANT]],
     )
-    known = {str(name): Tenant(str(name), str(name)) for (name,) in own_types}
-    known |= read(settings.project / SEED)
-    known |= {each.tenant.tenant_id: each.tenant for each in overview(settings, connection)}
+    known = {str(name): Tenant(str(name), str(name)) for (name,) in named} | read(settings.project / SEED)
     if tenant_id not in known:
         guess = did_you_mean(tenant_id, known)
         raise ParleyError(f"There is no tenant {tenant_id!r}: {guess}{guess and ' '}`parley tenants list` shows them.")

@@ -115,7 +115,7 @@ def _validated(rules: Rules, chunk: Chunk, make: Callable[[Results], Made]) -> t
     """What is made of the results on a chunk's lines.
 
     They come one by one, since no processor's cache holds a whole chunk decoded. That an unknown field comes again and
-    again, so that it must be what the source calls something, is known only after them: then all is made anew.
+    again, so that it must be what the source calls something, is known only after them: then all are validated again.
     """
     unread = Unread()
     made = make(_results(rules, chunk, unread, frozenset()))

@@ -125,7 +125,7 @@ def outside(bounded: Iterable[Bounded]) -> set[int]:
 
 
 def by_great_expectations(bounded: Sequence[Bounded]) -> set[int]:
-    """The same, whatever they are."""
+    """The same of any figures, by two expectations."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read when it is imported
     import great_expectations as gx
     import pandas as pd  # type: ignore[import-untyped]
