@@ -186,7 +186,7 @@ def sample_ratio_p_value(users: Sequence[int], weights: Sequence[float]) -> floa
     if len(pairs) < 2:
         return None
     all_users, all_weights = sum(count for count, _ in pairs), math.fsum(weight for _, weight in pairs)
-    expected = [all_users * weight / all_weights for _, weight in pairs]
+    expected = [all_users * (weight / all_weights) for _, weight in pairs]  # a share first: weights may be huge
     if min(expected) < 5:
         return None
     distance = math.fsum((count - mean) ** 2 / mean for (count, _), mean in zip(pairs, expected, strict=True))

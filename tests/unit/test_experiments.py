@@ -169,6 +169,7 @@ def test_the_sample_ratio_is_not_tested_where_the_approximation_fails() -> None:
     assert sample_ratio_p_value([], []) is None
     assert sample_ratio_p_value([100, 100, 0], [1, 1, 0]) == 1.0
     assert sample_ratio_p_value([100, 100, 1], [1, 1, 0]) == 0.0
+    assert sample_ratio_p_value([10**9, 10**9], [1e300, 1e300]) == 1.0
 
 
 def test_results_hold_one_row_per_variant_with_the_control_first() -> None:
